@@ -1,0 +1,54 @@
+package platform
+
+import "time"
+
+// ProcessType names a Procfile entry: "web" is routed, "release" runs before a release goes live.
+type ProcessType string
+
+// The process types with a meaning of their own.
+const (
+	Web          ProcessType = "web"
+	ReleasePhase ProcessType = "release"
+)
+
+// Image is a built source tree that can run where it lies: its layers are in the content store.
+type Image struct {
+	ID         string                 // "sha256:…" over everything below; equal images have equal ids
+	Layers     []string               // names in the content store, bottom first
+	Env        map[string]string      // the image's own environment; config vars override it
+	WorkDir    string                 // absolute path inside the image, "/app" for buildpacks
+	UID, GID   uint32                 // who processes run as inside the image
+	Shell      []string               // prefix that runs a command line, e.g. ["/bin/bash", "-c"]
+	Processes  map[ProcessType]string // Procfile: command line of each process type
+	Checks     map[ProcessType][]Check
+	Formation  map[ProcessType]int // app.json: quantities for the first deploy
+	StopSignal string              // "SIGTERM" if empty
+	Builder    string              // what built it, for humans: "nodejs", "go", …
+	Commit     string              // the git commit it was built from
+	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
+}
+
+// EnvVar is one entry of app.json's env object (Heroku's app.json schema).
+type EnvVar struct {
+	Value     string
+	Generator string // "secret": 64 random hex digits on first deploy
+	Required  bool
+}
+
+// Check is one startup health check of a process type, as app.json declares it
+// (docker-container-healthchecker's file format, which Dokku uses). Exactly one of
+// Path, Command, Listening and Uptime is set; defaults are already filled in.
+type Check struct {
+	Name         string
+	Path         string            // HTTP GET; 2xx passes
+	Content      string            // substring that the body of Path must have
+	Headers      map[string]string // sent with Path
+	Command      []string          // run inside the instance; exit 0 passes
+	Listening    bool              // the instance accepts TCP on Port
+	Uptime       time.Duration     // the instance has run that long without ending
+	Port         int               // 0: the instance's PORT
+	Attempts     int               // 3
+	Timeout      time.Duration     // of one attempt, 5 s
+	Wait         time.Duration     // between attempts, 5 s
+	InitialDelay time.Duration     // before the first attempt, 0
+}

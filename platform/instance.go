@@ -1,0 +1,77 @@
+package platform
+
+import (
+	"net/netip"
+	"time"
+)
+
+// InstanceID names one running container; unique on this host for ever. Safe in a path.
+type InstanceID string
+
+// InstanceSpec is everything a Runner needs to start one instance of an app.
+type InstanceSpec struct {
+	AppID   int64
+	App     AppName
+	Release int
+	Epoch   int
+	Type    ProcessType
+	Number  int // web.1 has 1
+	Image   Image
+	Command []string          // argv
+	Env     map[string]string // image env and config merged; the Runner adds PORT
+	Limits  Limits
+}
+
+// Limits bounds one container. A zero field means the Runner's default.
+type Limits struct {
+	Memory    int64   // bytes
+	CPUs      float64 // 1.5 is one and a half CPUs' time
+	Processes int     // pids, threads included
+}
+
+// Instance is one container that a Runner started and has not forgotten, running or ended.
+type Instance struct {
+	ID        InstanceID
+	App       AppName
+	Release   int
+	Epoch     int
+	Type      ProcessType
+	Number    int
+	Addr      netip.AddrPort // its own address and its PORT
+	StartedAt time.Time
+	Exit      *Exit // nil while it runs
+}
+
+// Exit is how a container ended.
+type Exit struct {
+	Code   int    // the exit code; 128+signal when a signal ended it
+	Signal string // "SIGKILL", empty if it exited by itself
+	OOM    bool   // the kernel killed a process of it for want of memory
+	Lost   bool   // the status is unknown: the machine went down under it
+	At     time.Time
+}
+
+// JobSpec is a one-off container of a release: `run`, the release phase.
+type JobSpec struct {
+	InstanceSpec
+	Terminal *Terminal // nil: no PTY, stdout and stderr stay apart
+}
+
+// Terminal is a PTY wish. Resize is read until it is closed; a nil channel never resizes.
+type Terminal struct {
+	Term       string // TERM
+	Cols, Rows int
+	Resize     <-chan Size
+}
+
+// Size is a terminal's size in characters.
+type Size struct{ Cols, Rows int }
+
+// LogLine is one line an instance wrote.
+type LogLine struct {
+	At     time.Time
+	App    AppName
+	Source string // "web.1"
+	Stream string // "stdout" or "stderr"
+	Text   string // without its newline
+}

@@ -1,0 +1,166 @@
+package platform
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// Tree is a source tree: what a commit holds. Read-only and safe for concurrent use.
+// Nothing in it is trusted: paths may be any bytes, symlinks may point anywhere.
+type Tree interface {
+	// ID is the tree's git object id in hex.
+	ID() string
+	// Files lists every blob, symlink and submodule in path order. It may block on the disk.
+	Files() ([]File, error)
+	// Open reads a blob (for a symlink: its target). The caller closes it.
+	Open(id string) (io.ReadCloser, error)
+}
+
+// File is one entry of a Tree.
+type File struct {
+	Path string   // slash-separated raw bytes, relative, no empty, "." or ".." part
+	Mode FileMode // git's mode
+	ID   string   // git object id in hex
+}
+
+// FileMode is git's: the four values below and no other.
+type FileMode uint32
+
+// What a tree entry can be (gitformat-index(5), "mode").
+const (
+	Regular    FileMode = 0o100644
+	Executable FileMode = 0o100755
+	Symlink    FileMode = 0o120000
+	Submodule  FileMode = 0o160000
+)
+
+// BuildRequest is one build.
+type BuildRequest struct {
+	App    App
+	Source Tree
+	Commit string
+	Config Config // available to build steps, as Heroku does
+	Story  *Story
+}
+
+// Builder turns a source tree into an image.
+type Builder interface {
+	// Build blocks until the image is complete and durable in the content store, or ctx ends.
+	// Equal trees give equal images. A failure the pusher can mend is an *Error of kind Failed.
+	// A cancelled or crashed build leaves nothing but cached layers behind.
+	Build(ctx context.Context, req BuildRequest) (Image, error)
+}
+
+// Runner runs containers on one host. All methods are safe for concurrent use.
+// Containers outlive it: a new Runner over the same state finds what its predecessor started.
+type Runner interface {
+	// Start returns when the instance's command was executed, not when it is healthy.
+	// After an error nothing of the instance is left.
+	Start(ctx context.Context, spec InstanceSpec) (Instance, error)
+	// Stop sends the stop signal to the instance's process group, waits at most grace, kills what is
+	// left, and forgets the instance; its log stays. Stopping an unknown or ended instance is no error.
+	// It blocks until every process is gone. Ending ctx shortens the grace to zero.
+	Stop(ctx context.Context, id InstanceID, grace time.Duration) error
+	// Instances lists what was started and not forgotten, ended ones included, oldest first.
+	Instances(ctx context.Context) ([]Instance, error)
+	// Exits delivers every instance that ends by itself or by a kill from outside, once, including
+	// those that ended while no Runner was there. The channel is never closed. It must be read.
+	Exits() <-chan Instance
+	// Listening tells where the instance's processes accept TCP, so that a failed health check can
+	// say "listens on 127.0.0.1:3000, not on PORT".
+	Listening(id InstanceID) ([]netip.AddrPort, error)
+	// Run runs a one-off container to its end with the caller's streams and removes it. stdin may be
+	// nil. When ctx ends it gets SIGHUP, 10 s later SIGKILL, and Run returns ctx's error.
+	Run(ctx context.Context, job JobSpec, stdin io.Reader, stdout, stderr io.Writer) (Exit, error)
+	// Exec runs a command inside a running instance with the instance's environment (no PTY).
+	Exec(ctx context.Context, id InstanceID, argv []string, out io.Writer) (Exit, error)
+	// Logs calls yield for the app's last q.Lines lines, oldest first, and with q.Follow for every
+	// later one until ctx ends or yield fails. An instance's lines outlive it and its Runner.
+	Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error
+	// Forget removes everything kept for the app, logs included. The app must have no instances.
+	Forget(ctx context.Context, app AppName) error
+}
+
+// LogQuery chooses lines of one app's log.
+type LogQuery struct {
+	App    AppName
+	Source string     // "", "web" or "web.1"
+	ID     InstanceID // "" or one instance only
+	Lines  int        // 0: none but new ones
+	Follow bool
+}
+
+// Router sends requests to instances.
+type Router interface {
+	// Swap replaces the app's route in one step; requests that come after it returned see only the new
+	// route. Hostnames that another app holds are not taken: the caller has checked. The returned
+	// function blocks until no request is in flight on a backend that the swap removed; when its ctx
+	// ends first it closes what is left. It must be called exactly once.
+	Swap(route Route) (drained func(ctx context.Context))
+	// Remove forgets the app's route. Requests for its hosts get 404.
+	Remove(app AppName)
+}
+
+// Route is where requests for an app go.
+type Route struct {
+	App      AppName
+	Hosts    []string // lower case, without port
+	Stopped  bool     // the app was stopped by its owner
+	Backends []Backend
+}
+
+// Backend is an instance that answers HTTP/1.1 on Addr.
+type Backend struct {
+	ID   InstanceID
+	Addr netip.AddrPort
+}
+
+// Key is a public SSH key that may come in.
+type Key struct {
+	Name        string // unique
+	Fingerprint string // "SHA256:…", unique
+	Public      string // one authorized_keys line without options and comment
+	Admin       bool
+	CreatedAt   time.Time
+}
+
+// Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
+// things are *Error of kind NotFound, duplicates of kind Conflict.
+type Store interface {
+	CreateApp(ctx context.Context, name AppName) (App, error)
+	App(ctx context.Context, name AppName) (App, error)
+	Apps(ctx context.Context) ([]App, error) // by name
+	DestroyApp(ctx context.Context, name AppName) error
+	// SetDeployBranch sets the branch if none is set and returns the one that is.
+	SetDeployBranch(ctx context.Context, name AppName, branch string) (string, error)
+	SetStopped(ctx context.Context, name AppName, stopped bool) error
+	// RaiseEpoch makes every running instance out of date.
+	RaiseEpoch(ctx context.Context, name AppName) error
+
+	Config(ctx context.Context, name AppName) (Config, error)
+	// SetConfig replaces the app's config vars as a whole.
+	SetConfig(ctx context.Context, name AppName, c Config) error
+
+	Formation(ctx context.Context, name AppName) (Formation, error)
+	SetFormation(ctx context.Context, name AppName, f Formation) error
+
+	// AddRelease numbers and stores a pending release. The app's config becomes the release's.
+	AddRelease(ctx context.Context, r Release) (Release, error)
+	// SetCurrent makes a release live.
+	SetCurrent(ctx context.Context, name AppName, number int) error
+	// FailRelease marks a pending release failed and gives the app the config of its current release.
+	FailRelease(ctx context.Context, name AppName, number int) error
+	Release(ctx context.Context, name AppName, number int) (Release, error)
+	Releases(ctx context.Context, name AppName) ([]Release, error) // newest first
+
+	AddDomain(ctx context.Context, name AppName, host string) error
+	RemoveDomain(ctx context.Context, name AppName, host string) error
+	Domains(ctx context.Context, name AppName) ([]string, error)
+
+	AddKey(ctx context.Context, k Key) error
+	RemoveKey(ctx context.Context, name string) error
+	Keys(ctx context.Context) ([]Key, error)
+	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
+}

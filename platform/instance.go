@@ -75,3 +75,26 @@ type LogLine struct {
 	Stream string // "stdout" or "stderr"
 	Text   string // without its newline
 }
+
+// StepSpec is one build step: a container whose writes become a layer.
+type StepSpec struct {
+	AppID  int64
+	App    AppName
+	Name   string   // of the step, for messages
+	Layers []string // root file system, bottom first
+	Upper  string   // host directory that takes the writes; owners in it are as seen inside
+	Argv   []string
+	Env    map[string]string
+	Dir    string // working directory inside
+	UID    uint32 // inside; 0 has the capabilities a package manager needs
+	GID    uint32
+	Binds  []Bind
+	Limits Limits
+}
+
+// Bind shows a host directory or file inside a container. Owners are as seen inside.
+type Bind struct {
+	Source   string // absolute host path
+	Target   string // absolute path inside
+	ReadOnly bool
+}

@@ -1,0 +1,51 @@
+// Package plan is what a buildpack makes of a source tree: a value that can be printed, compared and run.
+package plan
+
+import "paas/platform"
+
+// Plan is how to build and run one app. Its JSON form is what `paas build:plan` prints.
+// The layers of the image are, bottom first: base, packages, one per toolchain, one per step.
+type Plan struct {
+	Builder    string      `json:"builder"`              // "nodejs", "go", "python", "static"
+	Detected   string      `json:"detected"`             // the file that decided, "package.json"
+	Toolchains []Toolchain `json:"toolchains,omitempty"` // bottom first
+	Packages   []string    `json:"packages,omitempty"`   // Debian packages the running app needs, sorted
+	Steps      []Step      `json:"steps"`
+
+	Processes map[platform.ProcessType]string           `json:"processes"`
+	Env       map[string]string                         `json:"env,omitempty"` // of running processes
+	Checks    map[platform.ProcessType][]platform.Check `json:"checks,omitempty"`
+	Formation map[platform.ProcessType]int              `json:"formation,omitempty"`
+	Declared  map[string]platform.EnvVar                `json:"declared,omitempty"`
+	Warnings  []string                                  `json:"warnings,omitempty"` // told to the pusher
+}
+
+// Toolchain is a language's compiler or interpreter. Version is a constraint in the language's own
+// notation as the app wrote it ("22.x", ">=20 <23", "1.24", "" for the newest stable); the engine resolves it.
+type Toolchain struct {
+	Name    string `json:"name"` // "node", "npm", "go", "python", "static"
+	Version string `json:"version,omitempty"`
+	From    string `json:"from,omitempty"` // where the version was read, "package.json engines.node"
+	Build   bool   `json:"build,omitempty"` // needed by steps only, not by the running app
+}
+
+// Step makes one layer.
+type Step struct {
+	Name string `json:"name"` // "dependencies", "app", "build"
+	// Files are the source paths the step sees in /app beside what earlier steps left there: exact paths,
+	// or a directory with a trailing slash for everything below it, or "/" for the whole tree. The step
+	// runs again only when one of them (or what is below it) changed. A step without commands only
+	// puts the files there.
+	Files    []string          `json:"files"`
+	Commands []string          `json:"commands,omitempty"` // shell lines, run in order by `bash -e` in /app
+	Env      map[string]string `json:"env,omitempty"`
+	Config   bool              `json:"config,omitempty"` // the app's config vars are in the environment, and in the key
+	Caches   []Cache           `json:"caches,omitempty"`
+	Tools    bool              `json:"tools,omitempty"` // needs compilers and headers: the build stack is mounted below
+}
+
+// Cache is a directory that outlives the step, one per app and id. Never part of a layer.
+type Cache struct {
+	ID  string `json:"id"`  // "npm"
+	Dir string `json:"dir"` // absolute path in the container
+}

@@ -24,7 +24,6 @@ type Image struct {
 	Formation  map[ProcessType]int // app.json: quantities for the first deploy
 	StopSignal string              // "SIGTERM" if empty
 	Builder    string              // what built it, for humans: "nodejs", "go", …
-	Commit     string              // the git commit it was built from
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
 }
 

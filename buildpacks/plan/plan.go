@@ -25,7 +25,7 @@ type Plan struct {
 type Toolchain struct {
 	Name    string `json:"name"` // "node", "npm", "go", "python", "static"
 	Version string `json:"version,omitempty"`
-	From    string `json:"from,omitempty"` // where the version was read, "package.json engines.node"
+	From    string `json:"from,omitempty"`  // where the version was read, "package.json engines.node"
 	Build   bool   `json:"build,omitempty"` // needed by steps only, not by the running app
 }
 

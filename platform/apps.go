@@ -98,6 +98,9 @@ func (p *Platform) find(ctx context.Context, name string) (App, error) {
 	if listErr != nil {
 		return app, listErr
 	}
+	if strings.ContainsAny(name, "= /") {
+		return app, Errorf(Usage, "%q is not an app; name the app first, or with -a APP", name)
+	}
 	for _, a := range apps {
 		if Near(name, string(a.Name)) {
 			return app, Errorf(NotFound, "there is no app %q; did you mean %q?", name, a.Name)

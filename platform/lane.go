@@ -88,8 +88,8 @@ func (l *lane) tryRepair(ctx context.Context) (_ context.Context, leave func(), 
 		return nil, nil, false
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	leave = l.take("repair", cancel)
-	return ctx, func() { cancel(); leave() }, true
+	done := l.take("repair", cancel)
+	return ctx, func() { cancel(); done() }, true
 }
 
 func (l *lane) take(what string, yield context.CancelFunc) (leave func()) {

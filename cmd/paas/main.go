@@ -101,6 +101,8 @@ func report(c command, err error, env environ) int {
 	}
 }
 
+func newFlags(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.ContinueOnError) }
+
 // flags parses a command's options; what is left must be args words.
 func flags(set *flag.FlagSet, args []string, words int, env environ) error {
 	set.SetOutput(env.stderr)

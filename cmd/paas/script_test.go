@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,23 +32,59 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "paas-init" {
 		containerInit()
 	}
-	testscript.Main(m, map[string]func(){"paas": main})
+	testscript.Main(runAndClean{m}, map[string]func(){"paas": main})
+}
+
+// runAndClean removes the built binary after the last test.
+type runAndClean struct{ *testing.M }
+
+func (r runAndClean) Run() int {
+	defer func() { _ = os.RemoveAll(ready.dir) }()
+	return r.M.Run()
 }
 
 func TestScripts(t *testing.T) {
-	needPrograms(t, "git", "ssh", "ssh-keygen", "curl", "mmdebstrap")
-	if os.Getuid() != 0 {
-		t.Fatal("the scenarios make namespaces and mounts: run them as root")
-	}
-	binary := buildBinary(t)
-	template := prepareTemplate(t, binary)
+	binary, template := prepared(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
-		Setup: func(env *testscript.Env) error { return setUp(env, binary, template) },
+		Setup: func(env *testscript.Env) error {
+			p, err := newPlatform(binary, template, filepath.Join(env.WorkDir, ".home"))
+			if err != nil {
+				return err
+			}
+			env.Values[platformKey{}] = p
+			env.Defer(func() { p.tearDown(env.T()) })
+			for name, value := range p.environ() {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": cmdDaemon, "http": cmdHTTP, "eventually": cmdEventually, "repeat": cmdRepeat, "app": cmdApp,
 		},
 	})
+}
+
+// prepared builds the binary and the template once for all tests of this run.
+func prepared(t *testing.T) (binary, template string) {
+	t.Helper()
+	needPrograms(t, "git", "ssh", "ssh-keygen", "curl", "mmdebstrap")
+	if os.Getuid() != 0 {
+		t.Fatal("the scenarios make namespaces and mounts: run them as root")
+	}
+	ready.Do(func() {
+		ready.binary = buildBinary(t)
+		ready.template = prepareTemplate(t, ready.binary)
+	})
+	if ready.template == "" {
+		t.Fatal("the preparation failed, see above")
+	}
+	return ready.binary, ready.template
+}
+
+var ready struct {
+	sync.Once
+	dir, binary, template string
 }
 
 func needPrograms(t *testing.T, names ...string) {
@@ -66,7 +99,11 @@ func needPrograms(t *testing.T, names ...string) {
 // buildBinary builds what the Makefile builds, with the race detector like the tests themselves.
 func buildBinary(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "paas-bin-") // outlives the test that happens to come first
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready.dir = dir
 	build := func(env string, args ...string) {
 		cmd := exec.Command("go", append([]string{"build"}, args...)...)
 		cmd.Env = append(os.Environ(), env)
@@ -91,180 +128,7 @@ func prepareTemplate(t *testing.T, binary string) string {
 	return *templateDir
 }
 
-// platformUnderTest is one script's platform.
-type platformUnderTest struct {
-	binary, data string
-	http, ssh    int
-	mu           sync.Mutex
-	process      *exec.Cmd
-	exited       chan struct{}
-	log          *os.File
-}
-
 type platformKey struct{}
-
-func setUp(env *testscript.Env, binary, template string) error {
-	data, err := os.MkdirTemp("/var/tmp", "paas-scenario-")
-	if err != nil {
-		return err
-	}
-	p := &platformUnderTest{binary: binary, data: data}
-	env.Values[platformKey{}] = p
-	env.Defer(func() { p.tearDown(env.T()) })
-	if p.http, p.ssh, err = freePorts(); err != nil {
-		return err
-	}
-	for _, shared := range []string{"store", "toolchains"} {
-		if err := link(filepath.Join(template, shared), filepath.Join(data, shared)); err != nil {
-			return err
-		}
-	}
-	return p.clientFiles(env)
-}
-
-// link copies a tree by hard links: layers are never written to.
-func link(from, to string) error {
-	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if out, err := exec.Command("cp", "-al", from, to).CombinedOutput(); err != nil {
-		return fmt.Errorf("link %s: %w\n%s", from, err, out)
-	}
-	return nil
-}
-
-func freePorts() (first, second int, err error) {
-	for _, port := range []*int{&first, &second} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, 0, err
-		}
-		defer func() { _ = l.Close() }()
-		*port = l.Addr().(*net.TCPAddr).Port
-	}
-	return first, second, nil
-}
-
-// clientFiles gives the script two people, alice (an admin) and bob, and ssh and git that know "paas".
-func (p *platformUnderTest) clientFiles(env *testscript.Env) error {
-	home := filepath.Join(env.WorkDir, ".home")
-	bin := filepath.Join(home, "bin")
-	if err := os.MkdirAll(bin, 0o700); err != nil {
-		return err
-	}
-	for _, who := range []string{"alice", "bob"} {
-		key := filepath.Join(home, who)
-		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", who, "-f", key).CombinedOutput(); err != nil {
-			return fmt.Errorf("ssh-keygen: %w\n%s", err, out)
-		}
-	}
-	config := func(name, key string) string {
-		return fmt.Sprintf("Host %s\n  HostName 127.0.0.1\n  Port %d\n  User paas\n  IdentityFile %s\n  IdentitiesOnly yes\n"+
-			"  UserKnownHostsFile %s/known_hosts\n  StrictHostKeyChecking accept-new\n  BatchMode yes\n  HostKeyAlias paas\n  LogLevel ERROR\n",
-			name, p.ssh, filepath.Join(home, key), home)
-	}
-	files := map[string]string{
-		"ssh_config": config("paas", "alice") + config("paas-bob", "bob"),
-		"bin/ssh":    fmt.Sprintf("#!/bin/sh\nexec /usr/bin/ssh -F %s/ssh_config \"$@\"\n", home),
-		".gitconfig": "[user]\n\tname = Alice\n\temail = alice@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n",
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o700); err != nil {
-			return err
-		}
-	}
-	env.Setenv("HOME", home)
-	env.Setenv("GIT_SSH_COMMAND", filepath.Join(bin, "ssh"))
-	env.Setenv("PATH", bin+":"+filepath.Dir(p.binary)+":"+os.Getenv("PATH"))
-	env.Setenv("DATA", p.data)
-	env.Setenv("PAAS_DATA", p.data)
-	env.Setenv("HTTP_PORT", strconv.Itoa(p.http))
-	env.Setenv("SSH_PORT", strconv.Itoa(p.ssh))
-	env.Setenv("EXAMPLES", examples())
-	return nil
-}
-
-func examples() string {
-	wd, err := os.Getwd()
-	if err != nil {
-		panic(err) // start-up of the test
-	}
-	return filepath.Join(wd, "..", "..", "examples")
-}
-
-// start runs the daemon until it listens.
-func (p *platformUnderTest) start(home string) error {
-	setup := exec.Command(p.binary, "setup", "--data", p.data, "--name", "alice", "--admin-key", filepath.Join(home, "alice.pub"))
-	if out, err := setup.CombinedOutput(); err != nil {
-		return fmt.Errorf("paas setup: %w\n%s", err, out)
-	}
-	log, err := os.OpenFile(filepath.Join(p.data, "daemon.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(p.binary, "serve", "--data", p.data, "--http", fmt.Sprintf("127.0.0.1:%d", p.http),
-		"--ssh", fmt.Sprintf("127.0.0.1:%d", p.ssh), "--domain", "example.test")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	p.process, p.exited, p.log = cmd, make(chan struct{}), log
-	exited := p.exited
-	p.mu.Unlock()
-	go func() { _ = cmd.Wait(); close(exited) }()
-	return p.awaitListening(exited)
-}
-
-func (p *platformUnderTest) awaitListening(exited <-chan struct{}) error {
-	for range 600 {
-		select {
-		case <-exited:
-			return errors.New("paas serve ended at once")
-		case <-time.After(50 * time.Millisecond):
-		}
-		conn, err := net.Dial("unix", filepath.Join(p.data, socketName))
-		if err == nil {
-			return conn.Close()
-		}
-	}
-	return errors.New("paas serve does not listen after 30 s")
-}
-
-// end sends the daemon a signal and waits for it.
-func (p *platformUnderTest) end(sig syscall.Signal) {
-	p.mu.Lock()
-	cmd, exited := p.process, p.exited
-	p.process = nil
-	p.mu.Unlock()
-	if cmd == nil {
-		return
-	}
-	_ = cmd.Process.Signal(sig)
-	<-exited
-	_ = p.log.Close()
-}
-
-// tearDown removes everything the platform made and fails if anything is left.
-func (p *platformUnderTest) tearDown(t testscript.T) {
-	p.end(syscall.SIGTERM)
-	text, _ := os.ReadFile(filepath.Join(p.data, "daemon.log"))
-	host, _ := os.Hostname()
-	out, err := exec.Command(p.binary, "uninstall", "--data", p.data, "--purge", "--confirm", host).CombinedOutput()
-	if failed, ok := t.(interface{ Failed() bool }); *showScripts || ok && failed.Failed() {
-		t.Log("the daemon's log:\n" + string(text))
-	}
-	switch {
-	case err != nil:
-		t.Fatal(fmt.Sprintf("paas uninstall: %v\n%s", err, out))
-	case bytes.Contains(text, []byte("DATA RACE")):
-		t.Fatal("the daemon has a data race:\n" + string(text))
-	}
-	if _, err := os.Stat(p.data); err == nil {
-		_ = os.RemoveAll(p.data)
-		t.Fatal("paas uninstall --purge left " + p.data)
-	}
-}
 
 func under(ts *testscript.TestScript) *platformUnderTest {
 	return ts.Value(platformKey{}).(*platformUnderTest)
@@ -278,7 +142,7 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	p := under(ts)
 	switch args[0] {
 	case "start":
-		ts.Check(p.start(ts.Getenv("HOME")))
+		ts.Check(p.start())
 	case "stop":
 		p.end(syscall.SIGTERM)
 	case "kill":

@@ -28,7 +28,7 @@ type settings struct {
 // readSettings reads flags, then the configuration file, then defaults.
 func readSettings(name string, args []string, env environ, more func(*flag.FlagSet)) (settings, error) {
 	var s settings
-	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set := newFlags(name)
 	set.StringVar(&s.Data, "data", "", "directory that holds everything (default "+defaultData+")")
 	set.StringVar(&s.HTTP, "http", "", "address of the HTTP router (default :80)")
 	set.StringVar(&s.SSH, "ssh", "", "address of the SSH server (default :2222)")

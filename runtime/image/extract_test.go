@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -237,6 +238,7 @@ func describe(t testing.TB, root, path string) string {
 	}
 	names, err := attrNames(path)
 	check(t, err)
+	slices.Sort(names)
 	for _, name := range names {
 		if name == opaqueAttr || !strings.HasPrefix(name, "trusted.overlay.") {
 			line += " " + name

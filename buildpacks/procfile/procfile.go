@@ -19,6 +19,9 @@ const MaxSize = 64 << 10
 // A process type becomes a part of hostnames, so it is a DNS label (RFC 1123, 2.1).
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
+// Valid tells whether s can be the name of a process type.
+func Valid(s string) bool { return label.MatchString(s) }
+
 // Parse returns the command line of each process type. One bad line fails the whole file: every error is a
 // *platform.Error that names its line.
 func Parse(text []byte) (map[platform.ProcessType]string, error) {
@@ -53,7 +56,7 @@ func entry(number int, line string) (platform.ProcessType, string, error) {
 	if !ok {
 		return "", "", bad(number, "%q has no colon", short(line)).WithHint("write it as \"name: command\", for example \"web: node server.js\"")
 	}
-	if !label.MatchString(name) {
+	if !Valid(name) {
 		return "", "", badName(number, name)
 	}
 	command = strings.TrimSpace(command)
@@ -65,7 +68,7 @@ func entry(number int, line string) (platform.ProcessType, string, error) {
 
 func badName(number int, name string) error {
 	e := bad(number, "%q is not a process type name", short(name))
-	if better := suggest(name); label.MatchString(better) {
+	if better := suggest(name); Valid(better) {
 		return e.WithHint("name it %q: up to 63 lower-case letters, digits and inner dashes", better)
 	}
 	return e.WithHint("use up to 63 lower-case letters, digits and inner dashes, then a colon and the command")

@@ -3,15 +3,14 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"paas/buildpacks/procfile"
+	"paas/buildpacks/source"
 	"paas/platform"
 )
 
@@ -58,23 +57,13 @@ func Parse(text []byte) (App, error) {
 
 func parseRoot(text []byte) (object, error) {
 	root := object{}
-	if err := json.Unmarshal(text, &root.keys); err != nil {
-		return object{}, badJSON(text, err)
+	if err := source.Decode(Name, text, &root.keys); err != nil {
+		return object{}, err
 	}
 	if root.keys == nil {
 		return object{}, platform.Errorf(platform.Failed, "app.json holds null").WithHint("write {} or remove the file")
 	}
 	return root, nil
-}
-
-func badJSON(text []byte, err error) error {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
-		return platform.Errorf(platform.Failed, "app.json is not a JSON object").WithHint(`it starts with { and ends with }`)
-	}
-	line := 1 + bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n"))
-	return platform.Errorf(platform.Failed, "app.json line %d is not JSON: %s", line, syntax.Error()).
-		WithHint("look for a missing or surplus comma, quote or bracket just before it")
 }
 
 func processType(o object, name string) (platform.ProcessType, error) {

@@ -196,9 +196,23 @@ func outside(t testing.TB) int {
 	check(t, errors.Join(addAddr("up0", "203.0.113.1/24"), route("0.0.0.0/0", "203.0.113.2")))
 	in(t, pid, func() (struct{}, error) {
 		return struct{}{}, errors.Join(addAddr("eth0", "203.0.113.2/24"), addAddr("lo", "169.254.169.254/32"),
-			addAddr("lo", "198.18.0.1/32"), route("10.0.0.0/8", "203.0.113.1"))
+			addAddr("lo", "198.18.0.1/32"), route("10.0.0.0/8", "203.0.113.1"), carrier("eth0"))
 	})
+	check(t, carrier("up0"))
 	return pid
+}
+
+func carrier(iface string) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	link, err := h.LinkByName(iface)
+	if err != nil {
+		return err
+	}
+	return awaitCarrier(h, link.Attrs().Index)
 }
 
 func addAddr(iface, addr string) error {

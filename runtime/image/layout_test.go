@@ -265,7 +265,7 @@ func treeSum(t *testing.T, root string) string {
 		}
 		data, err := os.ReadFile(path)
 		rel, _ := filepath.Rel(root, path)
-		fmt.Fprintln(&b, rel, digest.FromBytes(data))
+		_, _ = fmt.Fprintln(&b, rel, digest.FromBytes(data))
 		return err
 	}))
 	return b.String()

@@ -152,6 +152,9 @@ func (n *Network) connect(e Endpoint, link netlink.Link, ns *os.File, key string
 	if err := n.configureInside(netns.NsHandle(ns.Fd()), e.Addr); err != nil {
 		return fmt.Errorf("configure eth0: %w", err)
 	}
+	if err := awaitCarrier(n.route, link.Attrs().Index); err != nil {
+		return fmt.Errorf("await %s: %w", e.Iface, err)
+	}
 	return nil
 }
 

@@ -157,7 +157,7 @@ func greet(t testing.TB, pid int, addr string) {
 			if err != nil {
 				return
 			}
-			fmt.Fprint(c, c.RemoteAddr())
+			_, _ = fmt.Fprint(c, c.RemoteAddr())
 			_ = c.Close()
 		}
 	}()
@@ -196,9 +196,23 @@ func outside(t testing.TB) int {
 	check(t, errors.Join(addAddr("up0", "203.0.113.1/24"), route("0.0.0.0/0", "203.0.113.2")))
 	in(t, pid, func() (struct{}, error) {
 		return struct{}{}, errors.Join(addAddr("eth0", "203.0.113.2/24"), addAddr("lo", "169.254.169.254/32"),
-			addAddr("lo", "198.18.0.1/32"), route("10.0.0.0/8", "203.0.113.1"))
+			addAddr("lo", "198.18.0.1/32"), route("10.0.0.0/8", "203.0.113.1"), carrier("eth0"))
 	})
+	check(t, carrier("up0"))
 	return pid
+}
+
+func carrier(iface string) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	link, err := h.LinkByName(iface)
+	if err != nil {
+		return err
+	}
+	return awaitCarrier(h, link.Attrs().Index)
 }
 
 func addAddr(iface, addr string) error {
@@ -226,15 +240,15 @@ func snapshot(t testing.TB) string {
 	links, err := netlink.LinkList()
 	check(t, err)
 	for _, l := range links {
-		fmt.Fprintln(&b, "link", l.Attrs().Name)
+		_, _ = fmt.Fprintln(&b, "link", l.Attrs().Name)
 	}
 	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	check(t, err)
 	for _, r := range routes {
-		fmt.Fprintln(&b, "route", r.Dst, r.Type)
+		_, _ = fmt.Fprintln(&b, "route", r.Dst, r.Type)
 	}
 	for _, name := range tables(t) {
-		fmt.Fprintln(&b, "table", name)
+		_, _ = fmt.Fprintln(&b, "table", name)
 	}
 	state, err := os.ReadFile(forwardFile)
 	check(t, err)

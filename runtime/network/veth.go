@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -64,7 +65,26 @@ func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
 	if err := h.LinkSetUp(eth0); err != nil {
 		return fmt.Errorf("raise it: %w", err)
 	}
-	return n.addRoutesInside(h, eth0.Attrs().Index)
+	if err := n.addRoutesInside(h, eth0.Attrs().Index); err != nil {
+		return err
+	}
+	return awaitCarrier(h, eth0.Attrs().Index)
+}
+
+// awaitCarrier blocks until the interface sends. When the second end of a pair is raised, the kernel
+// opens the queue of the first one in a worker of its own time; until then it drops all packets, and a
+// dropped SYN or ARP request costs a second. Asking for the link's state makes Linux 6.5 and later do it
+// at once; older ones are waited for.
+func awaitCarrier(h *netlink.Handle, index int) error {
+	const tries, pause = 1000, time.Millisecond
+	for range tries {
+		link, err := h.LinkByIndex(index)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return errors.New("it has no carrier after a second")
 }
 
 // addRoutesInside: the gateway is on the link though the /32 does not say so, and all else is behind it.

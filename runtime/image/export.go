@@ -116,9 +116,6 @@ func labelsOf(img platform.Image) map[string]string {
 	if img.Builder != "" {
 		labels["paas.builder"] = img.Builder
 	}
-	if img.Commit != "" {
-		labels[ocispec.AnnotationRevision] = img.Commit
-	}
 	return labels
 }
 

@@ -35,7 +35,7 @@ type Reader struct {
 func OpenReader(dir string) (*Reader, error) {
 	r := &Reader{}
 	for i, name := range Names {
-		f, err := os.Open(dir+"/"+name)
+		f, err := os.Open(dir + "/" + name)
 		if err != nil {
 			_ = r.Close()
 			return nil, err
@@ -140,4 +140,3 @@ func (r *Reader) each(b []byte, yield func(Record) error) (used int, err error) 
 		}
 	}
 }
-

@@ -104,7 +104,7 @@ func layer(t *testing.T, s *Store, name string, files ...string) string {
 	return s.Dir(name)
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if strings.HasSuffix(path, "/") {
 		check(t, os.MkdirAll(path, 0o755))

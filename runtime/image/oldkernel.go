@@ -42,7 +42,7 @@ func (l *layers) byName(lowers string) (*os.File, error) {
 		return nil, fmt.Errorf("overlay: upper %q and work %q may have no comma, colon or backslash", l.upperName, l.workName)
 	}
 	var data strings.Builder
-	for _, o := range options {
+	for _, o := range options() {
 		_, _ = fmt.Fprintf(&data, "%s=%s,", o[0], o[1])
 	}
 	data.WriteString("lowerdir=" + lowers)

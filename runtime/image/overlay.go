@@ -145,7 +145,9 @@ func (l *layers) byDescriptor() (*os.File, error) {
 
 // options are those of every overlay here. Renamed directories and changed owners are written out in
 // full, so that an upper is a layer without further ado and never refers to another one by path.
-var options = [...][2]string{{"redirect_dir", "nofollow"}, {"metacopy", "off"}, {"index", "off"}}
+func options() [][2]string {
+	return [][2]string{{"redirect_dir", "nofollow"}, {"metacopy", "off"}, {"index", "off"}}
+}
 
 func newOverlay(writable bool, setLayers func(fs int) error) (*os.File, error) {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
@@ -168,7 +170,7 @@ func newOverlay(writable bool, setLayers func(fs int) error) (*os.File, error) {
 }
 
 func configure(fs int, writable bool, setLayers func(fs int) error) error {
-	for _, o := range append([][2]string{{"source", "layers"}}, options[:]...) {
+	for _, o := range append(options(), [2]string{"source", "layers"}) {
 		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
 			return fmt.Errorf("%s=%s: %w", o[0], o[1], err)
 		}

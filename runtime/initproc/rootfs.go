@@ -55,6 +55,7 @@ func (b *box) kernelMounts() error {
 	if err := b.root.mount("/proc", "proc", inert); err != nil {
 		return err
 	}
+	b.openNetwork()
 	if err := b.root.mount("/sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY); err != nil {
 		return err
 	}
@@ -74,6 +75,22 @@ func (b *box) kernelMounts() error {
 		return nil
 	}
 	return err
+}
+
+// openNetwork lets every user bind low ports and ping: the network namespace is the container's alone.
+// Docker does the same. A kernel that refuses goes without.
+func (b *box) openNetwork() {
+	for path, value := range map[string]string{
+		"/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
+		"/proc/sys/net/ipv4/ping_group_range":           "0 65535",
+	} {
+		fd, err := b.root.open(path, unix.O_WRONLY, unix.RESOLVE_NO_SYMLINKS)
+		if err != nil {
+			continue
+		}
+		_, _ = unix.Write(fd, []byte(value))
+		_ = unix.Close(fd)
+	}
 }
 
 func cloneDevices() ([]int, error) {

@@ -29,6 +29,7 @@ type Reader struct {
 	files    [2]*os.File
 	sequence uint64 // of the segment the reader stands in, 0 before the first
 	offset   int64
+	buffer   []byte
 }
 
 // OpenReader opens the ring in dir. The caller closes it.
@@ -54,17 +55,6 @@ func (r *Reader) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Size is how many bytes both segments have: a cheap sign of whether there may be news.
-func (r *Reader) Size() int64 {
-	var n int64
-	for _, f := range r.files {
-		if info, err := f.Stat(); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
 }
 
 // Next calls yield for every record that was written since the last call. A record's Text is valid
@@ -108,19 +98,21 @@ func readSequence(f *os.File) uint64 {
 	return sequenceOf(b[:n])
 }
 
-const chunk = 256 << 10 // must hold a whole record
+const chunk = 2 * (prefixSize + MaxLine) // must hold a whole record
 
 func (r *Reader) drain(f *os.File, yield func(Record) error) error {
-	b := make([]byte, chunk)
+	if r.buffer == nil {
+		r.buffer = make([]byte, chunk)
+	}
 	for {
-		n, err := f.ReadAt(b, r.offset)
+		n, err := f.ReadAt(r.buffer, r.offset)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if readSequence(f) != r.sequence {
 			return nil
 		}
-		used, err := r.each(b[:n], yield)
+		used, err := r.each(r.buffer[:n], yield)
 		if used == 0 || err != nil {
 			return err
 		}

@@ -276,7 +276,7 @@ F
 uninstall() {
 	[ $purge = 0 ] || [ "$confirm" = "$(uname -n)" ] ||
 		die "--purge deletes every app and its data in $data" "add --confirm $(uname -n)" 2
-	[ -x "$bin/paas" ] || die "paas is not installed in $bin"
+	[ -x "$bin/paas" ] || { say "paas is not installed in $bin" && return; }
 	if with_systemd && [ -f "$unit" ]; then run systemctl disable -q --now paas; fi
 	set -- --data "$data"
 	[ $purge = 0 ] || set -- "$@" --purge --confirm "$confirm"

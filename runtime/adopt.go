@@ -1,0 +1,77 @@
+package runtime
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"paas/platform"
+)
+
+// adopt takes over what a predecessor left, whenever it died:
+//
+//	record    process   the predecessor died             now
+//	none      any       before anything was noted        swept by cgroup, directory removed
+//	making    any       before anybody was told          killed and removed
+//	passing   any       and its jobs with it             killed and removed
+//	running   alive     at any time                      watched
+//	running   gone      before it noted the end          settled as if it ended now
+//	ended     gone      maybe before it reported         reported unless it was
+func (r *Runtime) adopt() error {
+	entries, err := os.ReadDir(filepath.Join(r.options.Dir, "instances"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
+	}
+	errs = append(errs, r.groups.sweep(func(name string) bool {
+		c, ok := r.containers[platform.InstanceID(name)]
+		return ok && c.record.Phase == running
+	}))
+	for _, c := range r.containers {
+		r.resume(c)
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Runtime) adoptOne(id platform.InstanceID) error {
+	dir := r.instanceDir(id)
+	rec, err := loadRecord(dir)
+	if err != nil { // it died before the record was written, or the machine did
+		return os.RemoveAll(dir)
+	}
+	c := &container{runtime: r, dir: dir, gone: make(chan struct{}), record: rec}
+	if rec.Phase == ended {
+		close(c.gone)
+		r.containers[id] = c
+		return nil
+	}
+	c.group = &cgroup{r.groups, filepath.Join(rec.Group, string(id))}
+	if rec.Boot == r.boot && rec.PID > 0 {
+		c.init, _ = findProcess(rec.PID, rec.Started)
+	}
+	if rec.Phase == making || rec.Passing {
+		c.group.kill()
+		return c.scrap()
+	}
+	r.containers[id] = c
+	if c.init == nil {
+		return nil
+	}
+	return r.options.Network.Adopt(*rec.Endpoint)
+}
+
+// resume goes on with a container where the predecessor left it.
+func (r *Runtime) resume(c *container) {
+	switch {
+	case c.record.Phase == ended && !c.record.Reported:
+		r.work.Go(func() { r.report(c) })
+	case c.record.Phase == ended:
+	case c.init == nil:
+		r.work.Go(c.settle)
+	default:
+		r.work.Go(c.watch)
+	}
+}

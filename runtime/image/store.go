@@ -1,0 +1,142 @@
+// Package image is the ground floor of builds and containers: one content store of layers, the
+// mounts made of them, the garbage collector, and OCI image layouts in and out.
+//
+// A layer is a directory in the form overlayfs reads: a deleted path is a character device 0:0, a
+// directory that hides everything below it carries trusted.overlay.opaque=y. Owners on disk are those
+// a container sees, never shifted. A layer is complete and durable from the moment it has its name,
+// and never changes again.
+//
+//	DIR/layers/NAME   a layer
+//	DIR/drafts/ID/fs  a layer in the making; its maker holds a flock on DIR/drafts/ID
+//	DIR/drafts/ID/work  overlayfs scratch beside it
+//	DIR/trash/ID      what is being deleted
+//	DIR/lock          held shared to make a draft, alone to sweep drafts
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Grace is how long a layer outlives its commit and its last use, whatever Collect's caller says: a
+// build that is under way has committed it or found it, and no release names it yet.
+const Grace = time.Hour
+
+// ErrLayerName is wrapped by every error about a malformed layer name.
+var ErrLayerName = errors.New("a layer name is 1 to 64 lower-case letters, digits and inner dashes")
+
+var layerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+
+// Store is the one content store. Safe for concurrent use; two processes may have it open at once
+// (a daemon and its successor).
+type Store struct {
+	dir string
+	now func() time.Time
+
+	mu   sync.Mutex
+	used map[string]time.Time // layer -> when Has last found it here
+	size map[string]int64     // layer -> bytes; layers never change
+}
+
+// Open opens the store in dir, making it if there is none, and removes the drafts of predecessors
+// that crashed. It blocks on the disk while it deletes.
+func Open(dir string) (*Store, error) {
+	s := &Store{now: time.Now, used: map[string]time.Time{}, size: map[string]int64{}}
+	if err := s.open(dir); err != nil {
+		return nil, fmt.Errorf("open content store %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(dir string) (err error) {
+	// Layers hold setuid programs and files with capabilities: nobody else on the host may reach them.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if s.dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	if s.dir, err = filepath.EvalSymlinks(s.dir); err != nil {
+		return err
+	}
+	for _, name := range []string{"layers", "drafts", "trash"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o700); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.sweepDrafts(), s.emptyTrash())
+}
+
+// Dir is the directory of a layer, which need not exist. It panics on a malformed name, since the
+// result would be a path outside the store.
+func (s *Store) Dir(layer string) string {
+	if !layerName.MatchString(layer) {
+		panic(fmt.Sprintf("layer %q: %v", layer, ErrLayerName))
+	}
+	return filepath.Join(s.dir, "layers", layer)
+}
+
+// Has tells whether the layer is there, and if so keeps Collect away from it for Grace.
+func (s *Store) Has(layer string) bool {
+	if !layerName.MatchString(layer) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := os.Lstat(s.Dir(layer)); err != nil {
+		return false
+	}
+	s.used[layer] = s.now()
+	return true
+}
+
+// names lists the entries of one of the store's directories.
+func (s *Store) names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// lock takes the store's lock, how being unix.LOCK_SH or unix.LOCK_EX. Closing the file unlocks.
+func (s *Store) lock(how int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(f, how); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

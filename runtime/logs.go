@@ -1,0 +1,188 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"paas/platform"
+	"paas/runtime/ring"
+)
+
+const followPause = 100 * time.Millisecond
+
+// Logs implements platform.Runner. Lines of several instances come in the order of their times, as far
+// as they were written when it looked.
+func (r *Runtime) Logs(ctx context.Context, q platform.LogQuery, yield func(platform.LogLine) error) error {
+	t := &tail{dir: r.logDir(q.App), query: q, open: make(map[string]*follower)}
+	defer t.close()
+	lines, err := t.next(q.Lines)
+	for err == nil {
+		if err := deliver(lines, yield); err != nil || !q.Follow {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.life.Done():
+			return nil
+		case <-time.After(followPause):
+		}
+		lines, err = t.next(all)
+	}
+	return fmt.Errorf("read logs of %s: %w", q.App, err)
+}
+
+func deliver(lines []platform.LogLine, yield func(platform.LogLine) error) error {
+	for _, l := range lines {
+		if err := yield(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all lines are wanted, not the last few.
+const all = -1
+
+// tail reads the journals of one app.
+type tail struct {
+	dir   string
+	query platform.LogQuery
+	open  map[string]*follower // by directory name; nil if its lines are not wanted
+}
+
+type follower struct {
+	journal journal
+	ring    *ring.Reader
+}
+
+// next gives the last limit lines of those that were written since the call before.
+func (t *tail) next(limit int) ([]platform.LogLine, error) {
+	if err := t.discover(); err != nil {
+		return nil, err
+	}
+	var lines []platform.LogLine
+	for _, f := range t.open {
+		if f == nil {
+			continue
+		}
+		more, err := f.lines(t.query.App, limit)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
+	}
+	slices.SortStableFunc(lines, func(a, b platform.LogLine) int { return a.At.Compare(b.At) })
+	return last(lines, limit), nil
+}
+
+func last(lines []platform.LogLine, limit int) []platform.LogLine {
+	if limit == all || len(lines) <= limit {
+		return lines
+	}
+	return lines[len(lines)-limit:]
+}
+
+// lines keeps no more than twice the limit in memory.
+func (f *follower) lines(app platform.AppName, limit int) ([]platform.LogLine, error) {
+	var out []platform.LogLine
+	err := f.ring.Next(func(r ring.Record) error {
+		if limit == 0 {
+			return nil
+		}
+		out = append(out, platform.LogLine{
+			At: time.Unix(0, r.At), App: app, Source: f.journal.Source, Stream: streamName(r.Stream), Text: string(r.Text),
+		})
+		if limit != all && len(out) >= 2*limit {
+			out = append(out[:0], out[len(out)-limit:]...)
+		}
+		return nil
+	})
+	return last(out, limit), err
+}
+
+func streamName(stream byte) string {
+	if stream == ring.Stderr {
+		return "stderr"
+	}
+	return "stdout"
+}
+
+// discover opens journals that appeared and closes those that were dropped.
+func (t *tail) discover() error {
+	entries, err := os.ReadDir(t.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	there := make(map[string]bool)
+	for _, e := range entries {
+		there[e.Name()] = true
+		if _, known := t.open[e.Name()]; !known {
+			t.look(e.Name())
+		}
+	}
+	for name, f := range t.open {
+		if !there[name] {
+			f.close()
+			delete(t.open, name)
+		}
+	}
+	return nil
+}
+
+// look opens a journal if its lines are wanted. One that is half made is looked at again next time.
+func (t *tail) look(name string) {
+	dir := filepath.Join(t.dir, name)
+	var j journal
+	b, err := os.ReadFile(filepath.Join(dir, journalFile))
+	if err != nil || json.Unmarshal(b, &j) != nil {
+		return
+	}
+	if !t.wants(j) {
+		t.open[name] = nil
+		return
+	}
+	if r, err := ring.OpenReader(dir); err == nil {
+		t.open[name] = &follower{j, r}
+	}
+}
+
+func (t *tail) wants(j journal) bool {
+	s := t.query.Source
+	return (s == "" || s == j.Source || strings.HasPrefix(j.Source, s+".")) && (t.query.ID == "" || t.query.ID == j.ID)
+}
+
+func (f *follower) close() {
+	if f != nil {
+		_ = f.ring.Close()
+	}
+}
+
+func (t *tail) close() {
+	for _, f := range t.open {
+		f.close()
+	}
+}
+
+// Forget implements platform.Runner.
+func (r *Runtime) Forget(_ context.Context, app platform.AppName) error {
+	for _, c := range r.all() {
+		if c.record.App == app && !c.record.Passing {
+			return platform.Errorf(platform.Conflict, "%s still has an instance, %s", app, c.record.ID)
+		}
+	}
+	if app == "" || strings.ContainsAny(string(app), "/.") {
+		return platform.Errorf(platform.Usage, "%q is not an app name", app)
+	}
+	if err := os.RemoveAll(r.logDir(app)); err != nil {
+		return fmt.Errorf("remove logs of %s: %w", app, err)
+	}
+	return nil
+}

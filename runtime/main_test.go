@@ -1,0 +1,321 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"paas/platform"
+	"paas/runtime/image"
+	"paas/runtime/network"
+)
+
+// TestMain runs all tests in a machine of their own: new network and mount namespaces with an empty
+// /run. With RUNTIME_TEST_DAEMON the program is the daemon that a test kills.
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv("RUNTIME_TEST_DAEMON") != "":
+		os.Exit(daemon())
+	case os.Getenv("RUNTIME_TEST_SANDBOX") == "":
+		os.Exit(rerun())
+	}
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "prepare sandbox:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func rerun() int {
+	dir, err := os.MkdirTemp("", "paas-runtime-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	build := exec.Command("go", "build", "-o", dir+"/paas-init", "paas/cmd/paas-init")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build paas-init: %v\n%s", err, out)
+		return 1
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), "RUNTIME_TEST_SANDBOX="+dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	runtime.LockOSThread() // Pdeathsig means the thread
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "these tests need root and Linux:", err)
+		return 1
+	}
+	return 0
+}
+
+func prepare() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
+}
+
+// bench is everything a test needs. One at a time lives in a test.
+type bench struct {
+	*Runtime
+	t      testing.TB
+	dir    string
+	images *image.Store
+	net    *network.Network
+	log    *safeBuffer
+}
+
+const baseLayer = "base"
+
+// host is opened once a test; the runtime on it may be closed and opened again.
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	images, err := image.Open(dir + "/images")
+	check(t, err)
+	makeBase(t, images)
+	b := &bench{t: t, dir: dir, images: images, log: &safeBuffer{}}
+	mounts := mountTable(t)
+	t.Cleanup(func() { b.leavesNothing(mounts) })
+	b.net, err = network.Open(network.Options{ID: "rt", Dir: dir + "/network"})
+	check(t, err)
+	b.open()
+	t.Cleanup(func() {
+		check(t, b.Destroy())
+		check(t, b.net.Destroy())
+		if text := b.log.String(); text != "" {
+			t.Errorf("the runtime complained:\n%s", text)
+		}
+	})
+	return b
+}
+
+func (b *bench) options() Options {
+	return Options{
+		Dir: b.dir + "/state", Images: b.images, Network: b.net, ID: testID(),
+		Init: os.Getenv("RUNTIME_TEST_SANDBOX") + "/paas-init",
+		Log:  slog.New(slog.NewTextHandler(b.log, nil)),
+	}
+}
+
+// testID keeps test binaries that run at the same time apart.
+func testID() string {
+	return "test-" + filepath.Base(os.Getenv("RUNTIME_TEST_SANDBOX"))[len("paas-runtime-test-"):]
+}
+
+func (b *bench) open() {
+	b.t.Helper()
+	var err error
+	b.Runtime, err = Open(context.Background(), b.options())
+	check(b.t, err)
+}
+
+// reopen is a restart of the daemon.
+func (b *bench) reopen() {
+	b.t.Helper()
+	check(b.t, b.Close())
+	b.open()
+}
+
+// leavesNothing compares the host with how it was.
+func (b *bench) leavesNothing(mounts string) {
+	equal(b.t, "mounts", mountTable(b.t), mounts)
+	left := glob(b.t, "/sys/fs/cgroup/paas-"+testID(), "/sys/fs/cgroup/*/paas-"+testID(), b.dir+"/state/*")
+	for _, path := range glob(b.t, "/proc/[0-9]*/uid_map") {
+		m, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(m), fmt.Sprint(firstUID+testApp*rangeSize)+" ") {
+			left = append(left, path)
+		}
+	}
+	eventually(b.t, "interfaces are gone", func() bool { return links(b.t) == "lo" })
+	if len(left) > 0 {
+		b.t.Errorf("left: %v", left)
+	}
+}
+
+func glob(t testing.TB, patterns ...string) (found []string) {
+	t.Helper()
+	for _, p := range patterns {
+		f, err := filepath.Glob(p)
+		check(t, err)
+		found = append(found, f...)
+	}
+	return found
+}
+
+func mountTable(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/mounts")
+	check(t, err)
+	return string(b)
+}
+
+func links(t testing.TB) string {
+	t.Helper()
+	all, err := netlink.LinkList()
+	check(t, err)
+	var names []string
+	for _, l := range all {
+		names = append(names, l.Attrs().Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// makeBase commits a layer with busybox and what images usually have.
+func makeBase(t testing.TB, s *image.Store) {
+	t.Helper()
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("these tests need /bin/busybox (apt package busybox-static): %v", err)
+	}
+	d, err := s.Draft()
+	check(t, err)
+	defer func() { _ = d.Discard() }()
+	for _, dir := range []string{"bin", "etc", "proc", "sys", "dev", "app", "root", "usr/bin", "var"} {
+		check(t, os.MkdirAll(filepath.Join(d.Dir, dir), 0o755))
+	}
+	check(t, os.MkdirAll(d.Dir+"/tmp", 0o755))
+	check(t, os.Chmod(d.Dir+"/tmp", 0o777|os.ModeSticky))
+	check(t, os.Chown(d.Dir+"/app", 1000, 1000))
+	check(t, os.WriteFile(d.Dir+"/bin/busybox", busybox, 0o755))
+	out, err := exec.Command("/bin/busybox", "--list").Output()
+	check(t, err)
+	for applet := range strings.FieldsSeq(string(out)) {
+		if applet != "busybox" {
+			check(t, os.Symlink("busybox", filepath.Join(d.Dir, "bin", applet)))
+		}
+	}
+	check(t, os.WriteFile(d.Dir+"/etc/passwd", []byte("root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/app:/bin/sh\n"), 0o644))
+	check(t, os.Symlink("../run/systemd/resolve/stub-resolv.conf", d.Dir+"/etc/resolv.conf"))
+	check(t, d.Commit(baseLayer))
+}
+
+const testApp = 7
+
+// spec is an instance that runs a shell script as the app's user.
+func spec(script string) platform.InstanceSpec {
+	return platform.InstanceSpec{
+		AppID: testApp, App: "hello", Release: 3, Epoch: 1, Type: platform.Web, Number: 1,
+		Image:   platform.Image{Layers: []string{baseLayer}, WorkDir: "/app", UID: 1000, GID: 1000},
+		Command: []string{"/bin/sh", "-c", script},
+		Env:     map[string]string{"GREETING": "hi"},
+	}
+}
+
+func asRoot(s platform.InstanceSpec) platform.InstanceSpec {
+	s.Image.UID, s.Image.GID = 0, 0
+	return s
+}
+
+func (b *bench) start(script string) platform.Instance {
+	b.t.Helper()
+	i, err := b.Start(context.Background(), spec(script))
+	check(b.t, err)
+	return i
+}
+
+// output runs a script as a job and gives its trimmed stdout.
+func (b *bench) output(s platform.InstanceSpec) string {
+	b.t.Helper()
+	var out, errs bytes.Buffer
+	exit, err := b.Run(context.Background(), platform.JobSpec{InstanceSpec: s}, nil, &out, &errs)
+	check(b.t, err)
+	if exit.Code != 0 {
+		b.t.Fatalf("exit %+v\n%s\n%s", exit, out.String(), errs.String())
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// ends waits for the next instance on Exits.
+func (b *bench) ends() platform.Instance {
+	b.t.Helper()
+	select {
+	case i := <-b.Exits():
+		return i
+	case <-time.After(20 * time.Second):
+		b.t.Fatal("no instance ended")
+		return platform.Instance{}
+	}
+}
+
+// lines are the texts of an app's log.
+func (b *bench) lines() []string {
+	b.t.Helper()
+	var out []string
+	err := b.Logs(context.Background(), platform.LogQuery{App: "hello", Lines: 10_000}, func(l platform.LogLine) error {
+		out = append(out, l.Text)
+		return nil
+	})
+	check(b.t, err)
+	return out
+}
+
+// eventually waits until a condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

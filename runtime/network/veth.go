@@ -1,0 +1,162 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// addVeth makes the pair; the container's end is born in its namespace.
+func (n *Network) addVeth(name string, mtu int, ns *os.File) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.Flags = name, mtu, net.FlagUp
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(ns.Fd()), uint32(mtu)
+	return veth, n.route.LinkAdd(veth)
+}
+
+// configureHost gives the host's end the gateway's address, so that ARP for it is answered whatever
+// arp_ignore says, and the way to the container.
+func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
+	// No link-local IPv6 address of the host may appear on it. Not there: the kernel has no IPv6.
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	gateway := &netlink.Addr{IPNet: single(n.gateway()), Scope: unix.RT_SCOPE_LINK}
+	if err := n.route.AddrAdd(link, gateway); err != nil {
+		return fmt.Errorf("add address: %w", err)
+	}
+	err = n.route.RouteReplace(&netlink.Route{
+		LinkIndex: link.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK, Src: n.gateway().AsSlice(),
+	})
+	if err != nil {
+		return fmt.Errorf("add route: %w", err)
+	}
+	return nil
+}
+
+// configureInside sets the container's end up through a socket in its namespace.
+func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open route socket: %w", err)
+	}
+	defer h.Close()
+	const loopback = 1 // the first interface of every namespace
+	if err := h.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: loopback}}); err != nil {
+		return fmt.Errorf("raise lo: %w", err)
+	}
+	eth0, err := h.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	if err := h.AddrAdd(eth0, &netlink.Addr{IPNet: single(addr)}); err != nil {
+		return fmt.Errorf("add address: %w", err)
+	}
+	if err := h.LinkSetUp(eth0); err != nil {
+		return fmt.Errorf("raise it: %w", err)
+	}
+	if err := n.addRoutesInside(h, eth0.Attrs().Index); err != nil {
+		return err
+	}
+	return awaitCarrier(h, eth0.Attrs().Index)
+}
+
+// awaitCarrier blocks until the interface sends. When the second end of a pair is raised, the kernel
+// opens the queue of the first one in a worker of its own time; until then it drops all packets, and a
+// dropped SYN or ARP request costs a second. Asking for the link's state makes Linux 6.5 and later do it
+// at once; older ones are waited for.
+func awaitCarrier(h *netlink.Handle, index int) error {
+	const tries, pause = 1000, time.Millisecond
+	for range tries {
+		link, err := h.LinkByIndex(index)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return errors.New("it has no carrier after a second")
+}
+
+// addRoutesInside: the gateway is on the link though the /32 does not say so, and all else is behind it.
+func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int) error {
+	onLink := &netlink.Route{LinkIndex: eth0, Dst: single(n.gateway()), Scope: netlink.SCOPE_LINK}
+	if err := h.RouteAdd(onLink); err != nil {
+		return fmt.Errorf("add route to the gateway: %w", err)
+	}
+	everything := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
+	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: n.gateway().AsSlice()}); err != nil {
+		return fmt.Errorf("add default route: %w", err)
+	}
+	return nil
+}
+
+// uplinkMTU is the MTU of the way to the internet: a larger one inside would lose packets to paths that
+// drop the ICMP messages about it. 198.51.100.0/24 is documentation's (RFC 5737), so only the default
+// route leads there.
+func (n *Network) uplinkMTU() int {
+	const ethernet = 1500
+	routes, err := n.route.RouteGet(net.IPv4(198, 51, 100, 1))
+	if err != nil || len(routes) == 0 {
+		return ethernet // there is no way out
+	}
+	link, err := n.route.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return ethernet
+	}
+	return min(link.Attrs().MTU, ethernet)
+}
+
+// numbers lists the endpoints that have an interface.
+func (n *Network) numbers() ([]uint32, error) {
+	links, err := n.links()
+	var numbers []uint32
+	for _, link := range links {
+		if number, ok := n.number(link.Attrs().Name); ok {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers, err
+}
+
+func (n *Network) links() ([]netlink.Link, error) {
+	all, err := n.route.LinkList()
+	if err != nil {
+		return nil, err
+	}
+	var ours []netlink.Link
+	for _, link := range all {
+		if link.Type() == "veth" && strings.HasPrefix(link.Attrs().Name, n.prefix()) {
+			ours = append(ours, link)
+		}
+	}
+	return ours, nil
+}
+
+func (n *Network) deleteLinks() error {
+	links, err := n.links()
+	for _, link := range links {
+		if e := n.route.LinkDel(link); e != nil && !errors.Is(e, unix.ENODEV) {
+			err = errors.Join(err, fmt.Errorf("delete %s: %w", link.Attrs().Name, e))
+		}
+	}
+	return err
+}
+
+func isNotFound(err error) bool {
+	var none netlink.LinkNotFoundError
+	return errors.As(err, &none)
+}
+
+func single(a netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}
+}

@@ -1,0 +1,70 @@
+// Package ring keeps the newest lines of one container in two files of bounded size.
+//
+// A segment file is a header and records, little endian:
+//
+//	header  "paasring" | sequence uint64
+//	record  size uint32 of what follows | unix nanoseconds int64 | stream uint8 | text
+//
+// Records are appended to the segment with the higher sequence. When it is full the other one is
+// truncated and begins anew with the next sequence, so at least one full segment is always kept. One
+// process writes; any number may read meanwhile without a lock: a reader that finds the sequence in the
+// header unchanged after it read knows that what it read was not truncated under it.
+package ring
+
+import "encoding/binary"
+
+// MaxLine is the longest text of one record in bytes; longer lines are cut into several records.
+const MaxLine = 16 << 10
+
+const (
+	magic      = "paasring"
+	headerSize = 16
+	prefixSize = 4 + 8 + 1
+)
+
+// The streams a record can come from.
+const (
+	Stdout = 1
+	Stderr = 2
+)
+
+// Record is one line without its newline.
+type Record struct {
+	At     int64 // unix nanoseconds
+	Stream byte  // Stdout or Stderr
+	Text   []byte
+}
+
+func appendRecord(b []byte, r Record) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(8+1+len(r.Text)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
+	b = append(b, r.Stream)
+	return append(b, r.Text...)
+}
+
+// cutRecord takes the first record off b. Its size is 0 when b does not begin with a whole one.
+func cutRecord(b []byte) (r Record, size int) {
+	if len(b) < prefixSize {
+		return Record{}, 0
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	if n < 9 || n > 9+MaxLine || len(b) < 4+n {
+		return Record{}, 0
+	}
+	r.At = int64(binary.LittleEndian.Uint64(b[4:]))
+	r.Stream = b[12]
+	r.Text = b[prefixSize : 4+n]
+	return r, 4 + n
+}
+
+func header(sequence uint64) []byte {
+	return binary.LittleEndian.AppendUint64([]byte(magic), sequence)
+}
+
+// sequenceOf is 0 for anything that is not a header.
+func sequenceOf(b []byte) uint64 {
+	if len(b) < headerSize || string(b[:len(magic)]) != magic {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b[len(magic):])
+}

@@ -1,0 +1,206 @@
+// Package runtime runs containers from system calls: namespaces, control groups, capabilities, seccomp.
+// It needs no Docker, containerd or runc, and root on Linux 5.12 or later.
+//
+// A container outlives the daemon. Its init (package initproc) owns the app's output and exit status;
+// the daemon keeps a record per container and finds its containers again by it:
+//
+//	<Dir>/instances/<ID>/  record.json  status  fs/ (the writes)  work/  exec.sock
+//	<Dir>/logs/<app>/<ID>/ meta.json  0  1
+package runtime
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"paas/platform"
+	"paas/runtime/image"
+	"paas/runtime/network"
+)
+
+// Options is what Open needs. Dir, Images, Network and ID must be set.
+type Options struct {
+	Dir     string           // state, on the file system that shall take the containers' writes
+	Images  *image.Store     // where the layers are
+	Network *network.Network // where the addresses come from
+	Init    string           // path of the paas-init program; empty: this program, called paas-init
+	ID      string           // short id of this platform, part of its cgroups' name
+	Log     *slog.Logger     // nil: discard
+	Now     func() time.Time // nil: the real clock
+}
+
+// Runtime implements platform.Runner on this host.
+type Runtime struct {
+	options Options
+	log     *slog.Logger
+	now     func() time.Time
+	groups  *cgroups
+	boot    string
+	program *os.File  // init's, on a read-only mount
+	rights  [2]rights // of processes: uid 0, any other
+	exits   chan platform.Instance
+
+	life   context.Context // ends with Close: jobs end with it
+	cancel context.CancelFunc
+	work   sync.WaitGroup // watchers
+
+	mu         sync.Mutex
+	containers map[platform.InstanceID]*container
+	maps       map[int64]*os.File // id-mapping user namespace of each app
+}
+
+// Open takes over what a predecessor with the same Dir and ID left: it watches the instances that run,
+// delivers those that ended, and removes what was half made. It blocks until the latter is gone.
+func Open(ctx context.Context, o Options) (*Runtime, error) {
+	r := &Runtime{
+		options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), now: o.Now,
+		exits:      make(chan platform.Instance),
+		containers: make(map[platform.InstanceID]*container),
+		maps:       make(map[int64]*os.File),
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := r.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
+	}
+	return r, nil
+}
+
+func (r *Runtime) open() error {
+	for _, dir := range []string{"", "instances", "logs"} {
+		if err := os.MkdirAll(filepath.Join(r.options.Dir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.adopt} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Runtime) openHost() (err error) {
+	if r.boot, err = bootID(); err != nil {
+		return err
+	}
+	h, err := findHierarchies()
+	if err != nil {
+		return err
+	}
+	r.groups, err = openCgroups(h, r.options.ID)
+	if err == nil && len(r.groups.missing) > 0 {
+		r.log.Warn("the host lacks cgroup controllers; their limits are not kept", "missing", r.groups.missing)
+	}
+	return err
+}
+
+// openProgram opens init through a read-only mount: whoever got hold of it from inside a container
+// could not write it, not even after the last process that runs it ended (CVE-2019-5736).
+func (r *Runtime) openProgram() error {
+	path := r.options.Init
+	if path == "" {
+		path = "/proc/self/exe"
+	}
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("find the container init: %w", err)
+	}
+	r.program, err = image.Bind(path, true, nil)
+	return err
+}
+
+// Close stops watching. Instances go on; jobs and build steps end.
+func (r *Runtime) Close() error {
+	r.cancel()
+	r.mu.Lock()
+	for _, c := range r.containers {
+		if c.record.Passing {
+			c.kill()
+		} else {
+			c.unwatch()
+		}
+	}
+	r.mu.Unlock()
+	r.work.Wait()
+	var errs []error
+	for _, f := range r.maps {
+		errs = append(errs, f.Close())
+	}
+	if r.program != nil {
+		errs = append(errs, r.program.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Destroy kills every container and removes everything the runtime keeps, logs included. It blocks
+// until all is gone and closes the Runtime.
+func (r *Runtime) Destroy() error {
+	var errs []error
+	for _, c := range r.all() {
+		if c.record.Passing {
+			c.kill()
+			<-c.gone
+			continue
+		}
+		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
+	}
+	errs = append(errs, r.Close(), r.groups.destroy())
+	for _, dir := range []string{"instances", "logs"} {
+		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
+	}
+	return errors.Join(errs...)
+}
+
+// Instances implements platform.Runner.
+func (r *Runtime) Instances(context.Context) ([]platform.Instance, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []platform.Instance
+	for _, c := range r.containers {
+		if !c.record.Passing && c.record.Phase != making {
+			out = append(out, c.record.instance())
+		}
+	}
+	slices.SortFunc(out, func(a, b platform.Instance) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return out, nil
+}
+
+// Exits implements platform.Runner.
+func (r *Runtime) Exits() <-chan platform.Instance { return r.exits }
+
+func (r *Runtime) all() []*container {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*container
+	for _, c := range r.containers {
+		out = append(out, c)
+	}
+	return out
+}
+
+// running finds an instance that runs.
+func (r *Runtime) running(id platform.InstanceID) (*container, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, ok := r.containers[id]
+	if !ok || c.record.Phase != running {
+		return nil, platform.Errorf(platform.NotFound, "no instance %s is running", id)
+	}
+	return c, nil
+}
+
+func (r *Runtime) instanceDir(id platform.InstanceID) string {
+	return filepath.Join(r.options.Dir, "instances", string(id))
+}

@@ -1,0 +1,105 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"paas/platform"
+)
+
+// Step runs a build step to its end; out gets what it writes to stdout and stderr. A status other than
+// zero is no error. Ending ctx kills the step and gives ctx's error. The writes are in s.Upper, owners
+// as seen inside; the overlay's work directory is "work" beside it, made if it is missing. Mount points
+// that had to be made for binds are removed again if they are empty.
+func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) (platform.Exit, error) {
+	o := &order{
+		record: record{App: s.App, Group: buildsGroup, Passing: true},
+		what:   fmt.Sprintf("step %s of %s", s.Name, s.App), host: hostName(s.Name),
+		appID: s.AppID, layers: s.Layers, upper: s.Upper, argv: s.Argv, env: s.Env, dir: s.Dir,
+		uid: s.UID, gid: s.GID, binds: s.Binds, limits: limitsOr(s.Limits, buildMemory, buildPIDs),
+	}
+	if err := o.check(); err != nil {
+		return platform.Exit{}, err
+	}
+	if !filepath.IsAbs(s.Upper) {
+		return platform.Exit{}, fmt.Errorf("run %s: %q is not an absolute path", o.what, s.Upper)
+	}
+	streams, err := oneOutput(o)
+	if err != nil {
+		return platform.Exit{}, err
+	}
+	streams.copyOut(streams.ours[1], out)
+	return r.runStreams(ctx, o, streams, (*container).kill)
+}
+
+// oneOutput gives a container no input and one pipe for all its output.
+func oneOutput(o *order) (*streams, error) {
+	s, err := newStreams(o)
+	if err != nil {
+		return nil, err
+	}
+	_ = s.ours[0].Close()
+	_ = s.ours[2].Close()
+	_ = s.theirs[2].Close()
+	s.ours[0], s.ours[2] = nil, nil
+	if s.theirs[2], err = dup(s.theirs[1]); err != nil {
+		s.handOver()
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// unmake removes the empty mount points that init made in a step's upper: they are no part of what the
+// step wrote. os.Root keeps the paths, which the step could have changed to symlinks, below it.
+func (c *container) unmake(o *order) error {
+	if o.upper == "" || len(c.made) == 0 {
+		return nil
+	}
+	upper, err := os.OpenRoot(o.upper)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = upper.Close() }()
+	for _, path := range slices.Backward(c.made) {
+		err := removeEmpty(upper, path[1:])
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove mount point %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func removeEmpty(root *os.Root, path string) error {
+	info, err := root.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().IsRegular() && info.Size() > 0 {
+		return nil
+	}
+	if info.IsDir() {
+		if empty, err := isEmpty(root, path); !empty || err != nil {
+			return err
+		}
+	}
+	return root.Remove(path)
+}
+
+func isEmpty(root *os.Root, path string) (bool, error) {
+	d, err := root.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = d.Close() }()
+	names, err := d.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return len(names) == 0, err
+}

@@ -3,7 +3,7 @@ GO      := $(or $(PAAS_GO),$(shell command -v go || echo /usr/local/go/bin/go))
 BIN     ?= bin
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINTER  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
-SCRIPTS := install.sh cmd/paas/demo.sh .ci/run
+SCRIPTS := install.sh cmd/paas/go.sh cmd/paas/demo.sh .ci/run
 
 # SQLite is the only C in the tree. The tags leave out what cannot be linked statically: run-time loading
 # of extensions, and the C library's name and user lookups.
@@ -28,8 +28,8 @@ lint: ## gofmt, go vet, golangci-lint, shellcheck
 	$(GO) run $(LINTER) run
 	shellcheck $(SCRIPTS)
 
-bench: ## every benchmark, shortly
-	$(GO) test -run '^$$' -bench . -benchtime 20x ./...
+bench: ## side by side with crun, bubblewrap, nginx and sshd (root; they come from Debian's packages)
+	$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v
 
 demo: ## a private platform under ./.demo with an app pushed to it (sudo)
 	PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start

@@ -108,8 +108,8 @@ preflight() {
 	[ $bad = 0 ] || [ $dry = 1 ] || die "$bad of these must be fixed first; nothing was changed"
 }
 check_kernel() {
-	# 5.19 is the first kernel whose overlayfs takes id-mapped layers.
-	check "$(mark at_least "$(uname -r)" 5.19)" kernel "$(uname -r)" "5.19 or newer is needed: upgrade the distribution"
+	# 5.19 is the first whose overlayfs takes id-mapped layers; 6.1 the oldest that this was run on.
+	check "$(mark at_least "$(uname -r)" 6.1)" kernel "$(uname -r)" "6.1 or newer is needed: upgrade the distribution"
 	# A function of its own in the kernel's symbol table: the feature is built in, or its module is loaded.
 	for pair in overlay=ovl_fill_super veth=veth_xmit nf_tables=nft_do_chain; do
 		if grep -qw "${pair#*=}" /proc/kallsyms; then check ✓ "${pair%=*}" present

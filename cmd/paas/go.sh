@@ -39,7 +39,7 @@ main() {
 	done
 	[ -n "$start" ] || install_any
 	start=${start:-$(command -v go || echo go)}
-	say "Fetching Go $want, which this source needs, with $start"
+	say "Getting Go $want, which this source needs, through $start"
 	if [ "$dry" = 1 ]; then printf '%s\n' "$start" && return; fi
 	fetch "$start" "$want" && return
 	say " !     Go $want is needed and could not be fetched"

@@ -95,8 +95,7 @@ C
 
 push() {
 	step "Pushing $app to it with git"
-	mkdir -p "$demo/$app"
-	cp -R "$example/." "$demo/$app"
+	[ -d "$demo/$app" ] || cp -R "$example" "$demo/$app" # later it is the person's own
 	cd "$demo/$app"
 	[ -d .git ] || git init -q -b main
 	git add -A

@@ -90,7 +90,6 @@ check() { # MARK NAME FINDING FIX
 	[ "$1" = ✓ ] || printf '                -> %s\n' "$4"
 	[ "$1" != ✗ ] || bad=$((bad + 1))
 }
-
 preflight() {
 	bad=0 && say "Checking this machine:"
 	check "$(mark [ "$(id -u)" = 0 ])" user "$(id -un)" "run it with sudo"
@@ -157,9 +156,10 @@ packages() { # PACKAGE=WHAT-IT-BRINGS...
 	for pair; do has "${pair#*=}" || [ -e "${pair#*=}" ] || missing="$missing ${pair%%=*}"; done
 	[ -n "$missing" ] || return 0
 	has apt-get || die "missing:$missing" "install them with this distribution's package manager, then run this again"
-	run apt-get update -qq >&2
+	run apt-get update -qq
+	say "Installing$missing"
 	# shellcheck disable=SC2086 # a list of words
-	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2
+	[ $dry = 1 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 obtain() { # puts paas, paas-init and paas.service into $work
 	if [ -n "$archive" ]; then
@@ -167,9 +167,9 @@ obtain() { # puts paas, paas-init and paas.service into $work
 	elif grep -qsx 'module paas' "$here/go.mod"; then
 		packages gcc=gcc libc6-dev=/usr/include/stdio.h make=make git=git $certificates
 		if [ $dry = 1 ]; then go=$(sh "$here/cmd/paas/go.sh" --dry-run); else go=$(sh "$here/cmd/paas/go.sh"); fi
-		run make --no-print-directory -C "$here" build BIN="$work" PAAS_GO="$go"
+		run make --no-print-directory -sC "$here" build BIN="$work" PAAS_GO="$go"
 		cp "$here/cmd/paas/paas.service" "$work/paas.service"
-	elif [ -f "$here/paas" ] && [ -f "$here/paas-init" ]; then
+	elif [ -f "$here/paas" ]; then # an unpacked archive
 		cp "$here/paas" "$here/paas-init" "$here/paas.service" "$work"
 	else
 		die "there is nothing to install beside this script" "run it in a clone of the source, or give --archive FILE"
@@ -219,8 +219,7 @@ C
 	! with_systemd || { sed -i "s|@BIN@|$bin|" "$work/paas.service" && place paas.service "$unit" 644; }
 }
 start_service() {
-	run systemctl daemon-reload
-	run systemctl enable -q paas
+	run systemctl daemon-reload && run systemctl enable -q paas
 	if [ $changed = 0 ] && systemctl is-active -q paas; then return; fi
 	# The unit is Type=notify: restart comes back when paas listens, or has failed. Apps keep running meanwhile.
 	if run systemctl restart paas; then return; fi
@@ -238,7 +237,8 @@ setup() {
 }
 
 install_or_upgrade() {
-	[ "$mode" = install ] || [ -x "$bin/paas" ] || die "paas is not installed here" "run this without --upgrade"
+	old=1 && [ -x "$bin/paas" ] || old=0
+	[ "$mode" = install ] || [ $old = 1 ] || die "paas is not installed here" "run this without --upgrade"
 	preflight
 	admin_keys
 	obtain
@@ -247,13 +247,15 @@ install_or_upgrade() {
 	if with_systemd && [ $start = 1 ]; then start_service; fi
 	run rm -f "$bin/paas.old" "$bin/paas-init.old" "$unit.old"
 	[ $bad = 0 ] || die "$bad checks failed: a real run would have stopped there"
-	if [ $changed = 0 ]; then say "paas is already current."; elif [ $dry = 0 ]; then finish; fi
+	if [ $changed = 0 ]; then say "paas is already current."; elif [ $old = 0 ]; then finish; else say "paas is upgraded."; fi
+	if ! with_systemd; then say "systemd is not running here: start paas yourself, $bin/paas serve --config $config"
+	elif [ $start = 0 ]; then say "It was not started: systemctl enable --now paas"; fi
 }
 finish() {
 	url=http://myapp.$domain && [ "$http_port" = 80 ] || url=$url:$http_port
 	cat <<F
 
-paas is installed. On your own computer, add this to ~/.ssh/config:
+Now, on your own computer, add this to ~/.ssh/config:
 
     Host paas
         HostName $address
@@ -269,8 +271,6 @@ and then, in a git repository:
 The app answers at $url. More: ssh paas help
 F
 	case $domain in *.sslip.io) say "(sslip.io needs public DNS; with your own domain, point *.DOMAIN here and set it in $config)" ;; esac
-	if ! with_systemd; then say "systemd is not running here; start paas yourself: $bin/paas serve --config $config"
-	elif [ $start = 0 ]; then say "It is not started: systemctl enable --now paas"; fi
 }
 
 uninstall() {

@@ -137,7 +137,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	h.serve(t)
 	first := h.over(t, "version")
 	archive := h.archive(t)
-	must("paas is installed", "--upgrade", "--archive", archive, "--domain", "other.test")
+	must("paas is upgraded", "--upgrade", "--archive", archive, "--domain", "other.test")
 	must("paas is already current.", "--upgrade", "--archive", archive)
 	h.in(t, "grep", "-qx", `domain = "example.test"`, "/etc/paas/paas.toml")
 	if out, status := h.install("--uninstall"); status == 0 {

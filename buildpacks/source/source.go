@@ -97,6 +97,16 @@ func (t *Tree) Read(path string, limit int64) ([]byte, error) {
 	return text(path, blob)
 }
 
+// Head returns the first bytes of the file at the path, limit at most. A missing file is fs.ErrNotExist.
+func (t *Tree) Head(path string, limit int64) ([]byte, error) {
+	file, _, err := t.resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := t.blob(file, limit)
+	return blob[:min(int64(len(blob)), limit)], err
+}
+
 // blob reads one byte more than the limit at most.
 func (t *Tree) blob(file platform.File, limit int64) (blob []byte, err error) {
 	r, err := t.src.Open(file.ID)

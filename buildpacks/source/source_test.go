@@ -84,6 +84,12 @@ func TestReadLimits(t *testing.T) {
 	if _, err := tree.Read("utf16", 100); err == nil || !strings.Contains(err.Error(), "UTF-16") {
 		t.Errorf("utf16: %v", err)
 	}
+	if got, err := tree.Head("big", 4); err != nil || string(got) != "xxxx" {
+		t.Errorf("head: %q, %v", got, err)
+	}
+	if _, err := tree.Head("nothing", 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("head of nothing: %v", err)
+	}
 	if got, err := tree.Read("bom", 100); err != nil || string(got) != "{}" {
 		t.Errorf("bom: %q, %v", got, err)
 	}

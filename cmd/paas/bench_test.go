@@ -30,7 +30,7 @@ func TestPeers(t *testing.T) {
 	needPrograms(t, "crun", "bwrap", "nginx", "wrk", "sshd")
 	p := newTestPlatform(t)
 	fmt.Println("figure (ms, or requests/s)\tours\tpeer\tratio")
-	benchStart(t, p)
+
 	benchPush(t, p)
 	benchProxy(t, p)
 }
@@ -60,7 +60,7 @@ func interleaved(t *testing.T, n int, each ...func() error) []float64 {
 	return medians
 }
 
-func command(name string, args ...string) func() error {
+func shellOut(name string, args ...string) func() error {
 	return func() error {
 		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", name, err, out)

@@ -111,3 +111,17 @@ func TestBelow(t *testing.T) {
 		t.Errorf("first: %q", first)
 	}
 }
+
+func TestInside(t *testing.T) {
+	for _, c := range []struct {
+		base, name, want string
+		ok               bool
+	}{
+		{"", "a", "a", true}, {"", ".", "", true}, {"a", "..", "", true}, {"a/b", "../c", "a/c", true},
+		{"", "..", "", false}, {"a", "../../c", "", false}, {"a", "/b", "", false}, {"", "..a", "..a", true},
+	} {
+		if got, ok := source.Inside(c.base, c.name); got != c.want || ok != c.ok {
+			t.Errorf("%q from %q: %q, %v", c.name, c.base, got, ok)
+		}
+	}
+}

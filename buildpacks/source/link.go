@@ -25,17 +25,31 @@ type walk struct {
 // resolve finds the regular file of that name and the symlinks on the way. It walks one name after the
 // other as the kernel does, because ".." after a symlink means the parent of where the symlink leads.
 func (t *Tree) resolve(name string) (platform.File, []string, error) {
-	w := &walk{asked: name, todo: strings.Split(name, "/")}
-	for len(w.todo) > 0 {
-		if err := t.step(w); err != nil {
-			return platform.File{}, nil, err
-		}
+	w, err := t.walk(name)
+	if err != nil {
+		return platform.File{}, nil, err
 	}
 	file, ok := t.find(w.at)
 	if !ok || file.Mode == platform.Submodule {
 		return platform.File{}, nil, missing(name)
 	}
 	return file, w.links, nil
+}
+
+func (t *Tree) walk(name string) (*walk, error) {
+	w := &walk{asked: name, todo: strings.Split(name, "/")}
+	for len(w.todo) > 0 {
+		if err := t.step(w); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// IsDir tells whether a directory of the tree is at the path, or where its symlinks lead.
+func (t *Tree) IsDir(path string) bool {
+	w, err := t.walk(path)
+	return err == nil && (w.at == "" || t.HasDir(w.at))
 }
 
 func (t *Tree) step(w *walk) error {

@@ -29,6 +29,9 @@ func TestReadFollowsLinksInside(t *testing.T) {
 		"deep/up":        "-> ../etc/../conf/real.json",
 		"twice":          "-> deep/up",
 	})
+	if !tree.IsDir("etc") || !tree.IsDir(".") || tree.IsDir("package.json") || tree.HasDir("etc") {
+		t.Error("etc leads to a directory")
+	}
 	for _, path := range []string{"conf/real.json", "package.json", "etc/real.json", "deep/up", "twice"} {
 		got, err := tree.Read(path, 100)
 		if err != nil || string(got) != "real" {

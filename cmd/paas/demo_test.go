@@ -12,7 +12,7 @@ import (
 // The demo starts, starts again over what is there, stops, and leaves nothing that runs.
 func TestDemo(t *testing.T) {
 	needPrograms(t, "git", "ssh", "ssh-keygen", "curl", "make", "gcc", "mmdebstrap")
-	template := prepareTemplate(t, buildBinary(t))
+	_, template := prepared(t)
 	dir, err := os.MkdirTemp("/var/tmp", "paas-demo-")
 	if err != nil {
 		t.Fatal(err)

@@ -278,7 +278,7 @@ func (h *testHost) holdsNothing(t *testing.T) {
 // shareBase spares the installation from making the base image anew.
 func (h *testHost) shareBase(t *testing.T) {
 	t.Helper()
-	template := prepareTemplate(t, buildBinary(t))
+	_, template := prepared(t)
 	if err := os.Mkdir(h.data, 0o700); err != nil {
 		t.Fatal(err)
 	}

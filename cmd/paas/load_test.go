@@ -25,6 +25,18 @@ import (
 func newTestPlatform(t *testing.T) *platformUnderTest {
 	t.Helper()
 	binary, template := prepared(t)
+	return startPlatform(t, binary, template)
+}
+
+// newPlainPlatform is one whose daemon is built as for users, without the race detector.
+func newPlainPlatform(t *testing.T) *platformUnderTest {
+	t.Helper()
+	_, template := prepared(t)
+	return startPlatform(t, buildBinary(t, t.TempDir()), template)
+}
+
+func startPlatform(t *testing.T, binary, template string) *platformUnderTest {
+	t.Helper()
 	p, err := newPlatform(binary, template, t.TempDir())
 	if p != nil {
 		t.Cleanup(func() { p.tearDown(t) })
@@ -271,4 +283,62 @@ func (p *platformUnderTest) page(t *testing.T) string {
 	}
 	t.Fatalf("the app does not answer: status %d, %v\n%s", status, err, body)
 	return ""
+}
+
+// What a push may cost: the daemon's peak memory stays below this, however much history and however many
+// files come. It is stated in docs/limits.md.
+const maxDaemonMemory = 256 << 20
+
+// 1 GiB of history and 100,000 files, by a daemon built without the race detector, whose own memory
+// would hide ours.
+func TestBigPushesInBoundedMemory(t *testing.T) {
+	p := newPlainPlatform(t)
+	hello := filepath.Join(examples(), "..", "cmd", "paas", "testdata", "apps", "hello")
+	many := p.repository(t, hello, "many")
+	for d := range 500 {
+		dir := filepath.Join(many, fmt.Sprint("dir", d))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for f := range 200 {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(f)), []byte(fmt.Sprintln(d, f)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.run(t, many, "git", "add", "-A")
+	p.run(t, many, "git", "commit", "-qm", "many")
+	p.run(t, many, "git", "push", "paas", "main")
+	big := p.repository(t, hello, "big")
+	for _, line := range []string{"core.compression 0", "core.bigFileThreshold 1m", "pack.compression 0"} {
+		p.run(t, big, append([]string{"git", "config"}, strings.Fields(line)...)...)
+	}
+	for n := range 64 {
+		p.run(t, big, "sh", "-c", "head -c 16777216 /dev/urandom > noise && git add noise && git commit -qm "+fmt.Sprint(n))
+	}
+	p.run(t, big, "git", "rm", "-q", "noise")
+	p.run(t, big, "git", "commit", "-qm", "without")
+	p.run(t, big, "git", "push", "paas", "main")
+	p.run(t, t.TempDir(), "git", "clone", "-q", "paas:many", "cloned")
+	if peak := p.peakMemory(t); peak > maxDaemonMemory {
+		t.Fatalf("the daemon took %d MiB", peak>>20)
+	} else {
+		t.Logf("the daemon took %d MiB at most", peak>>20)
+	}
+}
+
+// peakMemory is the daemon's VmHWM in bytes (proc(5)).
+func (p *platformUnderTest) peakMemory(t *testing.T) (bytes int64) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &bytes); n == 1 {
+			return bytes << 10
+		}
+	}
+	t.Fatal("no VmHWM in /proc")
+	return 0
 }

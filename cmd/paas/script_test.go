@@ -74,7 +74,11 @@ func prepared(t *testing.T) (binary, template string) {
 		t.Fatal("the scenarios make namespaces and mounts: run them as root")
 	}
 	ready.Do(func() {
-		ready.binary = buildBinary(t)
+		var err error
+		if ready.dir, err = os.MkdirTemp("", "paas-bin-"); err != nil { // outlives the test that comes first
+			t.Fatal(err)
+		}
+		ready.binary = buildBinary(t, ready.dir, "-race")
 		ready.template = prepareTemplate(t, ready.binary)
 	})
 	if ready.template == "" {
@@ -97,14 +101,9 @@ func needPrograms(t *testing.T, names ...string) {
 	}
 }
 
-// buildBinary builds what the Makefile builds, with the race detector like the tests themselves.
-func buildBinary(t *testing.T) string {
+// buildBinary builds what the Makefile builds into dir; flags are added to the build of paas.
+func buildBinary(t *testing.T, dir string, flags ...string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "paas-bin-") // outlives the test that happens to come first
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready.dir = dir
 	build := func(env string, args ...string) {
 		cmd := exec.Command("go", append([]string{"build"}, args...)...)
 		cmd.Env = append(os.Environ(), env)
@@ -112,7 +111,7 @@ func buildBinary(t *testing.T) string {
 			t.Fatalf("go build: %v\n%s", err, out)
 		}
 	}
-	build("CGO_ENABLED=1", "-race", "-o", filepath.Join(dir, "paas"), "paas/cmd/paas")
+	build("CGO_ENABLED=1", append(flags, "-o", filepath.Join(dir, "paas"), "paas/cmd/paas")...)
 	build("CGO_ENABLED=0", "-ldflags", "-s -w", "-o", filepath.Join(dir, "paas-init"), "paas/cmd/paas-init")
 	return filepath.Join(dir, "paas")
 }

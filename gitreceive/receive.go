@@ -1,11 +1,11 @@
 package gitreceive
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -53,9 +53,13 @@ func (s *Server) receivePack(ctx context.Context, session ssh.Session, actor pla
 	if err := advertise(session, repo, receiveCapabilities, false); err != nil {
 		return fmt.Errorf("advertise refs: %w", err)
 	}
+	in := bufio.NewReaderSize(session, 64<<10)
+	if first, err := in.Peek(4); err != nil || string(first) == "0000" {
+		return nil // a client that finds nothing to push just goes, politely or not
+	}
 	req := packp.NewReferenceUpdateRequest()
-	if err := req.Decode(session); err != nil {
-		return quietEnd(err)
+	if err := req.Decode(in); err != nil {
+		return platform.Errorf(platform.Failed, "that is not a push: %v", err)
 	}
 	if req.Shallow != nil {
 		return platform.Errorf(platform.Failed, "a shallow clone cannot be pushed: run git fetch --unshallow first")
@@ -66,14 +70,6 @@ func (s *Server) receivePack(ctx context.Context, session ssh.Session, actor pla
 		_, _ = fmt.Fprintf(r.band, "-----> Created the app %s\n", app.Name)
 	}
 	return r.receive(ctx, session)
-}
-
-// quietEnd: a client that finds nothing to push just goes.
-func quietEnd(err error) error {
-	if errors.Is(err, packp.ErrEmpty) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return platform.Errorf(platform.Failed, "that is not a push: %v", err)
 }
 
 var receiveCapabilities = []capability.Capability{

@@ -35,7 +35,7 @@ type Platform interface {
 
 // Commands carries out verbs. It returns the exit status.
 type Commands interface {
-	Run(ctx context.Context, s verbs.Session, words []string) int
+	Run(ctx context.Context, s verbs.Session, line string) int
 }
 
 // Options are what a Server needs.

@@ -19,13 +19,9 @@ func (s *Server) serve(session ssh.Session, actor platform.Actor, prefix string)
 	defer context.AfterFunc(s.life, cancel)()
 	stop := cancelOnSignal(session, cancel)
 	defer stop()
-	words := session.Command()
-	if strings.TrimSpace(session.RawCommand()) != "" && len(words) == 0 {
-		refuse(session, "that command line has an open quote")
-		return
-	}
-	if len(words) > 0 && strings.HasPrefix(words[0], "git-") {
-		_ = session.Exit(s.git(ctx, session, actor, words))
+	line := session.RawCommand()
+	if strings.HasPrefix(line, "git-") || strings.HasPrefix(line, "git ") {
+		_ = session.Exit(s.git(ctx, session, actor, line))
 		return
 	}
 	v := verbs.Session{
@@ -35,7 +31,7 @@ func (s *Server) serve(session ssh.Session, actor platform.Actor, prefix string)
 	if v.Terminal != nil {
 		v.Stderr = session // a terminal has one screen
 	}
-	_ = session.Exit(s.Commands.Run(ctx, v, words))
+	_ = session.Exit(s.Commands.Run(ctx, v, line))
 }
 
 // cancelOnSignal ends the command when the client sends a signal that would end a program.
@@ -90,19 +86,19 @@ func terminal(ctx context.Context, session ssh.Session) *platform.Terminal {
 }
 
 // git serves the three commands that git clients send (git-receive-pack(1) and its sisters).
-func (s *Server) git(ctx context.Context, session ssh.Session, actor platform.Actor, words []string) (exit int) {
-	if len(words) != 2 {
-		return gitError(session, "%s takes the name of an app: use a remote like paas:myapp", words[0])
+func (s *Server) git(ctx context.Context, session ssh.Session, actor platform.Actor, line string) (exit int) {
+	words, err := verbs.Split(strings.Replace(line, "git ", "git-", 1))
+	if err != nil || len(words) != 2 {
+		return gitError(session, "git commands take the name of an app: use a remote like paas:myapp")
 	}
-	name := appName(words[1])
-	var err error
-	switch words[0] {
+	name := appName(words[1].Text)
+	switch words[0].Text {
 	case "git-receive-pack":
 		err = s.receivePack(ctx, session, actor, name)
 	case "git-upload-pack":
 		err = s.uploadPack(ctx, session, actor, name)
 	default:
-		return gitError(session, "%s is not served here: push, fetch and clone are", words[0])
+		return gitError(session, "%s is not served here: push, fetch and clone are", words[0].Text)
 	}
 	if err == nil {
 		return 0

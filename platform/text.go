@@ -7,8 +7,14 @@ import (
 	"text/tabwriter"
 )
 
-// table writes aligned rows; a nil header is left out.
+// Piped marks a writer that no person reads directly: tables go there tab-separated, without header.
+type Piped struct{ io.Writer }
+
+// table writes aligned rows under a header, if there is one, or what a Piped writer wants.
 func table(w io.Writer, header []string, rows [][]string) error {
+	if _, piped := w.(Piped); piped {
+		return tabbed(w, rows)
+	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	if header != nil {
 		rows = append([][]string{header}, rows...)
@@ -19,6 +25,15 @@ func table(w io.Writer, header []string, rows [][]string) error {
 		}
 	}
 	return t.Flush()
+}
+
+func tabbed(w io.Writer, rows [][]string) error {
+	for _, row := range rows {
+		if _, err := io.WriteString(w, strings.Join(row, "\t")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func asError(err error, e **Error) bool { return errors.As(err, e) }

@@ -90,17 +90,20 @@ func TestCloseEndsJobs(t *testing.T) {
 type typing struct{ await, text string }
 
 // onTerminal plays keystrokes against a job and returns its exit and its screen.
-func (b *bench) onTerminal(s platform.InstanceSpec, resize chan platform.Size, play []typing) (platform.Exit, string) {
+func (b *bench) onTerminal(s platform.InstanceSpec, resize chan platform.Size, play ...typing) (platform.Exit, string) {
 	b.t.Helper()
 	stdin, keys := io.Pipe()
 	screen := &safeBuffer{}
 	go func() {
 		defer func() { _ = keys.Close() }()
+		seen := 0
 		for _, p := range play {
-			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(screen.String(), p.await) && time.Now().Before(deadline); {
-				time.Sleep(10 * time.Millisecond)
+			if seen = awaitOnScreen(screen, seen, p.await); seen < 0 {
+				b.t.Errorf("%q never came on the screen %q", p.await, screen.String())
+				return
 			}
-			if p.text == "RESIZE" {
+			time.Sleep(100 * time.Millisecond) // shells drop what is typed while they switch the terminal's mode
+			if p.text == resized {
 				resize <- platform.Size{Cols: 100, Rows: 40}
 				continue
 			}
@@ -108,14 +111,29 @@ func (b *bench) onTerminal(s platform.InstanceSpec, resize chan platform.Size, p
 		}
 	}()
 	job := platform.JobSpec{InstanceSpec: s, Terminal: &platform.Terminal{Term: "xterm", Cols: 80, Rows: 24, Resize: resize}}
-	exit, err := b.Run(context.Background(), job, stdin, screen, io.Discard)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	exit, err := b.Run(ctx, job, stdin, screen, io.Discard)
 	check(b.t, err)
 	return exit, screen.String()
 }
 
+// resized stands for the user resizing the window.
+const resized = "\x00resized"
+
+// awaitOnScreen waits for a text behind the first seen bytes and tells where it ends.
+func awaitOnScreen(screen *safeBuffer, seen int, text string) int {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if i := strings.Index(screen.String()[seen:], text); i >= 0 {
+			return seen + i + len(text)
+		}
+	}
+	return -1
+}
+
 func TestTerminal(t *testing.T) {
 	b := newBench(t)
-	exit, screen := b.onTerminal(spec(`tty; stty size; echo $TERM; read line; echo "got $line"; exit 9`), nil, []typing{{"xterm", "hello\n"}})
+	exit, screen := b.onTerminal(spec(`tty; stty size; echo $TERM; read line; echo "got $line"; exit 9`), nil, typing{"xterm", "hello\n"})
 	equal(t, "exit", exit.Code, 9)
 	for _, want := range []string{"/dev/pts/0\r\n", "24 80\r\n", "got hello\r\n"} {
 		if !strings.Contains(screen, want) {
@@ -126,7 +144,7 @@ func TestTerminal(t *testing.T) {
 
 func TestTerminalInterrupt(t *testing.T) {
 	b := newBench(t)
-	exit, screen := b.onTerminal(spec(`trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 0.1; done`), nil, []typing{{"ready", "\x03"}})
+	exit, screen := b.onTerminal(spec(`trap 'echo interrupted; exit 4' INT; echo ready; while :; do sleep 0.1; done`), nil, typing{"ready", "\x03"})
 	equal(t, "exit", exit.Code, 4)
 	equal(t, "screen", strings.Contains(screen, "interrupted"), true)
 }
@@ -135,7 +153,7 @@ func TestTerminalResize(t *testing.T) {
 	b := newBench(t)
 	resize := make(chan platform.Size)
 	defer close(resize)
-	exit, screen := b.onTerminal(spec(`trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.1; done`), resize, []typing{{"ready", "RESIZE"}, {"40 100", ""}})
+	exit, screen := b.onTerminal(spec(`trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.1; done`), resize, typing{"ready", resized}, typing{"40 100", ""})
 	equal(t, "exit", exit.Code, 0)
 	equal(t, "screen", strings.Contains(screen, "40 100"), true)
 }
@@ -146,11 +164,12 @@ func TestTerminalJobControl(t *testing.T) {
 	s := spec("")
 	s.Command = []string{"/bin/sh", "-i"}
 	s.Env = map[string]string{"PS1": "prompt> "}
-	exit, screen := b.onTerminal(s, nil, []typing{
-		{"prompt> ", "sleep 500\n"}, {"sleep 500", ""}, {"sleep 500\r\n", "\x1a"},
-		{"Stopped", "jobs; echo list''ed\n"}, {"listed", "fg; echo end''ed\n"}, {"sleep 500\r\n", ""},
-		{"listed", ""}, {"fg", "\x03"}, {"^C", "exit 6\n"},
-	})
+	exit, screen := b.onTerminal(s, nil,
+		typing{"prompt> ", "sh -c \"echo r''eady; exec cat\"\n"}, typing{"ready\r\n", "one\n"}, typing{"one\r\none\r\n", "\x1a"},
+		typing{"Stopped", "jobs\n"}, typing{"Stopped", "fg\n"},
+		typing{"exec cat", "two\n"}, typing{"two\r\ntwo\r\n", "\x03"},
+		typing{"prompt> ", "exit 6\n"},
+	)
 	if strings.Contains(screen, "no job control") || strings.Contains(screen, "can't access tty") {
 		t.Errorf("screen: %q", screen)
 	}
@@ -159,7 +178,7 @@ func TestTerminalJobControl(t *testing.T) {
 
 func TestTerminalEndOfInput(t *testing.T) {
 	b := newBench(t)
-	exit, screen := b.onTerminal(spec(`cat; echo end; exit 2`), nil, []typing{{"", "line\n"}})
+	exit, screen := b.onTerminal(spec(`cat; echo end; exit 2`), nil, typing{"", "line\n"})
 	equal(t, "exit", exit.Code, 2)
 	equal(t, "screen", strings.Contains(screen, "end\r\n"), true)
 }

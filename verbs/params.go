@@ -65,6 +65,7 @@ type arguments struct {
 	positional []string
 	flags      map[string][]string
 	json       bool
+	passed     int // how many positionals at the end are the command that run passes on
 }
 
 // sortWords splits words by the verb's parameters. Flags may stand anywhere before "--"; in front of a
@@ -77,6 +78,9 @@ func sortWords(words []string, v Verb) (arguments, error) {
 		switch {
 		case word == "--":
 			args.positional = append(args.positional, words...)
+			if v.passesOn(args) {
+				args.passed = len(words)
+			}
 			return args, nil
 		case len(word) > 1 && word[0] == '-':
 			var err error
@@ -86,7 +90,8 @@ func sortWords(words []string, v Verb) (arguments, error) {
 		default:
 			args.positional = append(args.positional, word)
 			if v.passesOn(args) {
-				args.positional = append(args.positional, skipDashes(words)...)
+				args.positional = append(args.positional, words...)
+				args.passed = 1 + len(words)
 				return args, nil
 			}
 		}
@@ -109,13 +114,6 @@ func (v Verb) passesOn(args arguments) bool {
 		}
 	}
 	return false
-}
-
-func skipDashes(words []string) []string {
-	if len(words) > 0 && words[0] == "--" {
-		return words[1:]
-	}
-	return words
 }
 
 func (a *arguments) takeFlag(word string, words []string, v Verb) ([]string, error) {

@@ -31,11 +31,15 @@ var status = map[platform.Kind]int{
 }
 
 // Run carries out one command line and returns its exit status. It blocks until the command is over.
-func (t *Table) Run(ctx context.Context, s Session, words []string) int {
+func (t *Table) Run(ctx context.Context, s Session, line string) int {
 	if s.Terminal != nil {
 		s.Stdout, s.Stderr = crlf{s.Stdout}, crlf{s.Stderr}
 	}
-	code, err := t.run(ctx, s, words)
+	words, err := Split(line)
+	code := 0
+	if err == nil {
+		code, err = t.run(ctx, s, words)
+	}
 	if err == nil {
 		return code
 	}
@@ -44,7 +48,8 @@ func (t *Table) Run(ctx context.Context, s Session, words []string) int {
 	return status[e.Kind]
 }
 
-func (t *Table) run(ctx context.Context, s Session, words []string) (int, error) {
+func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {
+	words := texts(line)
 	if len(words) == 0 {
 		return 0, t.helpAll(s)
 	}
@@ -64,7 +69,7 @@ func (t *Table) run(ctx context.Context, s Session, words []string) (int, error)
 	if v.Access == Admin && !s.Actor.Admin {
 		return 0, platform.Errorf(platform.Denied, "%s is for admins, and your key %q is not one", v.Name, s.Actor.Name)
 	}
-	return t.perform(ctx, s, v, words[1:])
+	return t.perform(ctx, s, v, line[1:])
 }
 
 // asksHelp looks for -h and --help before a command that run would run.
@@ -80,10 +85,13 @@ func asksHelp(words []string) bool {
 	return false
 }
 
-func (t *Table) perform(ctx context.Context, s Session, v Verb, words []string) (int, error) {
-	args, err := sortWords(words, v)
+func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (int, error) {
+	args, err := sortWords(texts(line), v)
 	if err != nil {
 		return 0, err
+	}
+	if n := args.passed; n > 0 {
+		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
 	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
 	if v.Name == "run" && s.Terminal != nil { // the command's own terminal does what crlf does
@@ -96,12 +104,20 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, words []string) 
 	if args.json {
 		err = writeJSON(s.Stdout, out)
 	} else {
-		err = out.Text(s.Stdout)
+		err = out.Text(page(s))
 	}
 	if e, ok := out.(exiting); ok {
 		return e.ExitStatus(), err
 	}
 	return 0, err
+}
+
+// page is where text goes: aligned for people, tab-separated for programs.
+func page(s Session) io.Writer {
+	if s.Terminal != nil {
+		return s.Stdout
+	}
+	return platform.Piped{Writer: s.Stdout}
 }
 
 // withUsage shows how to use the verb when the words did not fit and nobody said more.

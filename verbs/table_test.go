@@ -35,7 +35,7 @@ type result struct {
 func run(t *Table, admin bool, words ...string) result {
 	var out, errs bytes.Buffer
 	s := Session{Actor: platform.Actor{Name: "alice", Admin: admin}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Prefix: "ssh paas"}
-	return result{t.Run(context.Background(), s, words), out.String(), errs.String()}
+	return result{t.Run(context.Background(), s, strings.Join(words, " ")), out.String(), errs.String()}
 }
 
 // Every verb says all of itself: help, example, access, and an input whose fields are declared.
@@ -154,6 +154,46 @@ func TestRunPassesWordsOn(t *testing.T) {
 			t.Errorf("%q became %q (%v), want %q", words, got, err, want)
 		}
 	}
+}
+
+func TestSplitKeepsWhatWasMeant(t *testing.T) {
+	for line, want := range map[string]string{
+		`run blog -- grep -E "^(a|b)" 'x y'`: `grep -E "^(a|b)" 'x y'`,
+		`run blog 'echo $HOME; exit 3'`:      `echo $HOME; exit 3`,
+		`run blog echo $HOME`:                `echo $HOME`,
+		`run blog -- "sh -c \"a b\""`:        `sh -c "a b"`,
+		`run -a blog a\ b c`:                 `a\ b c`,
+	} {
+		words, err := Split(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, _ := table(t).find("run")
+		args, err := sortWords(texts(words[1:]), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asWritten(words, args.passed); got != want {
+			t.Errorf("%s passes on %q, want %q", line, got, want)
+		}
+	}
+	for _, open := range []string{`a 'b`, `a "b`, `"`} {
+		if _, err := Split(open); platform.KindOf(err) != platform.Usage {
+			t.Errorf("%s: %v", open, err)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add(`run blog -- sh -c "a 'b' \"c\""`)
+	f.Fuzz(func(t *testing.T, line string) {
+		words, err := Split(line)
+		for _, w := range words {
+			if err == nil && !strings.Contains(line, w.Raw) {
+				t.Fatalf("%q is not in %q", w.Raw, line)
+			}
+		}
+	})
 }
 
 func FuzzSortWords(f *testing.F) {

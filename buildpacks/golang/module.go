@@ -151,13 +151,10 @@ func (w *workspace) has(dir string) bool {
 
 // inside is the directory that file means by name, relative to base, if it is in the tree.
 func inside(file, base, name string) (string, error) {
-	dir := path.Join(base, name)
-	if path.IsAbs(name) || dir == ".." || strings.HasPrefix(dir, "../") {
+	dir, ok := source.Inside(base, name)
+	if !ok {
 		return "", platform.Errorf(platform.Failed, "%s points to %s, which is outside the app", file, name).
 			WithHint("move the module into the repository, or vendor it: go mod vendor")
-	}
-	if dir == "." {
-		return "", nil
 	}
 	return dir, nil
 }

@@ -1,18 +1,14 @@
 package node
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
-	"paas/buildpacks/asdf"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/source"
+	"paas/buildpacks/versionfile"
 	"paas/platform"
 )
-
-const maxVersionFile = 4 << 10
 
 // toolchain is the node that the app asks for: engines.node, then .nvmrc, .node-version, .tool-versions,
 // then the newest stable one.
@@ -36,34 +32,16 @@ func wanted(src *source.Tree, pkg manifest) (version, from string, err error) {
 		return pkg.Engines.Node, "package.json engines.node", nil
 	}
 	for _, name := range []string{".nvmrc", ".node-version"} {
-		version, err := versionFile(src, name)
+		version, err := versionfile.Line(src, name)
 		if version != "" || err != nil {
 			return version, name, err
 		}
 	}
-	version, err = asdf.Version(src, "nodejs", "node")
+	version, err = versionfile.Tool(src, "nodejs", "node")
 	if version == "" || err != nil {
 		return "", "", err
 	}
-	return version, asdf.Name, nil
-}
-
-// versionFile is the first line of the file that is neither empty nor a comment.
-func versionFile(src *source.Tree, name string) (string, error) {
-	text, err := src.Read(name, maxVersionFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		if line = strings.TrimSpace(line); line != "" {
-			return line, nil
-		}
-	}
-	return "", nil
+	return version, versionfile.Tools, nil
 }
 
 // plain turns nvm's names for releases into ranges. "lts/*" and "node" are the newest stable one.

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 
 	"paas/platform"
@@ -21,20 +22,34 @@ type walk struct {
 	links []string
 }
 
-// resolve finds the regular file at the path and the symlinks on the way. It walks one name after the
+// resolve finds the regular file of that name and the symlinks on the way. It walks one name after the
 // other as the kernel does, because ".." after a symlink means the parent of where the symlink leads.
-func (t *Tree) resolve(path string) (platform.File, []string, error) {
-	w := &walk{asked: path, todo: strings.Split(path, "/")}
-	for len(w.todo) > 0 {
-		if err := t.step(w); err != nil {
-			return platform.File{}, nil, err
-		}
+func (t *Tree) resolve(name string) (platform.File, []string, error) {
+	w, err := t.walk(name)
+	if err != nil {
+		return platform.File{}, nil, err
 	}
 	file, ok := t.find(w.at)
 	if !ok || file.Mode == platform.Submodule {
-		return platform.File{}, nil, missing(path)
+		return platform.File{}, nil, missing(name)
 	}
 	return file, w.links, nil
+}
+
+func (t *Tree) walk(name string) (*walk, error) {
+	w := &walk{asked: name, todo: strings.Split(name, "/")}
+	for len(w.todo) > 0 {
+		if err := t.step(w); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// IsDir tells whether a directory of the tree is at the path, or where its symlinks lead.
+func (t *Tree) IsDir(path string) bool {
+	w, err := t.walk(path)
+	return err == nil && (w.at == "" || t.HasDir(w.at))
 }
 
 func (t *Tree) step(w *walk) error {
@@ -78,6 +93,19 @@ func (t *Tree) follow(w *walk, link platform.File) error {
 	return w.up()
 }
 
+// Inside is the path that name means, relative to the directory base ("" is the root of the tree). It is
+// false for what lies outside. Symlinks are not looked at.
+func Inside(base, name string) (string, bool) {
+	target := path.Join(base, name)
+	if path.IsAbs(name) || target == ".." || strings.HasPrefix(target, "../") {
+		return "", false
+	}
+	if target == "." {
+		return "", true
+	}
+	return target, true
+}
+
 func join(dir, name string) string {
 	if dir == "" {
 		return name
@@ -85,14 +113,14 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-func outside(path, target string) error {
+func outside(asked, target string) error {
 	if len(target) > 80 {
 		target = target[:80] + "…"
 	}
-	return platform.Errorf(platform.Failed, "%s leads out of the app, to %q; only files of the app are read", path, target).
+	return platform.Errorf(platform.Failed, "%s leads out of the app, to %q; only files of the app are read", asked, target).
 		WithHint("replace the symlink with the file itself")
 }
 
-func missing(path string) error {
-	return fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
+func missing(name string) error {
+	return fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
 }

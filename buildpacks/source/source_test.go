@@ -29,6 +29,9 @@ func TestReadFollowsLinksInside(t *testing.T) {
 		"deep/up":        "-> ../etc/../conf/real.json",
 		"twice":          "-> deep/up",
 	})
+	if !tree.IsDir("etc") || !tree.IsDir(".") || tree.IsDir("package.json") || tree.HasDir("etc") {
+		t.Error("etc leads to a directory")
+	}
 	for _, path := range []string{"conf/real.json", "package.json", "etc/real.json", "deep/up", "twice"} {
 		got, err := tree.Read(path, 100)
 		if err != nil || string(got) != "real" {
@@ -109,5 +112,19 @@ func TestBelow(t *testing.T) {
 	}
 	if first, ok := tree.First("x", "b.txt", "a"); !ok || first != "b.txt" {
 		t.Errorf("first: %q", first)
+	}
+}
+
+func TestInside(t *testing.T) {
+	for _, c := range []struct {
+		base, name, want string
+		ok               bool
+	}{
+		{"", "a", "a", true}, {"", ".", "", true}, {"a", "..", "", true}, {"a/b", "../c", "a/c", true},
+		{"", "..", "", false}, {"a", "../../c", "", false}, {"a", "/b", "", false}, {"", "..a", "..a", true},
+	} {
+		if got, ok := source.Inside(c.base, c.name); got != c.want || ok != c.ok {
+			t.Errorf("%q from %q: %q, %v", c.name, c.base, got, ok)
+		}
 	}
 }

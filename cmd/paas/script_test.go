@@ -184,7 +184,7 @@ func get(url, host string) (int, []byte, error) {
 	return res.StatusCode, body, err
 }
 
-// eventually COMMAND…: repeats a command for 20 s until it succeeds (with "!": fails).
+// eventually COMMAND…: repeats a command for 20 s until it succeeds (with "! eventually": fails).
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	for range 200 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,7 +72,7 @@ func (b *build) writeSource(ctx context.Context, key string, files []platform.Fi
 	if err := b.commitSource(ctx, layer, changed, removed); err != nil {
 		return nil, err
 	}
-	now.Layers = append(before.Layers, layer)
+	now.Layers = append(slices.Clone(before.Layers), layer)
 	return now.Layers, b.remember(now)
 }
 

@@ -30,7 +30,7 @@ packages() { # PACKAGE=WHAT-IT-BRINGS...
 
 build() {
 	step "Building paas"
-	make --no-print-directory -C "$root" build BIN="$demo/bin.new" PAAS_GO="$(sh "$root/cmd/paas/go.sh")"
+	make --no-print-directory -sC "$root" build BIN="$demo/bin.new" PAAS_GO="$(sh "$root/cmd/paas/go.sh")"
 	mkdir -p "$demo/bin"
 	for program in paas-init paas; do
 		cmp -s "$demo/bin.new/$program" "$demo/bin/$program" && continue

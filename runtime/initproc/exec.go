@@ -50,7 +50,7 @@ func accept(listener *os.File) (*os.File, error) {
 func (b *box) execute(conn *os.File) {
 	defer func() { _ = conn.Close() }()
 	payload, fds, err := Receive(conn)
-	defer closeAll(fds)
+	defer func() { closeAll(fds) }() // what is still open then
 	request := Request{}
 	if err != nil || len(fds) != 3 || request.Decode(payload) != nil {
 		return

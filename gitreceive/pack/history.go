@@ -131,7 +131,7 @@ func (s *selector) tips() (tips []ID, err error) {
 				break
 			}
 			s.out[id] = struct{}{}
-			if id, err = s.store.tagged(id); err != nil {
+			if id, err = s.store.Tagged(id); err != nil {
 				return nil, err
 			}
 		}
@@ -243,8 +243,8 @@ func (s *selector) result() Selection {
 	return r
 }
 
-// tagged reads what a tag is put on.
-func (s *Store) tagged(id ID) (ID, error) {
+// Tagged reads what a tag is put on.
+func (s *Store) Tagged(id ID) (ID, error) {
 	body, err := s.read(id, plumbing.TagObject)
 	if err != nil {
 		return ID{}, err

@@ -421,7 +421,15 @@ func (c *commands) cancelled() []string {
 	return slices.Clone(c.ended)
 }
 
-func (c *commands) Run(ctx context.Context, s verbs.Session, words []string) int {
+func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
+	split, err := verbs.Split(line)
+	if err != nil || len(split) == 0 {
+		split = []verbs.Word{{Text: "help"}}
+	}
+	words := make([]string, len(split))
+	for i, w := range split {
+		words[i] = w.Text
+	}
 	switch words[0] {
 	case "words":
 		for _, w := range words[1:] {

@@ -45,7 +45,7 @@ type Platform interface {
 type Commands interface {
 	// Run carries out one command line and returns its exit status. It blocks until the command is over,
 	// which the end of ctx makes soon.
-	Run(ctx context.Context, s verbs.Session, words []string) (exit int)
+	Run(ctx context.Context, s verbs.Session, line string) (exit int)
 }
 
 // Options says what a Server works with. Zero limits mean the defaults.

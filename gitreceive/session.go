@@ -3,12 +3,14 @@ package gitreceive
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
 
 	"paas/platform"
+	"paas/verbs"
 )
 
 // client is one session's caller and streams.
@@ -55,19 +57,23 @@ func (d *Server) serve(s ssh.Session) int {
 	if c.actor, err = d.actor(ctx, conn, c.local); err != nil {
 		return d.complain(c, platform.Errorf(platform.Denied, "this key may not come in any more").Because(err))
 	}
-	words, err := split(s.RawCommand())
+	words, err := verbs.Split(s.RawCommand())
 	if err != nil {
 		return d.complain(c, err)
 	}
 	if service, words := gitService(words); service != "" {
 		return d.git(c, service, words)
 	}
-	return d.verb(c, words, terminal(s, channel))
+	return d.verb(c, s.RawCommand(), terminal(s, channel))
 }
 
 // gitService finds which of git's services a command line asks for, in both of its spellings, and what is
 // left of the line.
-func gitService(words []string) (string, []string) {
+func gitService(line []verbs.Word) (string, []string) {
+	words := make([]string, len(line))
+	for i, w := range line {
+		words[i] = w.Text
+	}
 	if len(words) > 1 && words[0] == "git" {
 		words = append([]string{"git-" + words[1]}, words[2:]...)
 	}
@@ -125,3 +131,9 @@ func (i *idle) Read(p []byte) (int, error) {
 }
 
 func (i *idle) stop() { i.timer.Stop() }
+
+// appArgument finds the app in what git sends for paas:blog, ssh://paas/blog and paas:blog.git.
+func appArgument(word string) string {
+	word = strings.Trim(strings.TrimPrefix(word, "~"), "/")
+	return strings.TrimSuffix(word, ".git")
+}

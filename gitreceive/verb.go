@@ -13,10 +13,7 @@ import (
 )
 
 // verb runs a command line of the verb table over the session's own streams.
-func (d *Server) verb(c *client, words []string, term *platform.Terminal) int {
-	if len(words) == 0 {
-		words = []string{"help"}
-	}
+func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas"}
@@ -28,7 +25,7 @@ func (d *Server) verb(c *client, words []string, term *platform.Terminal) int {
 		defer k.leave()
 		s.Stdin = k
 	}
-	return d.options.Commands.Run(ctx, s, words)
+	return d.options.Commands.Run(ctx, s, line)
 }
 
 // terminal is the PTY that the client asked for, nil for none.

@@ -189,7 +189,7 @@ func (e *Engine) apt(ctx context.Context, layers []string, upper string, names [
 	}
 	spec := platform.StepSpec{
 		AppID: hostApp, App: "debian", Name: "apt", Layers: layers, Upper: upper, Env: env, Dir: "/",
-		Argv: []string{"/bin/bash", "-e", "-o", "pipefail", "-c", script}, Binds: binds, Limits: stepLimits,
+		Argv: []string{"/bin/bash", "-e", "-o", "pipefail", "-c", script}, Binds: binds, Limits: stepLimits(),
 	}
 	return e.exec(ctx, spec, "apt-get install "+strings.Join(names, " "), story)
 }

@@ -40,6 +40,8 @@ func (d *Server) accept(ctx ssh.Context, conn net.Conn) net.Conn {
 	if !d.admit(c) {
 		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.idle = time.AfterFunc(d.options.Login, func() { _ = c.Close() })
 	ctx.SetValue(connectionKey{}, c)
 	return c
@@ -79,7 +81,9 @@ func (c *connection) loggedIn() {
 func (c *connection) Close() error {
 	c.ended.Do(func() {
 		close(c.closed)
+		c.mu.Lock()
 		c.idle.Stop()
+		c.mu.Unlock()
 		c.door.mu.Lock()
 		defer c.door.mu.Unlock()
 		delete(c.door.conns, c)

@@ -293,7 +293,7 @@ func (d *door) sshArgs(key string) []string {
 	must(d.t, os.WriteFile(known, []byte(line), 0o600))
 	return []string{
 		"ssh", "-F", "/dev/null", "-i", key, "-p", port, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
-		"-o", "BatchMode=yes", "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR",
+		"-o", "BatchMode=yes", "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=INFO",
 	}
 }
 
@@ -438,6 +438,9 @@ func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 	case "whoami":
 		_, _ = fmt.Fprintln(s.Stdout, s.Actor.Name, s.Actor.Admin, s.Prefix)
 	case "cat":
+		_, _ = io.Copy(s.Stdout, s.Stdin)
+	case "echo":
+		_, _ = io.WriteString(s.Stdout, "ready\r\n")
 		_, _ = io.Copy(s.Stdout, s.Stdin)
 	case "both":
 		_, _ = io.WriteString(s.Stdout, "to stdout")

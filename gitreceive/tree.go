@@ -52,7 +52,8 @@ type folder struct {
 // list walks the tree depth first, which is path order since git sorts a folder as if it ended in "/".
 // Folders may be nested as deep as a path is long, so they are kept in a stack of our own.
 func (t *tree) list() (files []platform.File, err error) {
-	top, err := t.open("", t.root)
+	w := lister{tree: t, seen: map[pack.ID][]pack.TreeEntry{}}
+	top, err := w.open("", t.root)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (t *tree) list() (files []platform.File, err error) {
 			files = append(files, platform.File{Path: path, Mode: platform.FileMode(e.Mode), ID: e.ID.String()})
 			continue
 		}
-		below, err := t.open(path+"/", e.ID)
+		below, err := w.open(path+"/", e.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -80,8 +81,22 @@ func (t *tree) list() (files []platform.File, err error) {
 	return files, nil
 }
 
-func (t *tree) open(prefix string, id pack.ID) (folder, error) {
-	body, err := t.store.Tree(id)
+// lister remembers small folders, since the same one may be in a tree many times over.
+type lister struct {
+	*tree
+	seen map[pack.ID][]pack.TreeEntry
+}
+
+const (
+	foldersSeen = 1000
+	smallFolder = 100 // entries
+)
+
+func (w lister) open(prefix string, id pack.ID) (folder, error) {
+	if entries, ok := w.seen[id]; ok {
+		return folder{prefix, entries}, nil
+	}
+	body, err := w.store.Tree(id)
 	if err != nil {
 		return folder{}, fmt.Errorf("read folder %q: %w", prefix, err)
 	}
@@ -91,6 +106,9 @@ func (t *tree) open(prefix string, id pack.ID) (folder, error) {
 			return folder{}, fmt.Errorf("read folder %q: %w", prefix, err)
 		}
 		f.rest = append(f.rest, e)
+	}
+	if len(w.seen) < foldersSeen && len(f.rest) <= smallFolder {
+		w.seen[id] = f.rest
 	}
 	return f, nil
 }

@@ -27,6 +27,8 @@ type file struct {
 	tmp   string // where big bases wait
 	bases *cache.BufferLRU
 
+	inflaters sync.Pool
+
 	mu    sync.Mutex
 	order []located // nil until asked for
 }
@@ -95,14 +97,53 @@ func (f *file) base(p place) (int64, error) {
 	return offset, nil
 }
 
+// inflater inflates; it is big, so a pack keeps those that are free.
+type inflater struct {
+	in *bufio.Reader
+	z  io.ReadCloser
+}
+
+// inflating is an entry that is being inflated.
+type inflating struct {
+	*inflater // nil once it is closed
+	pool      *sync.Pool
+}
+
 // inflate reads an entry's bytes as they are stored.
 func (f *file) inflate(p place) (io.ReadCloser, error) {
-	in := bufio.NewReaderSize(io.NewSectionReader(f.file, p.body, f.size-p.body), int(min(32<<10, 64+p.header.size)))
-	z, err := zlib.NewReader(in)
-	if err != nil {
+	i, ok := f.inflaters.Get().(*inflater)
+	if !ok {
+		i = &inflater{in: bufio.NewReaderSize(nil, 8<<10)}
+	}
+	i.in.Reset(io.NewSectionReader(f.file, p.body, f.size-p.body))
+	if err := i.start(); err != nil {
 		return nil, fmt.Errorf("%s: inflate at %d: %w", f.file.Name(), p.offset, err)
 	}
-	return z, nil
+	return &inflating{inflater: i, pool: &f.inflaters}, nil
+}
+
+func (i *inflater) start() (err error) {
+	if i.z != nil {
+		return i.z.(zlib.Resetter).Reset(i.in, nil)
+	}
+	i.z, err = zlib.NewReader(i.in)
+	return err
+}
+
+func (i *inflating) Read(p []byte) (int, error) {
+	if i.inflater == nil {
+		return 0, os.ErrClosed
+	}
+	return i.z.Read(p)
+}
+
+func (i *inflating) Close() error {
+	if i.inflater == nil {
+		return os.ErrClosed
+	}
+	i.pool.Put(i.inflater)
+	i.inflater = nil
+	return nil
 }
 
 // chain is an object's entry, its base, that one's base and so on to one that is no delta.

@@ -30,7 +30,8 @@ lint: ## gofmt, go vet, golangci-lint, shellcheck
 	shellcheck $(SCRIPTS)
 
 bench: ## side by side with crun, bubblewrap, nginx and sshd (root; they come from Debian's packages)
-	$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v
+	@$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v | awk -F '\t' \
+		'NF == 4 { print; fflush(); next } /^=== |^PASS|^ok|^---/ { if (!/FAIL/) next } { print > "/dev/stderr"; bad = 1 } END { exit bad }'
 
 demo: ## a private platform under ./.demo with an app pushed to it (sudo)
 	PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start

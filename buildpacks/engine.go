@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -61,8 +62,11 @@ const (
 	appDir  = "/app"
 )
 
-// Limits of one build step: enough for webpack or a C++ add-on, not enough to hurt.
-var stepLimits = platform.Limits{Memory: 2 << 30, Processes: 2048}
+// stepLimits are those of one build step: enough for webpack or a C++ add-on, and a fifth of the
+// processors is always left to what runs.
+func stepLimits() platform.Limits {
+	return platform.Limits{Memory: 2 << 30, Processes: 2048, CPUs: 0.8 * float64(runtime.NumCPU())}
+}
 
 // build is one build on its way up the layers.
 type build struct {
@@ -266,7 +270,7 @@ func (b *build) runCommands(ctx context.Context, s plan.Step, upper string) erro
 	env["PATH"] = b.searchPath()
 	spec := platform.StepSpec{
 		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: layers, Upper: upper, Env: env,
-		Dir: appDir, UID: appUser, GID: appUser, Binds: binds, Limits: stepLimits,
+		Dir: appDir, UID: appUser, GID: appUser, Binds: binds, Limits: stepLimits(),
 	}
 	for _, command := range s.Commands {
 		b.req.Story.Line("$ %s", command)

@@ -118,7 +118,7 @@ func (e *Engine) fetchGoInside(ctx context.Context, base, wanted, dir string, st
 	env["GOTOOLCHAIN"], env["GOMODCACHE"], env["GOFLAGS"] = wanted, "/fetched", "-modcacherw"
 	exit, err := e.Executor.Step(ctx, platform.StepSpec{
 		AppID: hostApp, App: "debian", Name: "go", Layers: []string{base, layer}, Upper: draft.Dir, Dir: "/",
-		Argv: []string{"go", "version"}, Env: env, Limits: stepLimits, Binds: e.Machine.binds(),
+		Argv: []string{"go", "version"}, Env: env, Limits: stepLimits(), Binds: e.Machine.binds(),
 	}, io.Discard)
 	if err != nil || exit.Code != 0 {
 		return errors.Join(fmt.Errorf("go version in a container: %s", exit), err)

@@ -25,7 +25,7 @@ const (
 
 // runPackages is what running apps find beside the essential system.
 var runPackages = strings.Fields(`ca-certificates tzdata curl bash openssl netbase procps media-types
-	libjemalloc2 libpq5 libsqlite3-0 libxml2 libyaml-0-2 libicu76 zlib1g libssl3t64 libffi8 libreadline8t64`)
+	libjemalloc2 libpq5 libsqlite3-0 libxml2 libyaml-0-2 libicu76 zlib1g libssl3t64 libffi8 libreadline8t64 libatomic1`)
 
 // buildPackages is what steps that compile find beside it.
 var buildPackages = strings.Fields(`build-essential git pkg-config python3 python3-setuptools unzip zip
@@ -189,7 +189,7 @@ func (e *Engine) apt(ctx context.Context, layers []string, upper string, names [
 	}
 	spec := platform.StepSpec{
 		AppID: hostApp, App: "debian", Name: "apt", Layers: layers, Upper: upper, Env: env, Dir: "/",
-		Argv: []string{"/bin/bash", "-e", "-o", "pipefail", "-c", script}, Binds: binds, Limits: stepLimits,
+		Argv: []string{"/bin/bash", "-e", "-o", "pipefail", "-c", script}, Binds: binds, Limits: stepLimits(),
 	}
 	return e.exec(ctx, spec, "apt-get install "+strings.Join(names, " "), story)
 }

@@ -30,6 +30,9 @@ type made struct {
 func (b *build) addToolchains(ctx context.Context) error {
 	base := b.layers[0]
 	for _, t := range b.plan.Toolchains {
+		if t.Name == "npm" && t.Version == "" {
+			continue // the one that comes with Node.js
+		}
 		m, err := b.toolchain(ctx, base, t, b.req.Story)
 		if err != nil {
 			return err

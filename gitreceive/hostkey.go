@@ -11,75 +11,59 @@ import (
 	"path/filepath"
 
 	gossh "golang.org/x/crypto/ssh"
-
-	"paas/platform"
 )
 
-const hostKeyName = "ssh_host_ed25519_key"
+const hostKeyFile = "ssh_host_ed25519_key" // OpenSSH's name and format
 
-// HostKey makes the host key in dir if it is missing and returns its fingerprint.
-func HostKey(dir string) (fingerprint string, err error) {
-	signer, err := hostKey(dir)
+// HostKey returns the fingerprint of the host key in dir ("SHA256:…") and makes the key if there is none.
+func HostKey(dir string) (string, error) {
+	signer, err := hostSigner(dir)
 	if err != nil {
 		return "", err
 	}
 	return gossh.FingerprintSHA256(signer.PublicKey()), nil
 }
 
-func hostKey(dir string) (gossh.Signer, error) {
-	path := filepath.Join(dir, hostKeyName)
-	text, err := os.ReadFile(filepath.Clean(path))
+func hostSigner(dir string) (gossh.Signer, error) {
+	path := filepath.Join(dir, hostKeyFile)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		text, err = makeHostKey(path)
+		if err = makeHostKey(dir, path); err == nil {
+			text, err = os.ReadFile(path)
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("host key: %w", err)
+		return nil, fmt.Errorf("read host key: %w", err)
 	}
 	signer, err := gossh.ParsePrivateKey(text)
 	if err != nil {
-		return nil, platform.Errorf(platform.Failed, "the host key %s is damaged", path).Because(err).
-			WithHint("restore it from a backup, or remove it: clients will then see a new host")
+		return nil, fmt.Errorf("read host key %s: %w", path, err)
 	}
 	return signer, nil
 }
 
-// makeHostKey writes a new key in OpenSSH's format, whole or not at all.
-func makeHostKey(path string) ([]byte, error) {
+// makeHostKey writes a new key aside, readable by root alone, and links it to its name: of two processes
+// that do so at once the second one's key is dropped, not the first one's replaced.
+func makeHostKey(dir, path string) error {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	block, err := gossh.MarshalPrivateKey(private, "paas")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	text := pem.EncodeToMemory(block)
-	return text, writeDurably(path, text, 0o600)
-}
-
-// writeDurably replaces a file so that it is whole after a crash at any moment.
-func writeDurably(path string, text []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.CreateTemp(dir, hostKeyFile+"-") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(pem.EncodeToMemory(block))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
 }
-
-func asError(err error, e **platform.Error) bool { return errors.As(err, e) }

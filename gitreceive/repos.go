@@ -10,120 +10,173 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/go-git/go-billy/v5/osfs"
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/storage/filesystem"
+	git "github.com/go-git/go-git/v5"
+	"golang.org/x/sys/unix"
 
 	"paas/platform"
 )
 
-// Repos are the apps' bare repositories, DIR/<app id>.git: an id is never used again, so a new app never
-// finds an old one's history.
+// Repos keeps every app's bare repository as <app id>.git in one directory, in git's own format, so that
+// real git can read and pack them. Beside them lies "incoming", the quarantine of what is being received.
 type Repos struct {
-	dir   string
+	dir string
+
 	mu    sync.Mutex
 	lanes map[int64]*lane
 }
 
-// Memory: objects larger than largeObject bytes are streamed, not read; the cache of others is bounded.
-const (
-	largeObject = 8 << 20
-	objectCache = 16 << 20
-)
-
-// OpenRepos makes dir if it is missing and removes what a crash left of pushes.
+// OpenRepos makes the directory if it is missing, and removes what pushes of a process that is gone left.
 func OpenRepos(dir string) (*Repos, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	r := &Repos{dir: dir, lanes: map[int64]*lane{}}
+	if err := os.MkdirAll(r.incoming(), 0o700); err != nil {
 		return nil, fmt.Errorf("open repositories: %w", err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*.git", "incoming-*"))
-	if err != nil {
-		return nil, fmt.Errorf("open repositories: %w", err)
-	}
-	for _, path := range left {
-		if err := os.RemoveAll(path); err != nil {
-			return nil, fmt.Errorf("remove what a crash left: %w", err)
-		}
-	}
-	return &Repos{dir: dir, lanes: map[int64]*lane{}}, nil
+	return r, r.sweep()
 }
+
+func (r *Repos) incoming() string { return filepath.Join(r.dir, "incoming") }
 
 func (r *Repos) path(app platform.App) string {
 	return filepath.Join(r.dir, strconv.FormatInt(app.ID, 10)+".git")
 }
 
-// Remove deletes the app's repository; a missing one is no error.
-func (r *Repos) Remove(app platform.App) error {
-	if err := os.RemoveAll(r.path(app)); err != nil {
-		return fmt.Errorf("remove the repository of %s: %w", app.Name, err)
+// sweep removes the quarantines that no living process holds.
+func (r *Repos) sweep() error {
+	left, err := os.ReadDir(r.incoming())
+	if err != nil {
+		return fmt.Errorf("sweep quarantine: %w", err)
+	}
+	for _, e := range left {
+		path := filepath.Join(r.incoming(), e.Name())
+		lock, err := lockDir(path)
+		if err != nil {
+			continue // a push of our predecessor that still runs
+		}
+		if err := errors.Join(os.RemoveAll(path), lock.Close()); err != nil {
+			return fmt.Errorf("sweep quarantine: %w", err)
+		}
 	}
 	return nil
 }
 
-// open opens the app's repository, making it if it is missing. Every operation opens its own: go-git
-// remembers which packs there are.
-func (r *Repos) open(app platform.App) (*filesystem.Storage, error) {
+// lockDir takes a directory's lock; closing the file gives it back, and so does the end of the process.
+func lockDir(path string) (*os.File, error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Remove deletes the app's repository. A missing one is no error. It waits for a push that is at it.
+func (r *Repos) Remove(app platform.App) error {
+	leave, err := r.lane(app).enter(context.Background(), "the removal of "+string(app.Name), nil)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	gone := filepath.Join(r.incoming(), "removed-"+strconv.FormatInt(app.ID, 10))
+	err = os.Rename(r.path(app), gone)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(syncDir(r.dir), os.RemoveAll(gone))
+	}
+	if err != nil {
+		return fmt.Errorf("remove repository of %s: %w", app.Name, err)
+	}
+	return nil
+}
+
+// open returns the app's repository, and makes it if there is none.
+func (r *Repos) open(app platform.App) (*repo, error) {
 	path := r.path(app)
-	if _, err := os.Stat(filepath.Join(path, "HEAD")); errors.Is(err, fs.ErrNotExist) {
-		if _, err := git.PlainInit(path, true); err != nil && !errors.Is(err, git.ErrRepositoryAlreadyExists) {
-			return nil, fmt.Errorf("make the repository of %s: %w", app.Name, err)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return &repo{dir: path}, err
+	}
+	if err := r.create(path); err != nil {
+		return nil, fmt.Errorf("make repository of %s: %w", app.Name, err)
+	}
+	return &repo{dir: path}, nil
+}
+
+// create makes an empty repository aside and moves it to its place whole.
+func (r *Repos) create(path string) error {
+	q, err := r.quarantine()
+	if err != nil {
+		return err
+	}
+	defer q.remove()
+	fresh := filepath.Join(q.dir, "fresh.git")
+	if _, err := git.PlainInit(fresh, true); err != nil {
+		return err
+	}
+	made := &repo{dir: fresh}
+	if err := made.setHead("main"); err != nil { // go-git says master
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(fresh, "objects", "pack"), 0o755); err != nil {
+		return err
+	}
+	if err := syncAll(fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, path); err != nil && !errors.Is(err, fs.ErrExist) { // somebody was faster
+		return err
+	}
+	return syncDir(r.dir)
+}
+
+// quarantine is where one push's objects lie until they are accepted. It is the process's while it holds
+// the lock, and has the layout of an object directory.
+type quarantine struct {
+	dir  string
+	lock *os.File
+}
+
+func (r *Repos) quarantine() (*quarantine, error) {
+	dir, err := os.MkdirTemp(r.incoming(), "push-")
+	if err != nil {
+		return nil, fmt.Errorf("make quarantine: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make quarantine: %w", err), os.RemoveAll(dir))
+	}
+	q := &quarantine{dir: dir, lock: lock}
+	if err := os.Mkdir(q.packs(), 0o700); err != nil {
+		q.remove()
+		return nil, fmt.Errorf("make quarantine: %w", err)
+	}
+	return q, nil
+}
+
+func (q *quarantine) packs() string { return filepath.Join(q.dir, "pack") }
+
+// remove deletes the quarantine with what is in it. What fails here is swept at the next start.
+func (q *quarantine) remove() {
+	_ = os.RemoveAll(q.dir)
+	_ = q.lock.Close()
+}
+
+// syncAll brings every file and directory below dir to the disk.
+func syncAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
-	}
-	s := storageAt(path)
-	branch := app.DeployBranch
-	if branch == "" {
-		branch = "main"
-	}
-	head := plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.NewBranchReferenceName(branch))
-	if have, err := s.Reference(plumbing.HEAD); err == nil && have.Target() == head.Target() {
-		return s, nil
-	}
-	return s, s.SetReference(head)
+		return syncDir(path) // files open and sync the same way
+	})
 }
 
-func storageAt(path string) *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(osfs.New(path, osfs.WithBoundOS()), cache.NewObjectLRU(objectCache),
-		filesystem.Options{LargeObjectThreshold: largeObject})
-}
-
-// A lane lets one push at a time work on a repository, from comparing refs to moving them.
-type lane struct {
-	mu     sync.Mutex
-	holder string
-	free   chan struct{}
-}
-
-func (r *Repos) enter(ctx context.Context, app platform.App, who string, told func(holder string)) (leave func(), err error) {
-	r.mu.Lock()
-	l := r.lanes[app.ID]
-	if l == nil {
-		l = &lane{}
-		r.lanes[app.ID] = l
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
 	}
-	r.mu.Unlock()
-	for {
-		l.mu.Lock()
-		if l.free == nil {
-			l.holder, l.free = who, make(chan struct{})
-			l.mu.Unlock()
-			return l.leave, nil
-		}
-		holder, free := l.holder, l.free
-		l.mu.Unlock()
-		told(holder)
-		select {
-		case <-free:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func (l *lane) leave() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.free)
-	l.free = nil
+	return errors.Join(f.Sync(), f.Close())
 }

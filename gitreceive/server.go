@@ -1,93 +1,138 @@
-// Package gitreceive is the SSH door: git-receive-pack and git-upload-pack on the apps' repositories, and
-// every other command as a verb.
+// Package gitreceive is the SSH door: it receives git pushes and hands them to the platform, serves clones,
+// and runs verbs. Who comes in is who holds a key, proven by a signature.
+//
+//	ssh client ── key ──► Platform.Actor
+//	  exec git-receive-pack 'hello'  ──► a push     (receive.go)
+//	  exec git-upload-pack 'hello'   ──► a clone    (upload.go)
+//	  exec apps:scale web=3          ──► a verb     (verb.go)
+//
+// A push or a clone takes the memory that package pack states, plus 36 bytes for each object the
+// repository has and about 200 bytes for each file of the commit, however big the files are.
 package gitreceive
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/gliderlabs/ssh"
-	gossh "golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
+	"paas/gitreceive/pack"
 	"paas/platform"
 	"paas/verbs"
 )
 
-// Platform is what this door needs of the platform.
+// Platform is what the door asks for. All methods are safe for concurrent use; a refusal that the user
+// shall read is a *platform.Error.
 type Platform interface {
-	// Actor tells who holds a proven key; NotFound for a key that nobody added.
+	// Actor is who holds the key that was proven; NotFound for a key nobody added.
 	Actor(ctx context.Context, fingerprint string) (platform.Actor, error)
-	// OpenPush finds the app for a push, making it for an admin.
+	// OpenPush finds an app for a push, and makes it if the actor may make apps.
 	OpenPush(ctx context.Context, actor platform.Actor, app string) (a platform.App, created bool, err error)
-	// OpenFetch finds the app for a clone or a fetch.
+	// OpenFetch finds an app for a clone.
 	OpenFetch(ctx context.Context, actor platform.Actor, app string) (platform.App, error)
-	// Push builds and deploys. It blocks; the end of ctx cancels it until requests move over.
+	// Push builds and deploys; it blocks until the release serves or has failed. ctx ends when the
+	// pusher goes away. It does not use the Source after it returned.
 	Push(ctx context.Context, p platform.Push) (platform.Release, error)
-	// DeployBranch sets the branch that deploys if none is set, and returns the one that is.
+	// DeployBranch makes the branch the one that deploys if none is, and returns the one that is.
 	DeployBranch(ctx context.Context, app platform.App, branch string) (string, error)
 }
 
-// Commands carries out verbs. It returns the exit status.
+// Commands runs verbs.
 type Commands interface {
-	Run(ctx context.Context, s verbs.Session, line string) int
+	// Run carries out one command line and returns its exit status. It blocks until the command is over,
+	// which the end of ctx makes soon.
+	Run(ctx context.Context, s verbs.Session, line string) (exit int)
 }
 
-// Options are what a Server needs.
+// Options says what a Server works with. Zero limits mean the defaults.
 type Options struct {
-	Dir      string // holds the host key
+	Dir      string // the data directory: the host key lies in it
 	Repos    *Repos
 	Platform Platform
 	Commands Commands
 	Log      *slog.Logger
+	Limits   pack.Limits   // of one push; 4 GiB, 5 million objects, objects of 2 GiB
+	Sessions int           // at a time for one key; 8
+	Idle     time.Duration // a connection with no session, or a git client that is silent; 60 min
+	Login    time.Duration // from connecting to the proven key; 30 s
+	Alive    time.Duration // between keepalives, three of which may go unanswered; 30 s
 }
 
-// Limits of the door.
-const (
-	maxSessions = 8 // of one key at a time
-	idleTimeout = time.Hour
-	authTimeout = 30 * time.Second
-)
+func (o Options) withDefaults() Options {
+	o.Limits.Bytes = or(o.Limits.Bytes, 4<<30)
+	o.Limits.Objects = or(o.Limits.Objects, 5_000_000)
+	o.Limits.Object = or(o.Limits.Object, 2<<30)
+	o.Sessions = or(o.Sessions, 8)
+	o.Idle = or(o.Idle, time.Hour)
+	o.Login = or(o.Login, 30*time.Second)
+	o.Alive = or(o.Alive, 30*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
 
-// Server is the door. The same sessions are served over TCP, where keys prove who asks, and over a unix
-// socket, where the kernel does.
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Server is the door. Its methods are safe for concurrent use.
 type Server struct {
-	Options
-	remote, local *ssh.Server
-	life          context.Context // ends with Shutdown
-	end           context.CancelFunc
+	options Options
+	remote  *ssh.Server // for those who prove a key
+	local   *ssh.Server // for root on this machine
+	ctx     context.Context
+	stop    context.CancelFunc // ends every session
 
 	mu       sync.Mutex
-	sessions map[string]int // by key
+	conns    map[*connection]bool
+	perKey   map[string]int // open sessions by fingerprint
+	sessions sync.WaitGroup
+	closing  bool
 }
 
-// Open prepares the door; Serve and ServeLocal open it.
+// Open makes a server; it listens nowhere yet. The host key is made if there is none.
 func Open(o Options) (*Server, error) {
-	signer, err := hostKey(o.Dir)
+	signer, err := hostSigner(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, sessions: map[string]int{}}
-	s.life, s.end = context.WithCancel(context.Background())
-	s.remote = &ssh.Server{
-		Version: "paas", Handler: s.serveRemote, HostSigners: []ssh.Signer{signer}, IdleTimeout: idleTimeout,
-		PublicKeyHandler: s.knows, ConnCallback: deadline,
-		ServerConfigCallback: func(ssh.Context) *gossh.ServerConfig { return &gossh.ServerConfig{MaxAuthTries: 20} },
-	}
-	s.local = &ssh.Server{Version: "paas", Handler: s.serveLocal, HostSigners: []ssh.Signer{signer}, ConnCallback: onlyRoot}
-	return s, nil
+	d := &Server{options: o.withDefaults(), conns: map[*connection]bool{}, perKey: map[string]int{}}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	d.remote = d.newSSH(signer)
+	d.remote.PublicKeyHandler = d.offered
+	d.remote.ServerConfigCallback = d.remoteConfig
+	d.local = d.newSSH(signer)
+	d.local.ServerConfigCallback = d.localConfig
+	return d, nil
 }
 
-// Serve answers on l until Shutdown; then it returns nil. It blocks.
-func (s *Server) Serve(l net.Listener) error { return ignoreClosed(s.remote.Serve(l)) }
+// newSSH is a server that knows sessions and nothing else: no forwarding, no agent, no subsystems.
+func (d *Server) newSSH(signer ssh.Signer) *ssh.Server {
+	return &ssh.Server{
+		Version:         "paas",
+		HostSigners:     []ssh.Signer{signer},
+		Handler:         d.handle,
+		ConnCallback:    d.accept,
+		ChannelHandlers: map[string]ssh.ChannelHandler{"session": d.channel},
+		RequestHandlers: map[string]ssh.RequestHandler{},
+	}
+}
 
-// ServeLocal answers root's own processes on a unix socket until Shutdown. It blocks.
-func (s *Server) ServeLocal(l net.Listener) error { return ignoreClosed(s.local.Serve(l)) }
+// Serve takes connections from l until Shutdown, then returns nil. It closes l.
+func (d *Server) Serve(l net.Listener) error { return ignoreClosed(d.remote.Serve(l)) }
+
+// ServeLocal takes connections from a unix socket until Shutdown, then returns nil. Who connects as root
+// (by SO_PEERCRED, unix(7)) is the actor "root", an admin, without a key; others are refused. It closes l.
+func (d *Server) ServeLocal(l net.Listener) error { return ignoreClosed(d.local.Serve(l)) }
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, ssh.ErrServerClosed) {
@@ -96,95 +141,40 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// Shutdown cancels what sessions do and waits until they are closed, at most until ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.end()
-	return errors.Join(s.remote.Shutdown(ctx), s.local.Shutdown(ctx))
-}
-
-// knows is asked for every key that a client offers, proven or not; sessions look again at the proven one.
-func (s *Server) knows(ctx ssh.Context, key ssh.PublicKey) bool {
-	_, err := s.Platform.Actor(ctx, gossh.FingerprintSHA256(key))
-	if err != nil && platform.KindOf(err) != platform.NotFound {
-		s.Log.Error("look up key", "err", err)
+// Shutdown takes no more connections or sessions, and waits for the sessions that are open. When ctx ends
+// first it cancels them, waits until each has undone what it must, and returns ctx's error.
+func (d *Server) Shutdown(ctx context.Context) error {
+	d.refuseNew()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		d.sessions.Wait()
+	}()
+	var cut error
+	select {
+	case <-over:
+	case <-ctx.Done():
+		cut = ctx.Err()
+		d.stop()
+		<-over
 	}
-	return err == nil
+	d.stop()
+	return errors.Join(cut, ignoreGone(d.remote.Close()), ignoreGone(d.local.Close()))
 }
 
-// deadline closes connections that do not authenticate in time.
-func deadline(ctx ssh.Context, conn net.Conn) net.Conn {
-	timer := time.AfterFunc(authTimeout, func() {
-		if ctx.Value(ssh.ContextKeyConn) == nil {
-			_ = conn.Close()
-		}
-	})
-	context.AfterFunc(ctx, func() { timer.Stop() })
-	return conn
+func (d *Server) refuseNew() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closing = true
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = d.remote.Shutdown(ended) // closes the listeners; ended keeps it from waiting
+	_ = d.local.Shutdown(ended)
 }
 
-// onlyRoot lets only root's processes in: the peer's user id comes from the kernel (unix(7), SO_PEERCRED).
-func onlyRoot(_ ssh.Context, conn net.Conn) net.Conn {
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
+func ignoreGone(err error) error {
+	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
-	raw, err := unixConn.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	var peer *unix.Ucred
-	controlErr := raw.Control(func(fd uintptr) {
-		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if controlErr != nil || err != nil || peer.Uid != 0 {
-		return nil
-	}
-	return conn
-}
-
-func (s *Server) serveRemote(session ssh.Session) {
-	key := session.PublicKey()
-	if key == nil {
-		_ = session.Exit(1)
-		return
-	}
-	fingerprint := gossh.FingerprintSHA256(key)
-	actor, err := s.Platform.Actor(session.Context(), fingerprint)
-	if err != nil {
-		refuse(session, "this key may not come in")
-		return
-	}
-	if !s.enter(fingerprint) {
-		refuse(session, fmt.Sprintf("this key has %d sessions open, which is the limit; close one", maxSessions))
-		return
-	}
-	defer s.leave(fingerprint)
-	s.serve(session, actor, "ssh paas")
-}
-
-func (s *Server) serveLocal(session ssh.Session) {
-	s.serve(session, platform.Actor{Name: "root", Admin: true}, "paas")
-}
-
-func refuse(session ssh.Session, sentence string) {
-	_, _ = fmt.Fprintf(session.Stderr(), " !     %s\n", sentence)
-	_ = session.Exit(1)
-}
-
-func (s *Server) enter(fingerprint string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions[fingerprint] >= maxSessions {
-		return false
-	}
-	s.sessions[fingerprint]++
-	return true
-}
-
-func (s *Server) leave(fingerprint string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions[fingerprint]--; s.sessions[fingerprint] == 0 {
-		delete(s.sessions, fingerprint)
-	}
+	return err
 }

@@ -2,127 +2,138 @@ package gitreceive
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/gliderlabs/ssh"
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	gossh "golang.org/x/crypto/ssh"
 
 	"paas/platform"
 	"paas/verbs"
 )
 
-// serve carries out one session's command.
-func (s *Server) serve(session ssh.Session, actor platform.Actor, prefix string) {
-	ctx, cancel := context.WithCancel(session.Context())
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	stop := cancelOnSignal(session, cancel)
-	defer stop()
-	line := session.RawCommand()
-	if strings.HasPrefix(line, "git-") || strings.HasPrefix(line, "git ") {
-		_ = session.Exit(s.git(ctx, session, actor, line))
+// client is one session's caller and streams.
+type client struct {
+	ctx    context.Context // ends when the channel is closed, or a signal came
+	cancel context.CancelFunc
+	actor  platform.Actor
+	in     io.Reader
+	out    io.Writer
+	stderr io.Writer
+	local  bool
+}
+
+// handle serves one session: an exec request, or a shell request, whose command is empty.
+func (d *Server) handle(s ssh.Session) {
+	if !d.begin() {
+		_ = s.Exit(1)
 		return
 	}
-	v := verbs.Session{
-		Actor: actor, Stdin: session, Stdout: session, Stderr: session.Stderr(), Prefix: prefix,
-		Terminal: terminal(ctx, session),
-	}
-	if v.Terminal != nil {
-		v.Stderr = session // a terminal has one screen
-	}
-	_ = session.Exit(s.Commands.Run(ctx, v, line))
+	defer d.sessions.Done()
+	_ = s.Exit(d.serve(s)) // fails when the client is gone
 }
 
-// cancelOnSignal ends the command when the client sends a signal that would end a program.
-func cancelOnSignal(session ssh.Session, cancel func()) (stop func()) {
-	signals := make(chan ssh.Signal, 1)
-	done := make(chan struct{})
-	session.Signals(signals)
-	go func() {
-		for {
-			select {
-			case sig := <-signals:
-				if sig == ssh.SIGINT || sig == ssh.SIGTERM || sig == ssh.SIGHUP || sig == ssh.SIGQUIT {
-					cancel()
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		session.Signals(nil)
-		close(done)
+// begin counts a session that Shutdown waits for.
+func (d *Server) begin() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return false
 	}
+	d.sessions.Add(1)
+	return true
 }
 
-// terminal turns the client's PTY into the platform's; nil without one.
-func terminal(ctx context.Context, session ssh.Session) *platform.Terminal {
-	pty, windows, ok := session.Pty()
-	if !ok {
-		return nil
+func (d *Server) serve(s ssh.Session) int {
+	ctx := s.Context()
+	channel := ctx.Value(channelKey{}).(*channel)
+	conn := ctx.Value(ssh.ContextKeyConn).(*gossh.ServerConn)
+	c := &client{
+		ctx: ctx, cancel: channel.cancel, in: channel.raw, out: channel.raw, stderr: channel.raw.Stderr(),
+		local: ctx.Value(ssh.ContextKeyServer) == d.local,
 	}
-	sizes := make(chan platform.Size)
-	go func() {
-		defer close(sizes)
-		for {
-			select {
-			case w, open := <-windows:
-				if !open {
-					return
-				}
-				select {
-				case sizes <- platform.Size{Cols: w.Width, Rows: w.Height}:
-				case <-ctx.Done():
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return &platform.Terminal{Term: pty.Term, Cols: pty.Window.Width, Rows: pty.Window.Height, Resize: sizes}
+	var err error
+	if c.actor, err = d.actor(ctx, conn, c.local); err != nil {
+		return d.complain(c, platform.Errorf(platform.Denied, "this key may not come in any more").Because(err))
+	}
+	words, err := verbs.Split(s.RawCommand())
+	if err != nil {
+		return d.complain(c, err)
+	}
+	if service, words := gitService(words); service != "" {
+		return d.git(c, service, words)
+	}
+	return d.verb(c, s.RawCommand(), terminal(s, channel))
 }
 
-// git serves the three commands that git clients send (git-receive-pack(1) and its sisters).
-func (s *Server) git(ctx context.Context, session ssh.Session, actor platform.Actor, line string) (exit int) {
-	words, err := verbs.Split(strings.Replace(line, "git ", "git-", 1))
-	if err != nil || len(words) != 2 {
-		return gitError(session, "git commands take the name of an app: use a remote like paas:myapp")
+// gitService finds which of git's services a command line asks for, in both of its spellings, and what is
+// left of the line.
+func gitService(line []verbs.Word) (string, []string) {
+	words := make([]string, len(line))
+	for i, w := range line {
+		words[i] = w.Text
 	}
-	name := appName(words[1].Text)
-	switch words[0].Text {
+	if len(words) > 1 && words[0] == "git" {
+		words = append([]string{"git-" + words[1]}, words[2:]...)
+	}
+	if len(words) == 0 {
+		return "", nil
+	}
+	switch words[0] {
+	case "git-receive-pack", "git-upload-pack", "git-upload-archive":
+		return words[0], words[1:]
+	}
+	return "", nil
+}
+
+func (d *Server) git(c *client, service string, words []string) int {
+	if len(words) != 1 {
+		return d.complain(c, platform.Errorf(platform.Usage, "%s takes the name of one app", service))
+	}
+	app := appArgument(words[0])
+	idle := newIdle(c, d.options.Idle)
+	defer idle.stop()
+	c.in = idle
+	switch service {
 	case "git-receive-pack":
-		err = s.receivePack(ctx, session, actor, name)
+		return d.receivePack(c, app)
 	case "git-upload-pack":
-		err = s.uploadPack(ctx, session, actor, name)
+		return d.uploadPack(c, app)
 	default:
-		return gitError(session, "%s is not served here: push, fetch and clone are", words[0].Text)
+		return d.turnAway(c, app, platform.Errorf(platform.Usage, "git archive is not served here").
+			WithHint("clone it instead: git clone --depth 1"))
 	}
-	if err == nil {
-		return 0
-	}
-	return gitError(session, "%s", s.sentence(err))
 }
 
-// appName finds the app in what git sends for paas:myapp, ssh://paas/myapp and paas:myapp.git.
-func appName(path string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(path, "~"), "/"), ".git")
+// idle ends the session of a git client that was asked for something and stays silent.
+type idle struct {
+	in    io.Reader
+	limit time.Duration
+	timer *time.Timer
 }
 
-// gitError says it the way git shows best: "fatal: remote error: …" (gitprotocol-common, error packet).
-func gitError(session ssh.Session, format string, args ...any) int {
-	_ = pktline.NewEncoder(session).Encodef("ERR %s\n", fmt.Sprintf(format, args...))
-	return 128
+func newIdle(c *client, limit time.Duration) *idle {
+	timer := time.AfterFunc(limit, func() {
+		c.cancel()
+		if ch, ok := c.out.(gossh.Channel); ok {
+			_ = ch.Close()
+		}
+	})
+	timer.Stop()
+	return &idle{in: c.in, limit: limit, timer: timer}
 }
 
-// sentence is what an outsider may read of an error.
-func (s *Server) sentence(err error) string {
-	var e *platform.Error
-	if asError(err, &e) {
-		return e.Message
-	}
-	s.Log.Error("git session", "err", err)
-	return "something went wrong on the server"
+func (i *idle) Read(p []byte) (int, error) {
+	i.timer.Reset(i.limit)
+	defer i.timer.Stop()
+	return i.in.Read(p)
+}
+
+func (i *idle) stop() { i.timer.Stop() }
+
+// appArgument finds the app in what git sends for paas:blog, ssh://paas/blog and paas:blog.git.
+func appArgument(word string) string {
+	word = strings.Trim(strings.TrimPrefix(word, "~"), "/")
+	return strings.TrimSuffix(word, ".git")
 }

@@ -1,219 +1,322 @@
 package gitreceive
 
 import (
-	"context"
-	"errors"
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
-	"strings"
+	"strconv"
 
-	"github.com/gliderlabs/ssh"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/revlist"
-	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 
+	"paas/gitreceive/pack"
 	"paas/platform"
 )
 
-// A fetch (gitprotocol-pack(5), without multi_ack):
+// fetch is one clone or fetch, as git's pack protocol (gitprotocol-pack(5), version 0) has it:
 //
-//	server  refs and capabilities
-//	client  want …, flush; have …, flush; …; done
-//	server  ACK of the first common object, NAK at a flush before that; ACK or NAK after done; the pack
-
-var uploadCapabilities = []capability.Capability{capability.OFSDelta, capability.Sideband64k}
-
-func (s *Server) uploadPack(ctx context.Context, session ssh.Session, actor platform.Actor, name string) error {
-	app, err := s.Platform.OpenFetch(ctx, actor, name)
-	if err != nil {
-		return err
-	}
-	repo, err := s.Repos.open(app)
-	if err != nil {
-		return err
-	}
-	if err := advertise(session, repo, uploadCapabilities, true); err != nil {
-		return fmt.Errorf("advertise refs: %w", err)
-	}
-	f := &fetch{repo: repo, session: session, in: pktline.NewScanner(session), out: pktline.NewEncoder(session)}
-	if err := f.readWants(); err != nil || len(f.wants) == 0 {
-		return err
-	}
-	if err := f.negotiate(); err != nil {
-		return err
-	}
-	return f.send(ctx)
-}
-
-// advertise lists refs. With head, HEAD and its target come too.
-func advertise(w io.Writer, repo *filesystem.Storage, capabilities []capability.Capability, head bool) error {
-	ar := packp.NewAdvRefs()
-	for _, c := range capabilities {
-		if err := ar.Capabilities.Set(c); err != nil {
-			return err
-		}
-	}
-	if err := ar.Capabilities.Set(capability.Agent, "paas"); err != nil {
-		return err
-	}
-	refs, err := repo.IterReferences()
-	if err != nil {
-		return err
-	}
-	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference {
-			ar.References[ref.Name().String()] = ref.Hash()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if head {
-		if err := addHead(ar, repo); err != nil {
-			return err
-		}
-	}
-	return ar.Encode(w)
-}
-
-func addHead(ar *packp.AdvRefs, repo *filesystem.Storage) error {
-	ref, err := storer.ResolveReference(repo, plumbing.HEAD)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	hash := ref.Hash()
-	ar.Head = &hash
-	return ar.Capabilities.Add(capability.SymRef, "HEAD:"+ref.Name().String())
-}
-
-// fetch is one fetch on its way out.
+//	client                                  server
+//	git-upload-pack 'hello'
+//	                                        HEAD, refs, capabilities, flush
+//	wants, shallows, deepen, flush
+//	                                        shallow, unshallow, flush (if deepen was sent)
+//	haves, flush                            ACK for each that is common, NAK
+//	…
+//	done                                    ACK or NAK, pack
 type fetch struct {
-	repo    *filesystem.Storage
-	session ssh.Session
-	in      *pktline.Scanner
-	out     *pktline.Encoder
-	wants   []plumbing.Hash
-	haves   []plumbing.Hash // common ones
-	banded  bool
+	client *client
+	store  *pack.Store
+	refs   map[plumbing.ReferenceName]pack.ID
+	lines  *pktline.Scanner
+	out    *bufio.Writer
+	able   capabilities
+	wish   pack.Wish
+	deepen bool
+	common pack.ID // the last have that we have too
 }
 
-func (f *fetch) readWants() error {
-	offered, err := f.offered()
+// uploadPack serves one clone or fetch and returns the exit status.
+func (d *Server) uploadPack(c *client, name string) int {
+	app, err := d.options.Platform.OpenFetch(c.ctx, c.actor, name)
+	if err != nil {
+		return d.turnAway(c, name, err)
+	}
+	f, head, err := d.openFetch(c, app)
+	if err != nil {
+		return d.turnAway(c, name, err)
+	}
+	defer func() { _ = f.store.Close() }()
+	if err := f.advertise(head); err != nil {
+		return 1
+	}
+	if err := f.serve(); err != nil {
+		if c.ctx.Err() == nil {
+			d.turnAwayLate(f, err)
+		}
+		return 1
+	}
+	return 0
+}
+
+func (d *Server) openFetch(c *client, app platform.App) (f *fetch, head plumbing.ReferenceName, err error) {
+	repo, err := d.options.Repos.open(app)
+	if err != nil {
+		return nil, "", err
+	}
+	f = &fetch{client: c, lines: pktline.NewScanner(c.in), out: bufio.NewWriterSize(c.out, 64<<10)}
+	if f.refs, err = repo.refs(); err != nil {
+		return nil, "", err
+	}
+	if head, err = repo.head(); err != nil {
+		return nil, "", err
+	}
+	// After the refs: the objects of every ref that was read are in the packs that are opened now.
+	f.store, err = pack.OpenStore(d.options.Repos.incoming(), repo.objects())
+	f.wish.Shallows = pack.Set{}
+	return f, head, err
+}
+
+// turnAwayLate tells of a failure in the middle. Inside the pack git takes it for the end of the line.
+func (d *Server) turnAwayLate(f *fetch, err error) {
+	_ = (&pktline.ErrorLine{Text: oneLine(d.human(err).Message)}).Encode(f.out)
+	_ = f.out.Flush()
+}
+
+func (f *fetch) advertise(head plumbing.ReferenceName) error {
+	adv := packp.NewAdvRefs()
+	for name, id := range f.refs {
+		adv.References[string(name)] = id
+		if peeled, err := f.store.Peel(id); err == nil && peeled != id {
+			adv.Peeled[string(name)] = peeled
+		}
+	}
+	if id, ok := f.refs[head]; ok {
+		adv.Head = &id
+		_ = adv.Capabilities.Set(capability.SymRef, "HEAD:"+string(head)) // fails only for a wrong number of values
+	}
+	for _, c := range []capability.Capability{
+		capability.MultiACKDetailed, capability.Sideband, capability.Sideband64k, capability.OFSDelta,
+		capability.Shallow, capability.NoProgress, capability.IncludeTag,
+	} {
+		_ = adv.Capabilities.Set(c)
+	}
+	_ = adv.Capabilities.Set(capability.ObjectFormat, "sha1")
+	_ = adv.Capabilities.Set(capability.Agent, agent)
+	if err := adv.Encode(f.out); err != nil {
+		return err
+	}
+	return f.out.Flush()
+}
+
+func (f *fetch) serve() error {
+	if err := f.readWish(); err != nil || len(f.wish.Wants) == 0 {
+		return err
+	}
+	if f.deepen {
+		if err := f.tellShallow(); err != nil {
+			return err
+		}
+	}
+	asked, err := f.negotiate()
+	if err != nil || !asked {
+		return err
+	}
+	sel, err := f.store.Select(f.client.ctx, f.wish)
 	if err != nil {
 		return err
 	}
-	for f.in.Scan() {
-		line := strings.TrimSuffix(string(f.in.Bytes()), "\n")
-		if line == "" {
+	if f.able.has(capability.IncludeTag) {
+		f.addTags(sel.Objects)
+	}
+	return f.send(sel.Objects)
+}
+
+// readWish reads up to the first flush. A client that wants nothing sends only that, or nothing at all.
+func (f *fetch) readWish() error {
+	allowed := pack.Set{}
+	for _, id := range f.refs {
+		allowed[id] = struct{}{}
+	}
+	for f.lines.Scan() {
+		line := bytes.TrimSuffix(f.lines.Bytes(), []byte("\n"))
+		if len(line) == 0 {
 			return nil
 		}
-		word, rest, _ := strings.Cut(line, " ")
-		if word != "want" || len(rest) < 40 {
-			return platform.Errorf(platform.Usage, "shallow and filtered clones are not served: clone without --depth and --filter")
+		if err := f.addWish(string(line), allowed); err != nil {
+			return err
 		}
-		h := plumbing.NewHash(rest[:40])
-		if !offered[h] {
-			return platform.Errorf(platform.Usage, "not our ref %s", h)
-		}
-		f.banded = f.banded || strings.Contains(rest[40:], string(capability.Sideband64k))
-		f.wants = append(f.wants, h)
 	}
-	return f.in.Err()
+	f.wish.Wants = nil
+	return f.lines.Err()
 }
 
-// offered are the objects that a client may ask for: those that refs name.
-func (f *fetch) offered() (map[plumbing.Hash]bool, error) {
-	refs, err := f.repo.IterReferences()
-	if err != nil {
-		return nil, err
-	}
-	offered := map[plumbing.Hash]bool{}
-	return offered, refs.ForEach(func(ref *plumbing.Reference) error {
-		offered[ref.Hash()] = true
+func (f *fetch) addWish(line string, allowed pack.Set) error {
+	word, rest, _ := cutWord(line)
+	if word == "deepen" {
+		depth, err := strconv.Atoi(rest)
+		if err != nil || depth <= 0 {
+			return notUnderstood(line)
+		}
+		f.deepen, f.wish.Depth = true, depth
 		return nil
-	})
-}
-
-func (f *fetch) negotiate() error {
-	for f.in.Scan() {
-		line := strings.TrimSuffix(string(f.in.Bytes()), "\n")
-		switch {
-		case line == "done":
-			return f.acknowledge(true)
-		case line == "":
-			if len(f.haves) == 0 {
-				if err := f.acknowledge(false); err != nil {
-					return err
-				}
-			}
-		case strings.HasPrefix(line, "have ") && len(line) >= 45:
-			h := plumbing.NewHash(line[5:45])
-			if f.repo.HasEncodedObject(h) != nil {
-				continue
-			}
-			f.haves = append(f.haves, h)
-			if len(f.haves) == 1 {
-				if err := f.acknowledge(true); err != nil {
-					return err
-				}
-			}
+	}
+	digits, able, _ := cutWord(rest)
+	id, err := parseID(digits)
+	if err != nil {
+		return notUnderstood(line)
+	}
+	switch {
+	case word == "want" && !allowed.Has(id):
+		return platform.Errorf(platform.NotFound, "%s is not the tip of a branch or a tag", id)
+	case word == "want":
+		if len(f.wish.Wants) == 0 {
+			f.able = parseCapabilities(able)
 		}
-	}
-	if err := f.in.Err(); err != nil {
-		return err
-	}
-	return io.ErrUnexpectedEOF
-}
-
-func (f *fetch) acknowledge(common bool) error {
-	if !common || len(f.haves) == 0 {
-		return f.out.EncodeString("NAK\n")
-	}
-	return f.out.Encodef("ACK %s\n", f.haves[len(f.haves)-1])
-}
-
-// send streams the pack. Objects are encoded one by one as they are read, without looking for deltas.
-func (f *fetch) send(ctx context.Context) error {
-	known, err := revlist.Objects(f.repo, f.haves, nil)
-	if err != nil {
-		return fmt.Errorf("list known objects: %w", err)
-	}
-	objects, err := revlist.Objects(f.repo, f.wants, known)
-	if err != nil {
-		return fmt.Errorf("list objects: %w", err)
-	}
-	var out io.Writer = f.session
-	if f.banded {
-		out = sideband.NewMuxer(sideband.Sideband64k, f.session)
-	}
-	if _, err := packfile.NewEncoder(untilDone{ctx, out}, f.repo, false).Encode(objects, 0); err != nil {
-		return fmt.Errorf("send pack: %w", err)
-	}
-	if f.banded {
-		return f.out.Flush()
+		f.wish.Wants = append(f.wish.Wants, id)
+	case word == "shallow":
+		f.wish.Shallows[id] = struct{}{}
+	default:
+		return notUnderstood(line)
 	}
 	return nil
 }
 
-// untilDone stops writing when its context ends.
-type untilDone struct {
-	ctx context.Context
-	w   io.Writer
+func cutWord(line string) (word, rest string, ok bool) {
+	for i := range len(line) {
+		if line[i] == ' ' {
+			return line[:i], line[i+1:], true
+		}
+	}
+	return line, "", false
 }
 
-func (u untilDone) Write(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
+func notUnderstood(line string) error {
+	return platform.Errorf(platform.Usage, "this server does not understand %q", line)
+}
+
+// tellShallow answers a deepen: where the history that will be sent is cut.
+func (f *fetch) tellShallow() error {
+	sel, err := f.store.Select(f.client.ctx, f.wish)
+	if err != nil {
+		return err
 	}
-	return u.w.Write(p)
+	update := packp.ShallowUpdate{Shallows: sel.Shallow, Unshallows: sel.Unshallow}
+	if err := update.Encode(f.out); err != nil {
+		return err
+	}
+	return f.out.Flush()
+}
+
+// negotiate gathers what the client has, up to its "done". A client that goes away before it has asked
+// for nothing.
+func (f *fetch) negotiate() (asked bool, err error) {
+	for f.lines.Scan() {
+		line := bytes.TrimSuffix(f.lines.Bytes(), []byte("\n"))
+		switch word, rest, _ := cutWord(string(line)); word {
+		case "":
+			err = f.flushed()
+		case "done":
+			return true, f.finalAck()
+		case "have":
+			err = f.have(rest)
+		default:
+			err = notUnderstood(string(line))
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, f.lines.Err()
+}
+
+func (f *fetch) multi() bool { return f.able.has(capability.MultiACKDetailed) }
+
+// have acknowledges a commit that both sides have. Without multi_ack the first one is all the client is
+// told.
+func (f *fetch) have(digits string) error {
+	id, err := parseID(digits)
+	if err != nil {
+		return notUnderstood("have " + digits)
+	}
+	kind, err := f.store.Kind(id)
+	if err != nil || kind != plumbing.CommitObject {
+		return nil // not ours
+	}
+	first := f.common.IsZero()
+	f.common = id
+	f.wish.Haves = append(f.wish.Haves, id)
+	switch {
+	case f.multi():
+		return f.line("ACK %s common\n", id)
+	case first:
+		return f.line("ACK %s\n", id)
+	}
+	return nil
+}
+
+func (f *fetch) flushed() error {
+	if f.multi() || f.common.IsZero() {
+		if err := f.line("NAK\n"); err != nil {
+			return err
+		}
+	}
+	return f.out.Flush()
+}
+
+func (f *fetch) finalAck() error {
+	if f.common.IsZero() {
+		return f.line("NAK\n")
+	}
+	if f.multi() {
+		return f.line("ACK %s\n", f.common)
+	}
+	return nil
+}
+
+func (f *fetch) line(format string, args ...any) error {
+	return pktline.NewEncoder(f.out).Encodef(format, args...)
+}
+
+// addTags adds the tags that are put on what is sent, as include-tag asks for.
+func (f *fetch) addTags(objects pack.Set) {
+	for name, id := range f.refs {
+		if !name.IsTag() || objects.Has(id) {
+			continue
+		}
+		if target, err := f.store.Tagged(id); err == nil && objects.Has(target) {
+			objects[id] = struct{}{}
+		}
+	}
+}
+
+// send streams the pack.
+func (f *fetch) send(objects pack.Set) error {
+	out, end := f.packWriter()
+	if err := f.store.Write(f.client.ctx, out, objects, f.able.has(capability.OFSDelta)); err != nil {
+		return fmt.Errorf("send pack: %w", err)
+	}
+	return end()
+}
+
+// packWriter is side-band 1 if the client can, else the bare connection.
+func (f *fetch) packWriter() (out io.Writer, end func() error) {
+	kind := sideband.Sideband64k
+	if !f.able.has(capability.Sideband64k) {
+		kind = sideband.Sideband
+	}
+	if !f.able.has(capability.Sideband64k) && !f.able.has(capability.Sideband) {
+		return f.out, f.out.Flush
+	}
+	packets := bufio.NewWriterSize(sideband.NewMuxer(kind, f.out), 32<<10) // or each header is a packet
+	return packets, func() error {
+		if err := packets.Flush(); err != nil {
+			return err
+		}
+		_ = pktline.NewEncoder(f.out).Flush() // an error sticks to the buffer
+		return f.out.Flush()
+	}
 }

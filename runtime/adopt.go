@@ -60,7 +60,10 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if c.init == nil {
 		return nil
 	}
-	return r.options.Network.Adopt(*rec.Endpoint)
+	if err := r.options.Network.Adopt(*rec.Endpoint); err != nil { // it may just be ending
+		r.log.Error("adopt the network of a running instance", "instance", id, "error", err)
+	}
+	return nil
 }
 
 // resume goes on with a container where the predecessor left it.

@@ -27,7 +27,8 @@ func findProcess(pid int, started uint64) (*process, bool) {
 	if err != nil {
 		return nil, false
 	}
-	if at, err := startTime(pid); err != nil || at != started {
+	// One that ended may still be there, as a zombie that its new parent was slow to reap.
+	if at, err := startTime(pid); err != nil || at != started || hasEnded(uintptr(pidfd)) {
 		_ = unix.Close(pidfd)
 		return nil, false
 	}

@@ -202,6 +202,8 @@ func TestStart(t *testing.T) {
 		{"main option", map[string]string{Manifest: `{"main": "--help"}`, "--help": ""}, "node ./--help"},
 		{"files", map[string]string{Manifest: `{}`, "index.js": "", "server.js": ""}, "node server.js"},
 		{"nothing", map[string]string{Manifest: `{}`}, ""},
+		{"a site's watcher", map[string]string{Manifest: `{"dependencies": {"react-scripts": "5"}, "scripts": {"start": "react-scripts start", "build": "react-scripts build"}}`}, ""},
+		{"a site's server", map[string]string{Manifest: `{"dependencies": {"vite": "5"}, "scripts": {"start": "vite preview --port $PORT", "build": "vite build"}}`}, "vite preview --port $PORT"},
 	}
 	for _, c := range cases {
 		equal(t, c.name, planned(t, c.files).Processes[platform.Web], c.want)

@@ -13,6 +13,9 @@ var servers = [...]string{"server.js", "index.js", "app.js", "main.js", "server.
 
 // start is the command line of the web process, or "".
 func start(src *source.Tree, pkg manifest) string {
+	if _, isSite := pkg.site(); isSite && devServer.MatchString(pkg.script("start")) {
+		return ""
+	}
 	if pkg.script("start") != "" {
 		return startScript(pkg)
 	}
@@ -24,6 +27,9 @@ func start(src *source.Tree, pkg manifest) string {
 	}
 	return ""
 }
+
+// devServer knows start scripts that watch the source of a site whose build is to be served instead.
+var devServer = regexp.MustCompile(`^(vite( dev| serve)?|react-scripts start|vue-cli-service serve|parcel( serve)?( [\w./*-]+)?|gatsby develop|astro dev)( --.*)?$`)
 
 // startScript is what npm start would run. It is run without npm where that makes no difference, because
 // a signal to the process group reaches the app once then, and not a second time from npm; and because npm

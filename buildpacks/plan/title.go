@@ -13,11 +13,12 @@ const (
 
 // Title is the line that tells a pusher what was found: "Node.js app detected (package.json)".
 func (p Plan) Title() string {
-	return fmt.Sprintf("%s app detected (%s)", language(p.Builder), p.Detected)
+	return fmt.Sprintf("%s app detected (%s)", p.Language(), p.Detected)
 }
 
-func language(builder string) string {
-	switch builder {
+// Language is the builder as people write it.
+func (p Plan) Language() string {
+	switch p.Builder {
 	case Node:
 		return "Node.js"
 	case Go:
@@ -29,6 +30,6 @@ func language(builder string) string {
 	case Procfile:
 		return "Procfile"
 	default:
-		return builder
+		return p.Builder
 	}
 }

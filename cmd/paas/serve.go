@@ -90,6 +90,7 @@ type listeners struct{ http, ssh, local net.Listener }
 // pushes, then no new requests.
 func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
 	broken := make(chan error, 3)
+	go d.keepWalls(ctx)
 	go func() { broken <- web.Serve(l.http) }()
 	go func() { broken <- door.Serve(l.ssh) }()
 	go func() { broken <- door.ServeLocal(l.local) }()
@@ -106,6 +107,27 @@ func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitrece
 	stopping, cancel := context.WithTimeout(context.Background(), shutdownWait)
 	defer cancel()
 	return errors.Join(err, ignoreDeadline(door.Shutdown(stopping)), ignoreDeadline(web.Shutdown(stopping)))
+}
+
+// repairEvery is how often the firewall table is written again: a reload of the host's own firewall
+// flushes ours with it, and without it apps have neither walls nor a way out.
+const repairEvery = time.Minute
+
+// keepWalls repairs the firewall until ctx ends, and says once what of the host stands against it.
+func (d *daemon) keepWalls(ctx context.Context) {
+	warnings, err := d.rooms.network.Warnings()
+	for _, w := range warnings {
+		d.log.Warn("network", "warning", w)
+	}
+	for tick := time.NewTicker(repairEvery); err == nil; err = d.rooms.network.Repair() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
+	d.log.Error("repair the firewall", "err", err)
 }
 
 // ignoreDeadline: what is still open when the wait is over is cut, as announced.

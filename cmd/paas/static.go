@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 
-	"paas/platform"
+	"paas/buildpacks/static"
 )
 
+// serveStatic is what runs in the container of a static site.
 func serveStatic(ctx context.Context, args []string, env environ) error {
-	return platform.Errorf(platform.Failed, "later")
+	return static.Main(ctx, args, env.get, env.stdout)
 }

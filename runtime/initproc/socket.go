@@ -23,6 +23,9 @@ func Send(socket *os.File, payload []byte, fds ...int) error {
 		}
 		frame = frame[n:]
 	}
+	if len(frame) == 0 { // a peer that answered and left already must not look like a broken one
+		return nil
+	}
 	_, err := socket.Write(frame)
 	return err
 }

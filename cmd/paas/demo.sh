@@ -110,7 +110,7 @@ push() {
 show() {
 	host=$app.localhost url=http://$app.localhost:$(cat "$demo/http")
 	step "GET $url"
-	curl -fsS --max-time 20 --resolve "$host:$(cat "$demo/http"):127.0.0.1" "$url/" | head -c 400
+	curl -fsS --max-time 20 --retry 20 --retry-delay 1 --resolve "$host:$(cat "$demo/http"):127.0.0.1" "$url/" | head -c 400
 	cat <<T
 
 

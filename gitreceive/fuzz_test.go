@@ -2,56 +2,12 @@ package gitreceive
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 )
-
-func TestSplit(t *testing.T) {
-	t.Parallel()
-	for line, want := range map[string][]string{
-		"":                     nil,
-		"  \t\n ":              nil,
-		"a b":                  {"a", "b"},
-		" a  b ":               {"a", "b"},
-		`'a b' "c d"`:          {"a b", "c d"},
-		`a'b'"c"d`:             {"abcd"},
-		`'' ""`:                {"", ""},
-		`\a\ \'`:               {"a '"},
-		`"\a\"\\\$"`:           {`\a"\$`},
-		`'\'`:                  {`\`},
-		"a\\\nb":               {"ab"},
-		"\"a\\\nb\"":           {"ab"},
-		"$HOME `x` *":          {"$HOME", "`x`", "*"},
-		"git-receive-pack 'x'": {"git-receive-pack", "x"},
-		"\xff \xfe":            {"\xff", "\xfe"},
-	} {
-		got, err := split(line)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: %q, %v", line, got, err)
-		}
-	}
-	for _, line := range []string{"'", `"`, `\`, `a "b`, `"a\`, "x 'y"} {
-		if got, err := split(line); err == nil {
-			t.Errorf("%q: %q", line, got)
-		}
-	}
-}
-
-func FuzzSplit(f *testing.F) {
-	f.Add("a 'b c'", "d\"e")
-	f.Fuzz(func(t *testing.T, line, word string) {
-		_, _ = split(line)
-		quoted := "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		got, err := split("x " + quoted + " y")
-		if err != nil || !slices.Equal(got, []string{"x", word, "y"}) {
-			t.Fatalf("%q became %q, %v", word, got, err)
-		}
-	})
-}
 
 func FuzzReadRequest(f *testing.F) {
 	id := strings.Repeat("1", 40)

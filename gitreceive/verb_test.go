@@ -41,7 +41,7 @@ func TestVerbs(t *testing.T) {
 		{line: "exit", code: 7},
 		{line: "", out: "this is the help\n", errs: "Pseudo-terminal will not be allocated because stdin is not a terminal.\r\n"}, // says ssh
 		{line: "cat", stdin: "all \x00\x01\xff bytes\n", out: "all \x00\x01\xff bytes\n"},
-		{line: "words 'open", errs: " !     the command line ends inside a quotation\n", code: 2},
+		{line: "words 'open", errs: " !     a quote or a backslash at the end is left open\n", code: 2},
 		{line: "git-receive-pack", errs: " !     git-receive-pack takes the name of one app\n", code: 2},
 		{line: "terminal", out: "none\n", code: 1},
 	} {

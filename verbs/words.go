@@ -22,7 +22,7 @@ func Split(line string) ([]Word, error) {
 		}
 		text, end, ok := readWord(line, i)
 		if !ok {
-			return nil, platform.Errorf(platform.Usage, "a quote is not closed")
+			return nil, platform.Errorf(platform.Usage, "a quote or a backslash at the end is left open")
 		}
 		words = append(words, Word{Text: text, Raw: line[i:end]})
 		i = end
@@ -47,10 +47,13 @@ func readWord(line string, i int) (text string, end int, ok bool) {
 				return "", 0, false
 			}
 		case '\\':
-			if i+1 < len(line) {
+			if i+1 == len(line) {
+				return "", 0, false
+			}
+			if line[i+1] != '\n' { // a line that goes on
 				b.WriteByte(line[i+1])
 			}
-			i = min(i+2, len(line))
+			i += 2
 		default:
 			b.WriteByte(c)
 			i++
@@ -59,15 +62,16 @@ func readWord(line string, i int) (text string, end int, ok bool) {
 	return b.String(), i, true
 }
 
-// readDouble reads up to the closing quote; a backslash keeps its meaning only before these four.
+// readDouble reads up to the closing quote; a backslash keeps its meaning only before these five.
 func readDouble(line string, i int, b *strings.Builder) (end int, ok bool) {
 	for ; i < len(line); i++ {
 		switch c := line[i]; {
 		case c == '"':
 			return i + 1, true
-		case c == '\\' && i+1 < len(line) && strings.IndexByte("\"\\$`", line[i+1]) >= 0:
-			i++
-			b.WriteByte(line[i])
+		case c == '\\' && i+1 < len(line) && strings.IndexByte("\"\\$`\n", line[i+1]) >= 0:
+			if i++; line[i] != '\n' {
+				b.WriteByte(line[i])
+			}
 		default:
 			b.WriteByte(c)
 		}

@@ -99,7 +99,9 @@ func (r *rooms) close(log *slog.Logger) {
 
 // destroy ends every container and takes back what they had of the host.
 func (r *rooms) destroy(context.Context) error {
-	if err := r.runtime.Destroy(); err != nil {
+	err := r.runtime.Destroy()
+	r.runtime = nil // it has closed itself
+	if err != nil {
 		return fmt.Errorf("remove containers: %w", err)
 	}
 	if err := r.network.Destroy(); err != nil {

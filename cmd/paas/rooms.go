@@ -110,6 +110,17 @@ func (r *rooms) destroy(context.Context) error {
 	return nil
 }
 
+// sources forgets an app's repository and its build caches together.
+type sources struct {
+	repos   *gitreceive.Repos
+	builder *buildpacks.Engine
+}
+
+// Remove implements platform.Sources.
+func (s sources) Remove(app platform.App) error {
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app))
+}
+
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.
 func hostID(data string) (string, error) {
 	path, err := filepath.Abs(data)

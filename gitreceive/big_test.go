@@ -130,8 +130,8 @@ func (w *work) bigHistory(commits, size int) {
 }
 
 func TestBigHistory(t *testing.T) {
-	commits := 1000 // 1 GB
-	if testing.Short() {
+	commits := 1000 // 1 GB, which takes a minute or two
+	if testing.Short() || raced {
 		commits = 100
 	}
 	d := newDoor(t)
@@ -159,7 +159,7 @@ func TestBigHistory(t *testing.T) {
 func TestBigFiles(t *testing.T) {
 	d := newDoor(t)
 	w := d.work("hello")
-	const size = 100 << 20
+	const size = 60 << 20
 	w.fastImport(func(i *importer) {
 		i.commit(0)
 		i.file("first", size, rand.NewChaCha8([32]byte{2}))

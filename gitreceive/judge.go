@@ -128,10 +128,9 @@ func judgePlace(v *verdict, refs map[plumbing.ReferenceName]pack.ID) {
 
 // inspection is the rules that look at what was pushed.
 type inspection struct {
-	ctx     context.Context
-	store   *pack.Store // repository and quarantine
-	refs    map[plumbing.ReferenceName]pack.ID
-	shallow bool
+	ctx   context.Context
+	store *pack.Store // repository and quarantine
+	refs  map[plumbing.ReferenceName]pack.ID
 }
 
 // inspect judges one command once its objects are here, and brings its old id up to date. The ref may

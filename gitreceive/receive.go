@@ -217,7 +217,7 @@ func (p *push) inspect(store *pack.Store, got *pack.Received) error {
 	if err != nil {
 		return err
 	}
-	in := inspection{ctx: p.client.ctx, store: store, refs: refs, shallow: p.req.shallow}
+	in := inspection{ctx: p.client.ctx, store: store, refs: refs}
 	for _, v := range p.all.taken() {
 		if err := in.inspect(v); err != nil {
 			return err

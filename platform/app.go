@@ -20,7 +20,7 @@ func ParseAppName(s string) (AppName, error) {
 
 // App is one application: a name with a git repository, config, domains and releases.
 type App struct {
-	ID           int64 // never reused; the runtime derives the app's uid range from it
+	ID           int64 // from 1, never reused; the runtime derives the app's uid range from it
 	Name         AppName
 	DeployBranch string // the branch whose pushes deploy; empty until the first push
 	Stopped      bool   // ps:stop was asked: no instance shall run

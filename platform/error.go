@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -26,8 +27,9 @@ const (
 // Its cause is for the log and for errors.Is.
 type Error struct {
 	Kind    Kind
-	Message string // one sentence, no trailing newline
-	Hint    string // what to do or type next; may be empty
+	Message string   // one sentence, no trailing newline
+	Hint    string   // what to do or type next; may be empty
+	Output  []string // the last lines of what failed; may be empty
 	Cause   error
 }
 
@@ -66,4 +68,20 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Internal
+}
+
+// Human finds the sentence for an error. One without a sentence is logged with its cause under a
+// reference, and only the reference is shown.
+func (p *Platform) Human(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if errors.Is(err, context.Canceled) {
+		return Errorf(Interrupted, "it was cancelled").Because(err)
+	}
+	ref := secret()[:8]
+	p.Log.Error("internal error", "reference", ref, "err", err)
+	return Errorf(Internal, "something went wrong inside paas (reference %s)", ref).Because(err).
+		WithHint("the server's log tells more under that reference")
 }

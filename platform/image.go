@@ -24,31 +24,30 @@ type Image struct {
 	Formation  map[ProcessType]int // app.json: quantities for the first deploy
 	StopSignal string              // "SIGTERM" if empty
 	Builder    string              // what built it, for humans: "nodejs", "go", …
-	Commit     string              // the git commit it was built from
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
 }
 
 // EnvVar is one entry of app.json's env object (Heroku's app.json schema).
 type EnvVar struct {
-	Value     string
-	Generator string // "secret": 64 random hex digits on first deploy
-	Required  bool
+	Value     string `json:"value,omitempty"`
+	Generator string `json:"generator,omitempty"` // "secret": 64 random hex digits on first deploy
+	Required  bool   `json:"required,omitempty"`
 }
 
 // Check is one startup health check of a process type, as app.json declares it
 // (docker-container-healthchecker's file format, which Dokku uses). Exactly one of
 // Path, Command, Listening and Uptime is set; defaults are already filled in.
 type Check struct {
-	Name         string
-	Path         string            // HTTP GET; 2xx passes
-	Content      string            // substring that the body of Path must have
-	Headers      map[string]string // sent with Path
-	Command      []string          // run inside the instance; exit 0 passes
-	Listening    bool              // the instance accepts TCP on Port
-	Uptime       time.Duration     // the instance has run that long without ending
-	Port         int               // 0: the instance's PORT
-	Attempts     int               // 3
-	Timeout      time.Duration     // of one attempt, 5 s
-	Wait         time.Duration     // between attempts, 5 s
-	InitialDelay time.Duration     // before the first attempt, 0
+	Name         string            `json:"name,omitempty"`
+	Path         string            `json:"path,omitempty"`          // HTTP GET; 2xx passes
+	Content      string            `json:"content,omitempty"`       // substring that the body of Path must have
+	Headers      map[string]string `json:"headers,omitempty"`       // sent with Path
+	Command      []string          `json:"command,omitempty"`       // run inside the instance; exit 0 passes
+	Listening    bool              `json:"listening,omitempty"`     // the instance accepts TCP on Port
+	Uptime       time.Duration     `json:"uptime,omitempty"`        // the instance has run that long without ending
+	Port         int               `json:"port,omitempty"`          // 0: the instance's PORT
+	Attempts     int               `json:"attempts,omitempty"`      // 3
+	Timeout      time.Duration     `json:"timeout,omitempty"`       // of one attempt, 5 s
+	Wait         time.Duration     `json:"wait,omitempty"`          // between attempts, 5 s
+	InitialDelay time.Duration     `json:"initial_delay,omitempty"` // before the first attempt, 0
 }

@@ -23,6 +23,7 @@ type Release struct {
 	Config      Config
 	Description string // "Deploy 1a2b3c4", "Set PORT_COLOR config var", "Rollback to v3"
 	Actor       string
+	Commit      string // hex id of the git commit the image was built from
 	Status      ReleaseStatus
 	CreatedAt   time.Time
 }

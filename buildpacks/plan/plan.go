@@ -13,7 +13,8 @@ type Plan struct {
 	Steps      []Step      `json:"steps"`
 
 	Processes map[platform.ProcessType]string           `json:"processes"`
-	Env       map[string]string                         `json:"env,omitempty"` // of running processes
+	Env       map[string]string                         `json:"env,omitempty"`  // of running processes
+	Path      []string                                  `json:"path,omitempty"` // put before PATH, for steps and processes
 	Checks    map[platform.ProcessType][]platform.Check `json:"checks,omitempty"`
 	Formation map[platform.ProcessType]int              `json:"formation,omitempty"`
 	Declared  map[string]platform.EnvVar                `json:"declared,omitempty"`
@@ -25,7 +26,7 @@ type Plan struct {
 type Toolchain struct {
 	Name    string `json:"name"` // "node", "npm", "go", "python", "static"
 	Version string `json:"version,omitempty"`
-	From    string `json:"from,omitempty"` // where the version was read, "package.json engines.node"
+	From    string `json:"from,omitempty"`  // where the version was read, "package.json engines.node"
 	Build   bool   `json:"build,omitempty"` // needed by steps only, not by the running app
 }
 
@@ -35,13 +36,20 @@ type Step struct {
 	// Files are the source paths the step sees in /app beside what earlier steps left there: exact paths,
 	// or a directory with a trailing slash for everything below it, or "/" for the whole tree. The step
 	// runs again only when one of them (or what is below it) changed. A step without commands only
-	// puts the files there.
-	Files    []string          `json:"files"`
+	// puts the files there. "*.go" is every file whose name ends so, in any directory.
+	Files []string `json:"files"`
+	// Except takes files away from Files, in the same notation.
+	Except   []string          `json:"except,omitempty"`
 	Commands []string          `json:"commands,omitempty"` // shell lines, run in order by `bash -e` in /app
 	Env      map[string]string `json:"env,omitempty"`
 	Config   bool              `json:"config,omitempty"` // the app's config vars are in the environment, and in the key
 	Caches   []Cache           `json:"caches,omitempty"`
 	Tools    bool              `json:"tools,omitempty"` // needs compilers and headers: the build stack is mounted below
+	// Build says that later steps need the layer and the image does not: it is left out of the image.
+	Build bool `json:"build,omitempty"`
+	// Output names what the image needs of all that the commands write, relative to /app and in the
+	// notation of Files; the rest of the layer may be dropped. Empty means everything.
+	Output []string `json:"output,omitempty"`
 }
 
 // Cache is a directory that outlives the step, one per app and id. Never part of a layer.

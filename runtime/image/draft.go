@@ -99,7 +99,7 @@ func (d *Draft) Discard() error {
 	return errors.Join(d.store.throwAway(d.home), held.Close())
 }
 
-// sweepDrafts removes drafts that no live process holds.
+// sweepDrafts throws away drafts that no live process holds; emptyTrash deletes them, without the lock.
 func (s *Store) sweepDrafts() error {
 	lock, err := s.lock(unix.LOCK_EX)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Store) sweepDraft(home string) error {
 	} else if err != nil {
 		return err
 	}
-	return s.throwAway(home)
+	return os.Rename(home, filepath.Join(s.dir, "trash", newID()))
 }
 
 func newID() string { return rand.Text()[:12] }

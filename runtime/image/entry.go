@@ -15,7 +15,7 @@ import (
 // create makes what the header says under a free name of a directory.
 func create(dir int, name string, h *tar.Header, content io.Reader) error {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse: //nolint:staticcheck // old archives have RegA
+	case tar.TypeReg, tar.TypeGNUSparse:
 		return createFile(dir, name, h, content)
 	case tar.TypeSymlink:
 		return createSymlink(dir, name, h)

@@ -45,6 +45,9 @@ func (s *Store) exportLayout(ctx context.Context, img platform.Image, dir string
 	var layers []ocispec.Descriptor
 	var diffIDs []digest.Digest
 	for _, name := range img.Layers {
+		if !layerName.MatchString(name) {
+			return fmt.Errorf("layer %q: %w", name, ErrLayerName)
+		}
 		layer, diffID, err := e.layer(s.Dir(name))
 		if err != nil {
 			return fmt.Errorf("layer %s: %w", name, err)
@@ -112,9 +115,6 @@ func labelsOf(img platform.Image) map[string]string {
 	}
 	if img.Builder != "" {
 		labels["paas.builder"] = img.Builder
-	}
-	if img.Commit != "" {
-		labels[ocispec.AnnotationRevision] = img.Commit
 	}
 	return labels
 }

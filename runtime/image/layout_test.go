@@ -213,7 +213,7 @@ func TestExportAndImport(t *testing.T) {
 
 	img := platform.Image{
 		ID: "sha256:x", Layers: []string{"base", "top"}, Env: map[string]string{"PATH": "/bin", "A": "1"}, WorkDir: "/app",
-		UID: 1000, GID: 1000, Shell: []string{"/bin/bash", "-c"}, Commit: "abc",
+		UID: 1000, GID: 1000, Shell: []string{"/bin/bash", "-c"},
 		Processes: map[platform.ProcessType]string{platform.Web: "node ."},
 	}
 	out, out2 := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "out")
@@ -265,7 +265,7 @@ func treeSum(t *testing.T, root string) string {
 		}
 		data, err := os.ReadFile(path)
 		rel, _ := filepath.Rel(root, path)
-		fmt.Fprintln(&b, rel, digest.FromBytes(data))
+		_, _ = fmt.Fprintln(&b, rel, digest.FromBytes(data))
 		return err
 	}))
 	return b.String()

@@ -237,14 +237,17 @@ func TestBadSpecs(t *testing.T) {
 }
 
 func TestUserNSMapsTheRange(t *testing.T) {
-	ns := userns(t)
-	s := openStore(t)
-	m, err := Bind(layer(t, s, "a", "f", ""), true, ns)
-	check(t, err)
-	var st unix.Stat_t
-	check(t, unix.Fstatat(int(m.Fd()), "f", &st, 0))
-	equal(t, "owner through the mapping", fmt.Sprintf("%d:%d", st.Uid, st.Gid), fmt.Sprintf("%d:%d", testBase, testBase))
-	check(t, m.Close())
+	dir := layer(t, openStore(t), "a", "f", "")
+	for name, open := range map[string]func(base, size uint32) (*os.File, error){"traced": UserNS, "waiting": waitingUserNS} {
+		ns, err := open(testBase, testSize)
+		check(t, err)
+		m, err := Bind(dir, true, ns)
+		check(t, err)
+		var st unix.Stat_t
+		check(t, unix.Fstatat(int(m.Fd()), "f", &st, 0))
+		equal(t, name+": owner", fmt.Sprintf("%d:%d", st.Uid, st.Gid), fmt.Sprintf("%d:%d", testBase, testBase))
+		check(t, errors.Join(m.Close(), ns.Close()))
+	}
 }
 
 func owners(t *testing.T, root string) string {

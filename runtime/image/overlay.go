@@ -79,7 +79,7 @@ func (l *layers) mount() (f *os.File, err error) {
 			return fmt.Errorf("become the upper's owner: %w", err)
 		}
 		var e error
-		if f, e = l.byDescriptor(); errors.Is(e, unix.EINVAL) {
+		if f, e = l.byDescriptor(); errors.Is(e, unix.EINVAL) || errors.Is(e, unix.EOPNOTSUPP) {
 			f, e = l.byPath()
 		}
 		return e
@@ -122,7 +122,8 @@ func setFSIDs(uid, gid uint32) error {
 	return nil
 }
 
-// byDescriptor needs Linux 6.13 for layers by descriptor and 6.15 for detached ones; EINVAL before.
+// byDescriptor needs Linux 6.13 for layers by descriptor and 6.15 for detached ones; EINVAL before, and
+// EOPNOTSUPP before 6.5, whose overlayfs does not know the mount API.
 func (l *layers) byDescriptor() (*os.File, error) {
 	return newOverlay(l.upper != nil, func(fs int) error {
 		for i := len(l.lowers) - 1; i >= 0; i-- { // lowerdir+ takes the topmost first

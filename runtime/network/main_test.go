@@ -157,7 +157,7 @@ func greet(t testing.TB, pid int, addr string) {
 			if err != nil {
 				return
 			}
-			fmt.Fprint(c, c.RemoteAddr())
+			_, _ = fmt.Fprint(c, c.RemoteAddr())
 			_ = c.Close()
 		}
 	}()
@@ -240,15 +240,15 @@ func snapshot(t testing.TB) string {
 	links, err := netlink.LinkList()
 	check(t, err)
 	for _, l := range links {
-		fmt.Fprintln(&b, "link", l.Attrs().Name)
+		_, _ = fmt.Fprintln(&b, "link", l.Attrs().Name)
 	}
 	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	check(t, err)
 	for _, r := range routes {
-		fmt.Fprintln(&b, "route", r.Dst, r.Type)
+		_, _ = fmt.Fprintln(&b, "route", r.Dst, r.Type)
 	}
 	for _, name := range tables(t) {
-		fmt.Fprintln(&b, "table", name)
+		_, _ = fmt.Fprintln(&b, "table", name)
 	}
 	state, err := os.ReadFile(forwardFile)
 	check(t, err)

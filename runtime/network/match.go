@@ -68,28 +68,24 @@ func address(offset, register uint32) *expr.Payload {
 	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}
 }
 
-// The rules below have met notIPv4 in the guard chain, or say isIPv4 themselves.
-
 func sourceNotIn(s *nftables.Set) []expr.Any {
-	return []expr.Any{
+	return append(isIPv4(),
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, address(ipSource, 2),
-		&expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID, Invert: true},
-	}
+		&expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID, Invert: true})
 }
 
 func destinationIn(s *nftables.Set) []expr.Any {
-	return []expr.Any{address(ipDestination, 1), &expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID}}
+	return append(isIPv4(), address(ipDestination, 1), &expr.Lookup{SourceRegister: 1, SetName: s.Name, SetID: s.ID})
 }
 
 func destinationWithin(p netip.Prefix) []expr.Any { return within(ipDestination, p) }
 func sourceWithin(p netip.Prefix) []expr.Any      { return within(ipSource, p) }
 
 func within(offset uint32, p netip.Prefix) []expr.Any {
-	return []expr.Any{
+	return append(isIPv4(),
 		address(offset, 1),
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()},
-	}
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: p.Masked().Addr().AsSlice()})
 }
 
 func port(protocol byte, number uint16) []expr.Any {

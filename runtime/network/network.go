@@ -135,13 +135,13 @@ func (n *Network) setUp(wish netip.Prefix) error {
 // Repair puts the rules back as they must be, in one transaction. Call it now and then: a reload of
 // the host's own firewall commonly flushes every table, ours too, and with them all walls.
 func (n *Network) Repair() error {
+	_, servers := readResolv()
+	n.mu.Lock() // before listing, or an endpoint admitted meanwhile would be left out
+	defer n.mu.Unlock()
 	numbers, err := n.numbers()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
-	_, servers := readResolv()
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if err := n.replaceTable(numbers, servers); err != nil {
 		return fmt.Errorf("write nftables table %s: %w", n.table().Name, err)
 	}

@@ -96,7 +96,7 @@ func (n *Network) addForward(c *nftables.Conn, resolvers *nftables.Set) {
 
 func (n *Network) addNAT(c *nftables.Conn) {
 	rule := n.chain(c, "nat", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, nftables.ChainTypeNAT)
-	rule(notTo(n.prefix()), isIPv4(), sourceWithin(n.subnet), []expr.Any{&expr.Masq{}})
+	rule(notTo(n.prefix()), sourceWithin(n.subnet), []expr.Any{&expr.Masq{}})
 }
 
 // admit lets the endpoint's packets pass.

@@ -3,6 +3,7 @@ package seccomp
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
@@ -64,7 +65,7 @@ func codeByNumber(rules *specs.LinuxSeccomp, numbers map[string]int, otherwise b
 		out[n] = append(code, otherwise)
 	}
 	for n, ret := range final {
-		out[n] = append(conditional[n], ret)
+		out[n] = append(slices.Clone(conditional[n]), ret)
 	}
 	return out, nil
 }

@@ -1,0 +1,123 @@
+package buildpacks
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"paas/buildpacks/manifest"
+	"paas/buildpacks/plan"
+	"paas/buildpacks/procfile"
+	"paas/buildpacks/source"
+	"paas/platform"
+)
+
+// declarations is what an app says about itself, whatever its language.
+type declarations struct {
+	processes map[platform.ProcessType]string
+	app       manifest.App
+	legacy    []platform.Check
+}
+
+func readDeclarations(tree *source.Tree) (declarations, error) {
+	var d declarations
+	for _, file := range []struct {
+		name  string
+		limit int64
+		parse func([]byte) error
+	}{
+		{procfile.Name, procfile.MaxSize, func(text []byte) (err error) { d.processes, err = procfile.Parse(text); return err }},
+		{manifest.Name, manifest.MaxSize, func(text []byte) (err error) { d.app, err = manifest.Parse(text); return err }},
+		{manifest.LegacyName, manifest.MaxSize, func(text []byte) (err error) { d.legacy, err = manifest.ParseLegacy(text); return err }},
+	} {
+		text, err := tree.Read(file.name, file.limit)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return d, err
+		}
+		if err := file.parse(text); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func (d declarations) hasWeb() bool { return d.processes[platform.Web] != "" }
+
+// addTo puts what the app says over what its language would do.
+func (d declarations) addTo(p *plan.Plan) {
+	processes := map[platform.ProcessType]string{}
+	maps.Copy(processes, p.Processes)
+	maps.Copy(processes, d.processes)
+	p.Processes = processes
+	p.Checks, p.Formation, p.Declared = d.app.Checks, d.app.Formation, d.app.Env
+	p.Warnings = append(p.Warnings, d.app.Warnings...)
+	d.addLegacy(p)
+	warnUnknown(p, "healthchecks", slices.Sorted(maps.Keys(p.Checks)))
+	warnUnknown(p, "formation", slices.Sorted(maps.Keys(p.Formation)))
+}
+
+func (d declarations) addLegacy(p *plan.Plan) {
+	if len(d.legacy) == 0 {
+		return
+	}
+	if len(p.Checks[platform.Web]) > 0 {
+		p.Warnings = append(p.Warnings, "CHECKS is not read: app.json has healthchecks for web.")
+		return
+	}
+	checks := map[platform.ProcessType][]platform.Check{}
+	maps.Copy(checks, p.Checks)
+	checks[platform.Web] = d.legacy
+	p.Checks = checks
+	p.Warnings = append(p.Warnings, "CHECKS is read, but its checks belong into app.json now, as healthchecks.web.")
+}
+
+func warnUnknown(p *plan.Plan, key string, types []platform.ProcessType) {
+	for _, t := range types {
+		if _, ok := p.Processes[t]; !ok {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("app.json %s.%s has no effect: there is no process type %s.", key, t, t))
+		}
+	}
+}
+
+// maxCommand is less than what Linux takes for one argument (execve(2), MAX_ARG_STRLEN, 128 KiB).
+const maxCommand = 64 << 10
+
+// runnable refuses a plan that nothing can be started from. No program takes a NUL byte.
+func runnable(tree *source.Tree, p plan.Plan) error {
+	if len(p.Processes) == 0 {
+		return nothingToRun(tree, p)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Processes)) {
+		if command := p.Processes[name]; len(command) > maxCommand || strings.ContainsRune(command, 0) {
+			return platform.Errorf(platform.Failed, "the command of the process type %s has a NUL byte or more than %d KiB", name, maxCommand>>10).
+				WithHint("write it into a script of the app, and name the script")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		if strings.ContainsRune(p.Env[name], 0) {
+			return platform.Errorf(platform.Failed, "%s would set %s to a value with a NUL byte", p.Detected, name).
+				WithHint("remove the NUL byte")
+		}
+	}
+	return nil
+}
+
+func nothingToRun(tree *source.Tree, p plan.Plan) error {
+	if p.Detected == procfile.Name || tree.Has(procfile.Name) {
+		return platform.Errorf(platform.Failed, "the Procfile names no process type").
+			WithHint("add a line such as \"web: ./start.sh\"")
+	}
+	hint := map[string]string{
+		plan.Node:   `add "start" to "scripts" in package.json, or a Procfile with "web: node FILE"`,
+		plan.Go:     `add a Procfile with "web: bin/NAME"`,
+		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
+	}[p.Builder]
+	return platform.Errorf(platform.Failed, "this is a %s app (%s), but nothing says how to start it", p.Language(), p.Detected).
+		WithHint("%s", hint)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"paas/buildpacks"
+	"paas/gitreceive"
+	"paas/platform"
+	"paas/runtime"
+	"paas/runtime/image"
+	"paas/runtime/initproc"
+	"paas/runtime/network"
+	"paas/store"
+)
+
+const databaseName = "paas.db"
+
+// rooms are what the daemon works with, opened in order of need.
+type rooms struct {
+	store   *store.Store
+	images  *image.Store
+	network *network.Network
+	runtime *runtime.Runtime
+	builder *buildpacks.Engine
+	repos   *gitreceive.Repos
+}
+
+// containerInit turns this process into a container's first one; it does not return.
+func containerInit() { initproc.Main() }
+
+// openRooms opens everything in the data directory; what was opened is closed again on failure.
+func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (_ *rooms, err error) {
+	r := &rooms{}
+	defer func() {
+		if err != nil {
+			r.close(log)
+		}
+	}()
+	id, err := hostID(s.Data)
+	if err != nil {
+		return nil, err
+	}
+	subnet, err := s.subnet()
+	if err != nil {
+		return nil, err
+	}
+	if r.store, err = store.Open(ctx, filepath.Join(s.Data, databaseName)); err != nil {
+		return nil, err
+	}
+	if r.images, err = image.Open(filepath.Join(s.Data, "store")); err != nil {
+		return nil, err
+	}
+	if r.network, err = network.Open(network.Options{ID: id, Subnet: subnet, Dir: s.Data}); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	if r.runtime, err = runtime.Open(ctx, runtime.Options{
+		Dir: s.Data, Images: r.images, Network: r.network, Init: initProgram(self), ID: id, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	if r.builder, err = buildpacks.Open(buildpacks.Options{
+		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime,
+		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	r.repos, err = gitreceive.OpenRepos(filepath.Join(s.Data, "repos"))
+	return r, err
+}
+
+// close closes what is open. Containers run on.
+func (r *rooms) close(log *slog.Logger) {
+	var errs []error
+	if r.runtime != nil {
+		errs = append(errs, r.runtime.Close())
+	}
+	if r.network != nil {
+		errs = append(errs, r.network.Close())
+	}
+	if r.store != nil {
+		errs = append(errs, r.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		log.Error("close", "err", err)
+	}
+}
+
+// destroy ends every container and takes back what they had of the host.
+func (r *rooms) destroy(context.Context) error {
+	err := r.runtime.Destroy()
+	r.runtime = nil // it has closed itself
+	if err != nil {
+		return fmt.Errorf("remove containers: %w", err)
+	}
+	if err := r.network.Destroy(); err != nil {
+		return fmt.Errorf("remove network: %w", err)
+	}
+	return nil
+}
+
+// sources forgets an app's repository and its build caches together.
+type sources struct {
+	repos   *gitreceive.Repos
+	builder *buildpacks.Engine
+}
+
+// Remove implements platform.Sources.
+func (s sources) Remove(app platform.App) error {
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app))
+}
+
+// hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.
+func hostID(data string) (string, error) {
+	path, err := filepath.Abs(data)
+	if err != nil {
+		return "", fmt.Errorf("name the platform: %w", err)
+	}
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:3]), nil
+}
+
+func (s settings) subnet() (netip.Prefix, error) {
+	if s.Subnet == "" {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(s.Subnet)
+	if err != nil {
+		return p, platform.Errorf(platform.Usage, "--subnet %s is not a subnet: write it like 10.99.0.0/16", s.Subnet)
+	}
+	return p, nil
+}
+
+// initProgram finds paas-init where the Makefile and the installer put it; without it this program
+// itself serves as one, a little slower.
+func initProgram(self string) string {
+	for _, path := range []string{
+		filepath.Join(filepath.Dir(self), "paas-init"),
+		filepath.Join(filepath.Dir(self), "..", "lib", "paas", "paas-init"),
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
+}

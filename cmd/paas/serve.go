@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"paas/gitreceive"
+	"paas/platform"
+	"paas/router"
+	"paas/verbs"
+)
+
+// shutdownWait is how long requests and sessions in flight may take when the daemon ends.
+const shutdownWait = 20 * time.Second
+
+// serve runs the daemon until ctx ends. Instances run on.
+func serve(ctx context.Context, args []string, env environ) error {
+	s, err := readSettings("serve", args, env, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.makeData(); err != nil {
+		return err
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	log := slog.New(slog.NewTextHandler(env.stderr, nil))
+	r, err := openRooms(ctx, s, env, log)
+	if err != nil {
+		return err
+	}
+	defer r.close(log)
+	d := daemon{settings: s, rooms: r, log: log, env: env}
+	return d.run(ctx)
+}
+
+// daemon is the doors over the rooms.
+type daemon struct {
+	settings settings
+	rooms    *rooms
+	log      *slog.Logger
+	env      environ
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	httpListener, err := listen("tcp", d.settings.HTTP, "http")
+	if err != nil {
+		return err
+	}
+	sshListener, err := listen("tcp", d.settings.SSH, "ssh")
+	if err != nil {
+		return errors.Join(err, httpListener.Close())
+	}
+	web := router.New(router.Options{Log: d.log, AccessLog: nil})
+	p := platform.New(platform.Rooms{
+		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
+		Sources: sources{d.rooms.repos, d.rooms.builder}, Log: d.log,
+	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
+	defer p.Close()
+	door, err := gitreceive.Open(gitreceive.Options{
+		Dir: d.settings.Data, Repos: d.rooms.repos, Platform: p, Commands: verbs.New(p, version), Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.Boot(ctx); err != nil {
+		return err
+	}
+	local, err := listenLocal(filepath.Join(d.settings.Data, socketName))
+	if err != nil {
+		return err
+	}
+	return d.serveAll(ctx, web, door, listeners{httpListener, sshListener, local})
+}
+
+type listeners struct{ http, ssh, local net.Listener }
+
+// serveAll runs the doors until ctx ends or one of them breaks, then closes them in order: no new
+// pushes, then no new requests.
+func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
+	broken := make(chan error, 3)
+	go d.keepWalls(ctx)
+	go func() { broken <- web.Serve(l.http) }()
+	go func() { broken <- door.Serve(l.ssh) }()
+	go func() { broken <- door.ServeLocal(l.local) }()
+	d.log.Info("serving", "version", version, "http", l.http.Addr(), "ssh", l.ssh.Addr(), "data", d.settings.Data)
+	if err := notify(d.env, "READY=1"); err != nil {
+		d.log.Warn("tell systemd", "err", err)
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-broken:
+	}
+	_ = notify(d.env, "STOPPING=1")
+	stopping, cancel := context.WithTimeout(context.Background(), shutdownWait)
+	defer cancel()
+	return errors.Join(err, ignoreDeadline(door.Shutdown(stopping)), ignoreDeadline(web.Shutdown(stopping)))
+}
+
+// repairEvery is how often the firewall table is written again: a reload of the host's own firewall
+// flushes ours with it, and without it apps have neither walls nor a way out.
+const repairEvery = time.Minute
+
+// keepWalls repairs the firewall until ctx ends, and says once what of the host stands against it.
+func (d *daemon) keepWalls(ctx context.Context) {
+	warnings, err := d.rooms.network.Warnings()
+	for _, w := range warnings {
+		d.log.Warn("network", "warning", w)
+	}
+	for tick := time.NewTicker(repairEvery); err == nil; err = d.rooms.network.Repair() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
+	d.log.Error("repair the firewall", "err", err)
+}
+
+// ignoreDeadline: what is still open when the wait is over is cut, as announced.
+func ignoreDeadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+func listen(network, addr, what string) (net.Listener, error) {
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, platform.Errorf(platform.Failed, "cannot listen on %s for %s: %v", addr, what, err).
+			WithHint("free that port, or choose another with --%s", what)
+	}
+	return l, nil
+}
+
+// listenLocal opens the socket of the local command line, root's alone. The lock is ours, so a socket
+// that is there is a dead predecessor's.
+func listenLocal(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	return l, os.Chmod(path, 0o600)
+}
+
+// lock makes sure that one process at a time works in the data directory. The kernel lets go of it when
+// the process ends, however it does. The file holds the process id, for people.
+func (s settings) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(s.Data, "paas.pid"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", s.Data, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(f.Close(), platform.Errorf(platform.Conflict, "another paas works in %s", s.Data).
+			WithHint("stop it first, or name another --data DIR"))
+	}
+	if err := f.Truncate(0); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return func() { _ = f.Close() }, err
+}

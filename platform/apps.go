@@ -1,0 +1,250 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// AppInput names an app.
+type AppInput struct {
+	App string `arg:"app"`
+}
+
+// CreateInput is apps:create.
+type CreateInput struct {
+	App       string `arg:"app"`
+	IfMissing bool   `flag:"if-missing" help:"succeed when the app is there already"`
+}
+
+// AppView is an app as people see it.
+type AppView struct {
+	Name         AppName   `json:"name"`
+	URL          string    `json:"url"`
+	Domains      []string  `json:"domains"`
+	Release      int       `json:"release"`
+	Commit       string    `json:"commit"`
+	Builder      string    `json:"builder"`
+	DeployBranch string    `json:"deploy_branch"`
+	Status       string    `json:"status"`
+	Formation    Formation `json:"formation"`
+	CreatedAt    time.Time `json:"created_at"`
+}
+
+// Text implements the verbs' output.
+func (v AppView) Text(w io.Writer) error {
+	return table(w, nil, [][]string{
+		{"name", string(v.Name)}, {"url", v.URL}, {"domains", strings.Join(v.Domains, " ")},
+		{"status", v.Status}, {"release", releaseName(v.Release)}, {"commit", v.Commit},
+		{"builder", v.Builder}, {"deploy branch", v.DeployBranch}, {"formation", v.Formation.String()},
+		{"created", v.CreatedAt.Format(time.RFC3339)},
+	})
+}
+
+func releaseName(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return "v" + strconv.Itoa(n)
+}
+
+// Create makes an app. Admins only: an app takes a name and a hostname from everybody.
+func (p *Platform) Create(ctx context.Context, _ Call, in CreateInput) (AppView, error) {
+	name, err := ParseAppName(in.App)
+	if err != nil {
+		return AppView{}, err
+	}
+	_, err = p.create(ctx, name)
+	if KindOf(err) == Conflict && in.IfMissing {
+		err = nil
+	}
+	if err != nil {
+		return AppView{}, withHint(err, "see what is there: ssh paas apps:list")
+	}
+	return p.view(ctx, name)
+}
+
+// create makes an app unless another one has its hostname as a domain of its own.
+func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return App{}, err
+	}
+	for _, other := range apps {
+		if host := p.defaultHost(name); p.owns(ctx, other.Name, host) {
+			return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).
+				WithHint("choose another name, or: ssh paas domains:remove %s %s", other.Name, host)
+		}
+	}
+	return p.Store.CreateApp(ctx, name)
+}
+
+// withHint adds a hint to an error that has a sentence.
+func withHint(err error, format string, args ...any) error {
+	var e *Error
+	if errors.As(err, &e) && e.Hint == "" {
+		return e.WithHint(format, args...)
+	}
+	return err
+}
+
+// Info shows one app.
+func (p *Platform) Info(ctx context.Context, _ Call, in AppInput) (AppView, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return AppView{}, err
+	}
+	return p.view(ctx, app.Name)
+}
+
+// find looks up an app that a person named.
+func (p *Platform) find(ctx context.Context, name string) (App, error) {
+	app, err := p.Store.App(ctx, AppName(name))
+	if KindOf(err) != NotFound {
+		return app, err
+	}
+	apps, listErr := p.Store.Apps(ctx)
+	if listErr != nil {
+		return app, listErr
+	}
+	if strings.ContainsAny(name, "= /") {
+		return app, Errorf(Usage, "%q is not an app; name the app first, or with -a APP", name)
+	}
+	for _, a := range apps {
+		if Near(name, string(a.Name)) {
+			return app, Errorf(NotFound, "there is no app %q; did you mean %q?", name, a.Name)
+		}
+	}
+	return app, withHint(err, "see what is there: ssh paas apps:list")
+}
+
+func (p *Platform) view(ctx context.Context, name AppName) (AppView, error) {
+	app, err := p.Store.App(ctx, name)
+	if err != nil {
+		return AppView{}, err
+	}
+	v := AppView{
+		Name: name, URL: p.URL(name), Release: app.Release, DeployBranch: app.DeployBranch,
+		CreatedAt: app.CreatedAt, Domains: []string{},
+	}
+	if v.Domains, err = p.hosts(ctx, name); err != nil {
+		return v, err
+	}
+	if v.Formation, err = p.Store.Formation(ctx, name); err != nil {
+		return v, err
+	}
+	if app.Release > 0 {
+		release, err := p.Store.Release(ctx, name, app.Release)
+		if err != nil {
+			return v, err
+		}
+		v.Commit, v.Builder = release.Commit, release.Image.Builder
+	}
+	v.Status = p.status(app)
+	return v, nil
+}
+
+// status says in a word how the app is.
+func (p *Platform) status(app App) string {
+	switch {
+	case app.Release == 0:
+		return "not deployed"
+	case app.Stopped:
+		return "stopped"
+	case len(p.routed(app.Name)) > 0:
+		return "running"
+	default:
+		return "no web instance"
+	}
+}
+
+// AppList is apps:list.
+type AppList []AppView
+
+// Text implements the verbs' output.
+func (l AppList) Text(w io.Writer) error {
+	var rows [][]string
+	for _, v := range l {
+		rows = append(rows, []string{string(v.Name), v.Status, releaseName(v.Release), v.URL})
+	}
+	return table(w, []string{"NAME", "STATUS", "RELEASE", "URL"}, rows)
+}
+
+// List shows every app.
+func (p *Platform) List(ctx context.Context, _ Call, _ struct{}) (AppList, error) {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := AppList{}
+	for _, app := range apps {
+		v, err := p.view(ctx, app.Name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// DestroyInput is apps:destroy.
+type DestroyInput struct {
+	App     string `arg:"app"`
+	Confirm string `flag:"confirm" value:"APP" help:"the app's name again, instead of being asked"`
+}
+
+// Destroy ends an app and everything kept for it: instances, releases, config, domains, repository, log.
+func (p *Platform) Destroy(ctx context.Context, call Call, in DestroyInput) (Done, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return Done{}, err
+	}
+	what := fmt.Sprintf("This destroys %s with its repository, releases, config, domains and log", app.Name)
+	if err := confirm(call, string(app.Name), in.Confirm, what); err != nil {
+		return Done{}, err
+	}
+	leave, err := p.enter(ctx, app.Name, call)
+	if err != nil {
+		return Done{}, err
+	}
+	defer leave()
+	return donef("Destroyed %s.", app.Name), p.destroy(context.WithoutCancel(ctx), app)
+}
+
+// destroy forgets the app first, so that a crash afterwards leaves only what Boot removes.
+func (p *Platform) destroy(ctx context.Context, app App) error {
+	if err := p.Store.DestroyApp(ctx, app.Name); err != nil {
+		return err
+	}
+	p.Router.Remove(app.Name)
+	have, err := p.Runner.Instances(ctx)
+	if err != nil {
+		return fmt.Errorf("destroy %s: %w", app.Name, err)
+	}
+	var own []Instance
+	for _, i := range have {
+		if i.App == app.Name {
+			own = append(own, i)
+		}
+	}
+	p.markRetiring(app.Name, own)
+	p.stopAll(ctx, own)
+	if err := p.Runner.Forget(ctx, app.Name); err != nil {
+		return fmt.Errorf("destroy %s: %w", app.Name, err)
+	}
+	if err := p.Sources.Remove(app); err != nil {
+		return fmt.Errorf("destroy %s: %w", app.Name, err)
+	}
+	return nil
+}
+
+// enter takes the app's lane for a verb.
+func (p *Platform) enter(ctx context.Context, name AppName, call Call) (leave func(), err error) {
+	return p.lane(name).enter(ctx, call.Actor.Name+"'s command", func(holder string) {
+		_, _ = fmt.Fprintf(call.Err, "Waiting for %s to finish…\n", holder)
+	})
+}

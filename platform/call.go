@@ -1,0 +1,71 @@
+package platform
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Call is one use of a verb: who asks, over which streams.
+type Call struct {
+	Actor    Actor
+	In       io.Reader
+	Out      io.Writer // data
+	Err      io.Writer // progress, warnings
+	Terminal *Terminal // nil when the caller has none
+}
+
+// Done is the output of a verb that has nothing to show but a sentence.
+type Done struct {
+	Message string `json:"message"`
+}
+
+// Text implements the verbs' output.
+func (d Done) Text(w io.Writer) error {
+	_, err := fmt.Fprintln(w, d.Message)
+	return err
+}
+
+func donef(format string, args ...any) Done { return Done{fmt.Sprintf(format, args...)} }
+
+// confirm makes sure that the caller means it: by --confirm NAME, or by typing the name on a terminal.
+func confirm(call Call, name, given, what string) error {
+	if given == name {
+		return nil
+	}
+	refusal := Errorf(Usage, "%s needs your confirmation", what).WithHint("add --confirm %s", name)
+	if given != "" {
+		return Errorf(Usage, "--confirm says %q, the name is %q", given, name).WithHint("add --confirm %s", name)
+	}
+	if call.Terminal == nil || call.In == nil {
+		return refusal
+	}
+	_, _ = fmt.Fprintf(call.Err, "%s.\r\nType %s to go on: ", what, name)
+	line, err := readTyped(call.In, call.Err)
+	if err != nil || line != name {
+		return refusal
+	}
+	return nil
+}
+
+// readTyped reads a line from a raw terminal, echoing it.
+func readTyped(in io.Reader, echo io.Writer) (string, error) {
+	var line strings.Builder
+	r := bufio.NewReader(in)
+	for {
+		c, err := r.ReadByte()
+		if err != nil || c == 0x03 || c == 0x04 { // Ctrl-C, Ctrl-D
+			return "", fmt.Errorf("read confirmation: %w", context.Canceled)
+		}
+		if c == '\r' || c == '\n' {
+			_, _ = io.WriteString(echo, "\r\n")
+			return strings.TrimSpace(line.String()), nil
+		}
+		if line.Len() < 256 {
+			line.WriteByte(c)
+		}
+		_, _ = echo.Write([]byte{c})
+	}
+}

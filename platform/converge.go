@@ -1,0 +1,294 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// want is what shall run of an app.
+type want struct {
+	app       App
+	release   Release
+	formation Formation
+}
+
+// wanted reads what shall run now. ok is false for an app without a release.
+func (p *Platform) wanted(ctx context.Context, name AppName) (w want, ok bool, err error) {
+	if w.app, err = p.Store.App(ctx, name); err != nil || w.app.Release == 0 {
+		return w, false, err
+	}
+	if w.formation, err = p.Store.Formation(ctx, name); err != nil {
+		return w, false, err
+	}
+	w.release, err = p.Store.Release(ctx, name, w.app.Release)
+	return w, err == nil, err
+}
+
+// slots lists the places of the formation, in a stable order. A stopped app has none.
+func (w want) slots() []slot {
+	if w.app.Stopped {
+		return nil
+	}
+	var list []slot
+	for _, typ := range slices.Sorted(maps.Keys(w.formation)) {
+		if _, ok := w.release.Image.Processes[typ]; !ok {
+			continue
+		}
+		for n := 1; n <= w.formation[typ]; n++ {
+			list = append(list, slot{typ, n})
+		}
+	}
+	return list
+}
+
+// fits tells whether a running instance is one that w asks for.
+func (w want) fits(i Instance) bool {
+	return i.Exit == nil && i.Release == w.release.Number && i.Epoch == w.app.Epoch &&
+		slices.Contains(w.slots(), slot{i.Type, i.Number})
+}
+
+// divide splits the app's instances into those that stay and those that are too much, and lists the
+// slots that lack one.
+func (w want) divide(have []Instance) (stay, excess []Instance, missing []slot) {
+	filled := map[slot]bool{}
+	for _, i := range have {
+		s := slot{i.Type, i.Number}
+		if w.fits(i) && !filled[s] {
+			filled[s] = true
+			stay = append(stay, i)
+		} else {
+			excess = append(excess, i)
+		}
+	}
+	for _, s := range w.slots() {
+		if !filled[s] {
+			missing = append(missing, s)
+		}
+	}
+	return stay, excess, missing
+}
+
+// converge makes what runs match w, all or nothing: it starts what lacks, waits until that is healthy,
+// moves the requests over, records the release as current, and lets go of what is too much. Until the
+// requests move, a failure or the end of ctx undoes everything; after that it completes.
+func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
+	have, err := p.instances(ctx, w.app.Name)
+	if err != nil {
+		return err
+	}
+	stay, excess, missing := w.divide(have)
+	started, err := p.launch(ctx, w, missing, story)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		p.discard(w.app.Name, started)
+		return err
+	}
+	return p.adoptRelease(context.WithoutCancel(ctx), w, append(stay, started...), excess)
+}
+
+// adoptRelease is the point of no return: the swap, the record, the farewell.
+func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
+	before := p.routed(w.app.Name)
+	drained := p.publish(ctx, w.app, webOf(running))
+	if w.app.Release != w.release.Number {
+		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
+			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
+			p.spawn(func(ctx context.Context) { drained(ctx) })
+			return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
+		}
+	}
+	p.calm(w.app.Name)
+	p.retire(w.app.Name, drained, excess)
+	return nil
+}
+
+// launch starts an instance for each slot, in parallel, and waits until all are healthy. The started
+// ones are returned even when some failed; the caller discards or keeps them.
+func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Story) ([]Instance, error) {
+	var mu sync.Mutex
+	var started []Instance
+	var errs []error
+	var wg sync.WaitGroup
+	for _, s := range slots {
+		wg.Go(func() {
+			i, err := p.startHealthy(ctx, w, s, story)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			} else {
+				started = append(started, i)
+			}
+		})
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		return started, errs[0] // the others are mostly the same: one sentence is enough
+	}
+	return started, nil
+}
+
+// startHealthy starts one instance and waits for its checks; an unhealthy one is gone afterwards.
+func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Story) (Instance, error) {
+	i, err := p.Runner.Start(ctx, w.spec(s))
+	if err != nil {
+		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, err)
+	}
+	if err := p.healthy(ctx, w, i, story); err != nil {
+		p.discard(w.app.Name, []Instance{i})
+		return i, err
+	}
+	return i, nil
+}
+
+// spec is what the runner needs to start an instance for the slot.
+func (w want) spec(s slot) InstanceSpec {
+	image := w.release.Image
+	return InstanceSpec{
+		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
+		Type: s.Type, Number: s.Number, Image: image,
+		Command: commandLine(image, image.Processes[s.Type]), Env: environment(w.release),
+	}
+}
+
+// commandLine makes the argv that runs a Procfile line.
+func commandLine(image Image, line string) []string {
+	return append(slices.Clone(image.Shell), line)
+}
+
+// environment is what a release's processes see: the image's, then config vars, then who they are.
+func environment(r Release) map[string]string {
+	env := map[string]string{}
+	maps.Copy(env, r.Image.Env)
+	maps.Copy(env, r.Config)
+	env["PAAS_APP"] = string(r.App)
+	env["PAAS_RELEASE"] = fmt.Sprintf("v%d", r.Number)
+	if r.Commit != "" {
+		env["GIT_REV"] = r.Commit
+	}
+	return env
+}
+
+// instances lists the app's instances that are not on their way out.
+func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, error) {
+	all, err := p.Runner.Instances(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list instances of %s: %w", name, err)
+	}
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
+}
+
+// publish routes the app's hosts to the instances.
+func (p *Platform) publish(ctx context.Context, app App, web []Instance) (drained func(context.Context)) {
+	hosts, err := p.hosts(ctx, app.Name)
+	if err != nil {
+		p.Log.Error("route without own domains", "app", app.Name, "err", err)
+	}
+	l := p.lane(app.Name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.routed = slices.DeleteFunc(slices.Clone(web), func(i Instance) bool { return l.gone[i.ID] })
+	return p.Router.Swap(route(app, hosts, l.routed))
+}
+
+func route(app App, hosts []string, web []Instance) Route {
+	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
+	for _, i := range web {
+		r.Backends = append(r.Backends, Backend{ID: i.ID, Addr: i.Addr})
+	}
+	return r
+}
+
+// hosts are the names the app answers to; its default one always.
+func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
+	domains, err := p.Store.Domains(ctx, name)
+	return append([]string{p.defaultHost(name)}, domains...), err
+}
+
+func (p *Platform) defaultHost(name AppName) string {
+	return strings.ToLower(fmt.Sprintf("%s.%s", name, p.Settings.Domain))
+}
+
+func (p *Platform) routed(name AppName) []Instance {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.routed
+}
+
+// retire lets requests on replaced instances finish and then stops them, in the background. A daemon
+// that ends meanwhile leaves them to its successor's converge.
+func (p *Platform) retire(name AppName, drained func(context.Context), excess []Instance) {
+	p.markRetiring(name, excess)
+	p.spawn(func(ctx context.Context) {
+		draining, cancel := context.WithTimeout(ctx, p.Settings.Drain)
+		drained(draining)
+		cancel()
+		if ctx.Err() == nil {
+			p.stopAll(ctx, excess)
+		}
+	})
+}
+
+// discard stops instances that never served, at once and whatever happens to the caller.
+func (p *Platform) discard(name AppName, list []Instance) {
+	p.markRetiring(name, list)
+	p.stopAll(p.life, list)
+}
+
+func (p *Platform) markRetiring(name AppName, list []Instance) {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, i := range list {
+		l.retiring[i.ID] = true
+	}
+}
+
+func (p *Platform) stopAll(ctx context.Context, list []Instance) {
+	var wg sync.WaitGroup
+	for _, i := range list {
+		wg.Go(func() { p.stop(ctx, i) })
+	}
+	wg.Wait()
+}
+
+// stop ends one instance for good. Ending ctx (the daemon ends) leaves it to the successor.
+func (p *Platform) stop(ctx context.Context, i Instance) {
+	if err := p.Runner.Stop(ctx, i.ID, p.Settings.Grace); err != nil && !errors.Is(err, context.Canceled) {
+		p.Log.Error("stop", "instance", i.ID, "app", i.App, "err", err)
+	}
+	l := p.lane(i.App)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.retiring, i.ID)
+	delete(l.gone, i.ID)
+}
+
+func webOf(list []Instance) (web []Instance) {
+	for _, i := range list {
+		if i.Type == Web {
+			web = append(web, i)
+		}
+	}
+	return web
+}
+
+func without(list, remove []Instance) (rest []Instance) {
+	for _, i := range list {
+		if !slices.ContainsFunc(remove, func(r Instance) bool { return r.ID == i.ID }) {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,207 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Push is one push of a branch: the same for git, an uploaded archive and git:sync.
+type Push struct {
+	Actor  Actor
+	App    App
+	Branch string // "main"
+	Commit string // hex id
+	Source Tree
+	Out    io.Writer // the pusher's screen; plain lines, no escape codes
+}
+
+// Push builds the tree and puts it live. It blocks until the new release serves or has failed; a failure
+// leaves the running release as it was. The end of ctx cancels it until requests move over.
+func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
+	story := NewStory(push.Out, p.Now)
+	start := p.Now()
+	name := push.App.Name
+	leave, err := p.lane(name).enter(ctx, push.Actor.Name+"'s push", func(holder string) {
+		story.Line("Waiting for %s to finish", holder)
+	})
+	if err != nil {
+		return Release{}, Errorf(Interrupted, "the push was cancelled while it waited").Because(err)
+	}
+	defer leave()
+	release, err := p.buildAndRelease(ctx, push, story)
+	if err != nil {
+		return release, p.tellFailure(ctx, story, err)
+	}
+	story.Result("%s v%d is live after %s", name, release.Number, Seconds(p.Now().Sub(start)))
+	story.Line("%s", p.URL(name))
+	return release, nil
+}
+
+func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story) (Release, error) {
+	app, err := p.Store.App(ctx, push.App.Name) // as it is now that the lane is ours
+	if err != nil {
+		return Release{}, err
+	}
+	config, err := p.Store.Config(ctx, app.Name)
+	if err != nil {
+		return Release{}, err
+	}
+	image, err := p.Builder.Build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
+	if err != nil {
+		return Release{}, fmt.Errorf("build %s: %w", app.Name, err)
+	}
+	if config, err = p.firstConfig(app, image, config, story); err != nil {
+		return Release{}, err
+	}
+	if err := p.firstFormation(ctx, app, image); err != nil {
+		return Release{}, err
+	}
+	return p.release(ctx, Release{
+		App: app.Name, Image: image, Config: config, Actor: push.Actor.Name, Commit: push.Commit,
+		Description: "Deploy " + shortCommit(push.Commit),
+	}, story)
+}
+
+func shortCommit(id string) string { return id[:min(len(id), 8)] }
+
+// firstConfig applies app.json's env to an app that has no release yet: defaults, generated secrets,
+// and a complaint about required keys that are missing.
+func (p *Platform) firstConfig(app App, image Image, config Config, story *Story) (Config, error) {
+	if app.Release != 0 {
+		return config, nil
+	}
+	config = maps.Clone(config)
+	var missing []string
+	for _, key := range slices.Sorted(maps.Keys(image.Declared)) {
+		declared := image.Declared[key]
+		if _, have := config[key]; have {
+			continue
+		}
+		switch {
+		case declared.Generator == "secret":
+			config[key] = secret()
+			story.Line("Generated the config var %s", key)
+		case declared.Value != "":
+			config[key] = declared.Value
+		case declared.Required:
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, Errorf(Failed, "app.json requires the config var %s, which is not set", strings.Join(missing, ", ")).
+			WithHint("set it first: ssh paas config:set %s %s=…", app.Name, missing[0])
+	}
+	return config, nil
+}
+
+// secret is 64 hex digits, as app.json's generator promises.
+func secret() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// firstFormation gives an app without one what app.json says, or one web.
+func (p *Platform) firstFormation(ctx context.Context, app App, image Image) error {
+	have, err := p.Store.Formation(ctx, app.Name)
+	if err != nil || len(have) > 0 {
+		return err
+	}
+	first := Formation(image.Formation)
+	if len(first) == 0 {
+		first = Formation{Web: 1}
+	}
+	return p.Store.SetFormation(ctx, app.Name, first)
+}
+
+// release numbers r and puts it live. The caller holds the app's lane.
+func (p *Platform) release(ctx context.Context, r Release, story *Story) (Release, error) {
+	r, err := p.Store.AddRelease(ctx, r)
+	if err != nil {
+		return r, fmt.Errorf("record release of %s: %w", r.App, err)
+	}
+	if err := p.goLive(ctx, r, story); err != nil {
+		if failed := p.Store.FailRelease(context.WithoutCancel(ctx), r.App, r.Number); failed != nil {
+			p.Log.Error("mark failed", "app", r.App, "release", r.Number, "err", failed)
+		}
+		return r, err
+	}
+	r.Status = Live
+	return r, nil
+}
+
+func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
+	app, err := p.Store.App(ctx, r.App)
+	if err != nil {
+		return err
+	}
+	formation, err := p.Store.Formation(ctx, r.App)
+	if err != nil {
+		return err
+	}
+	w := want{app: app, release: r, formation: formation}
+	if err := p.releasePhase(ctx, w, story); err != nil {
+		return err
+	}
+	story.Phase("Launching v%d", r.Number)
+	if app.Stopped {
+		story.Line("%s is stopped; start it: ssh paas ps:start %s", r.App, r.App)
+	} else if len(w.slots()) == 0 {
+		story.Line("No process is scaled up: %s", declared(r.Image))
+	}
+	if err := p.converge(ctx, w, story); err != nil {
+		return err
+	}
+	story.End()
+	return nil
+}
+
+func declared(image Image) string {
+	types := slices.Sorted(maps.Keys(image.Processes))
+	if len(types) == 0 {
+		return "the app declares none (add a Procfile)"
+	}
+	return fmt.Sprintf("the app declares %v", types)
+}
+
+// releasePhase runs the Procfile's release command, once, before anything of the release starts.
+func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error {
+	line, ok := w.release.Image.Processes[ReleasePhase]
+	if !ok {
+		return nil
+	}
+	story.Phase("Running the release command: %s", line)
+	spec := w.spec(slot{ReleasePhase, 1})
+	out := story.Writer()
+	exit, err := p.Runner.Run(ctx, JobSpec{InstanceSpec: spec}, nil, out, out)
+	_ = out.Close()
+	if err != nil {
+		return fmt.Errorf("release command of %s v%d: %w", w.app.Name, w.release.Number, err)
+	}
+	if exit.Code != 0 {
+		return Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+	}
+	story.End()
+	return nil
+}
+
+// tellFailure shows the last output and returns an error with a sentence for it.
+func (p *Platform) tellFailure(ctx context.Context, story *Story, err error) error {
+	if ctx.Err() != nil {
+		return Errorf(Interrupted, "the push was cancelled; nothing changed").Because(err)
+	}
+	e := p.Human(err)
+	if len(e.Output) > 0 {
+		story.Line("Its last output:")
+		for _, line := range e.Output {
+			story.Line("  %s", line)
+		}
+	}
+	return e
+}

@@ -1,0 +1,174 @@
+// Package platform holds the nouns of a self-hosted platform, its verbs as methods, and converge, which
+// makes what runs match what is wanted. It imports the standard library only; rooms implement its walls.
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Settings are the platform's own, not an app's.
+type Settings struct {
+	Domain    string        // apps get <app>.<Domain>
+	HTTPPort  int           // what visitors must type; 80 is left out of URLs
+	Drain     time.Duration // requests in flight on replaced instances may take this long
+	Grace     time.Duration // between the stop signal and SIGKILL
+	StartWait time.Duration // a web process must listen within this
+}
+
+// Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port.
+func (s Settings) Defaults() Settings {
+	fill := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	fill(&s.Drain, 30*time.Second)
+	fill(&s.Grace, 30*time.Second)
+	fill(&s.StartWait, 60*time.Second)
+	if s.Domain == "" {
+		s.Domain = "localhost"
+	}
+	if s.HTTPPort == 0 {
+		s.HTTPPort = 80
+	}
+	return s
+}
+
+// Sources keeps the git repositories and what builds keep for an app.
+type Sources interface {
+	// Remove deletes the app's repository and build caches. Missing ones are no error.
+	Remove(app App) error
+}
+
+// Rooms are what a Platform works with.
+type Rooms struct {
+	Store   Store
+	Builder Builder
+	Runner  Runner
+	Router  Router
+	Sources Sources
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Platform is the whole: every door calls its methods.
+type Platform struct {
+	Rooms
+	Settings Settings
+
+	mu     sync.Mutex
+	lanes  map[AppName]*lane
+	closed bool
+
+	life   context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+}
+
+// New makes a platform over its rooms. Call Boot before doors open, Close at the end.
+func New(rooms Rooms, settings Settings) *Platform {
+	if rooms.Now == nil {
+		rooms.Now = time.Now
+	}
+	life, cancel := context.WithCancel(context.Background())
+	return &Platform{
+		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
+	}
+}
+
+// Boot takes over from a predecessor, however it ended: releases it left pending have failed, instances
+// that run are routed at once, and every app converges in the background.
+func (p *Platform) Boot(ctx context.Context) error {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	have, err := p.Runner.Instances(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	var errs []error
+	for _, app := range apps {
+		errs = append(errs, p.failPending(ctx, app))
+		p.adopt(ctx, app, have)
+	}
+	p.spawn(p.watch)
+	for _, app := range apps {
+		p.reconcileSoon(app.Name)
+	}
+	p.stopStrangers(apps, have)
+	return errors.Join(errs...)
+}
+
+// Close stops the platform's own work and waits for it. Instances run on.
+func (p *Platform) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel()
+	p.tasks.Wait()
+}
+
+// failPending marks what a crash interrupted.
+func (p *Platform) failPending(ctx context.Context, app App) error {
+	releases, err := p.Store.Releases(ctx, app.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range releases {
+		if r.Status != Pending {
+			continue
+		}
+		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
+			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
+		}
+	}
+	return nil
+}
+
+// adopt routes to the app's instances that outlived the predecessor. A restart that was cut off may
+// have left instances of an older epoch: they serve until converge has replaced them.
+func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
+	var web []Instance
+	for _, i := range have {
+		if i.App == app.Name && i.Release == app.Release && i.Type == Web && i.Exit == nil {
+			web = append(web, i)
+		}
+	}
+	p.publish(ctx, app, web)
+}
+
+// stopStrangers ends instances of apps that are no more: a crash in the middle of apps:destroy.
+func (p *Platform) stopStrangers(apps []App, have []Instance) {
+	known := map[AppName]bool{}
+	for _, a := range apps {
+		known[a.Name] = true
+	}
+	for _, i := range have {
+		if !known[i.App] {
+			p.spawn(func(ctx context.Context) { p.stop(ctx, i) })
+		}
+	}
+}
+
+// spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
+func (p *Platform) spawn(f func(ctx context.Context)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.tasks.Go(func() { f(p.life) })
+	}
+}
+
+// URL is where visitors find the app.
+func (p *Platform) URL(name AppName) string {
+	if p.Settings.HTTPPort == 80 {
+		return fmt.Sprintf("http://%s.%s", name, p.Settings.Domain)
+	}
+	return fmt.Sprintf("http://%s.%s:%d", name, p.Settings.Domain, p.Settings.HTTPPort)
+}

@@ -1,0 +1,238 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// String prints a formation as ps:scale takes it.
+func (f Formation) String() string {
+	var parts []string
+	for _, typ := range slices.Sorted(maps.Keys(f)) {
+		parts = append(parts, fmt.Sprintf("%s=%d", typ, f[typ]))
+	}
+	return strings.Join(parts, " ")
+}
+
+// ProcessView is one place in the formation and what is in it.
+type ProcessView struct {
+	Name      string      `json:"name"` // "web.1"
+	Status    string      `json:"status"`
+	Release   int         `json:"release,omitempty"`
+	StartedAt *time.Time  `json:"started_at,omitempty"`
+	Address   string      `json:"address,omitempty"`
+	Command   string      `json:"command"`
+	Type      ProcessType `json:"type"`
+	Number    int         `json:"number"`
+}
+
+// ProcessList is ps.
+type ProcessList []ProcessView
+
+// Text implements the verbs' output.
+func (l ProcessList) Text(w io.Writer) error {
+	var rows [][]string
+	for _, v := range l {
+		since := ""
+		if v.StartedAt != nil {
+			since = v.StartedAt.Format(time.RFC3339)
+		}
+		rows = append(rows, []string{v.Name, v.Status, releaseName(v.Release), v.Address, since, v.Command})
+	}
+	return table(w, []string{"NAME", "STATUS", "RELEASE", "ADDRESS", "SINCE", "COMMAND"}, rows)
+}
+
+// Processes shows the app's instances.
+func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessList, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return nil, err
+	}
+	w, ok, err := p.wanted(ctx, app.Name)
+	if err != nil || !ok {
+		return ProcessList{}, err
+	}
+	have, err := p.instances(ctx, app.Name)
+	if err != nil {
+		return nil, err
+	}
+	list := ProcessList{}
+	for _, i := range have {
+		if i.Exit == nil {
+			list = append(list, running(w, i))
+		}
+	}
+	_, _, missing := w.divide(have)
+	for _, s := range missing {
+		list = append(list, p.absent(w, s))
+	}
+	return list, nil
+}
+
+func running(w want, i Instance) ProcessView {
+	return ProcessView{
+		Name: fmt.Sprintf("%s.%d", i.Type, i.Number), Type: i.Type, Number: i.Number, Status: "up",
+		Release: i.Release, StartedAt: &i.StartedAt, Address: i.Addr.String(),
+		Command: w.release.Image.Processes[i.Type],
+	}
+}
+
+// absent says why a place of the formation is empty.
+func (p *Platform) absent(w want, s slot) ProcessView {
+	l := p.lane(w.app.Name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	status := "starting"
+	if c, crashed := l.crashes[s]; crashed {
+		status = "crashed"
+		if c.exit != nil {
+			status += ": " + c.exit.String()
+		}
+		status += fmt.Sprintf(", next start in %s", Seconds(max(c.retry.Sub(p.Now()), 0)))
+	}
+	return ProcessView{
+		Name: fmt.Sprintf("%s.%d", s.Type, s.Number), Type: s.Type, Number: s.Number, Status: status,
+		Command: w.release.Image.Processes[s.Type],
+	}
+}
+
+// ScaleInput is ps:scale.
+type ScaleInput struct {
+	App     string   `arg:"app"`
+	Changes []string `arg:"type=n" rest:"optional" help:"web=3, worker=0, web=+1; none prints the formation"`
+}
+
+// Scaled is the formation before and after.
+type Scaled struct {
+	Before Formation `json:"before"`
+	After  Formation `json:"after"`
+}
+
+// Text implements the verbs' output.
+func (s Scaled) Text(w io.Writer) error {
+	for _, typ := range slices.Sorted(maps.Keys(s.After)) {
+		line := fmt.Sprintf("%s=%d", typ, s.After[typ])
+		if s.Before[typ] != s.After[typ] {
+			line += fmt.Sprintf(" (was %d)", s.Before[typ])
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Scale changes how many instances run and waits until they do. If they do not become healthy the
+// formation stays as it was.
+func (p *Platform) Scale(ctx context.Context, call Call, in ScaleInput) (Scaled, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return Scaled{}, err
+	}
+	leave, err := p.enter(ctx, app.Name, call)
+	if err != nil {
+		return Scaled{}, err
+	}
+	defer leave()
+	before, err := p.Store.Formation(ctx, app.Name)
+	if err != nil || len(in.Changes) == 0 {
+		return Scaled{before, before}, err
+	}
+	after, err := p.scaled(ctx, app.Name, before, in.Changes)
+	if err != nil || maps.Equal(before, after) {
+		return Scaled{before, after}, err
+	}
+	if err := p.Store.SetFormation(ctx, app.Name, after); err != nil {
+		return Scaled{}, err
+	}
+	if err := p.convergeNow(ctx, app.Name, call); err != nil {
+		return Scaled{}, errors.Join(err, p.Store.SetFormation(context.WithoutCancel(ctx), app.Name, before))
+	}
+	return Scaled{before, after}, nil
+}
+
+// convergeNow converges on what is wanted now; progress goes to the caller's stderr.
+func (p *Platform) convergeNow(ctx context.Context, name AppName, call Call) error {
+	w, ok, err := p.wanted(ctx, name)
+	if err != nil || !ok {
+		return err
+	}
+	return p.converge(ctx, w, NewStory(call.Err, p.Now))
+}
+
+const maxQuantity = 100 // instances of one process type on one host
+
+// scaled applies changes like web=3 and worker=+1, refusing types that the app does not declare.
+func (p *Platform) scaled(ctx context.Context, name AppName, before Formation, changes []string) (Formation, error) {
+	after := maps.Clone(before)
+	w, released, err := p.wanted(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, change := range changes {
+		typ, quantity, err := parseChange(change, before)
+		if err != nil {
+			return nil, err
+		}
+		if _, declares := w.release.Image.Processes[typ]; (released && !declares) || typ == ReleasePhase {
+			return nil, Errorf(Usage, "%s has no process type %q to scale: %s", name, typ, declared(w.release.Image))
+		}
+		after[typ] = quantity
+	}
+	return after, nil
+}
+
+func parseChange(change string, before Formation) (ProcessType, int, error) {
+	typ, number, ok := strings.Cut(change, "=")
+	n, err := strconv.Atoi(number)
+	if strings.HasPrefix(number, "+") || strings.HasPrefix(number, "-") {
+		n += before[ProcessType(typ)]
+	}
+	if !ok || typ == "" || err != nil || n < 0 || n > maxQuantity {
+		return "", 0, Errorf(Usage, "%q is not a change of scale: write type=number with 0 to %d, like web=3 or web=+1", change, maxQuantity)
+	}
+	return ProcessType(typ), n, nil
+}
+
+// Restart replaces every instance with a fresh one, without dropping a request.
+func (p *Platform) Restart(ctx context.Context, call Call, in AppInput) (Done, error) {
+	return p.change(ctx, call, in.App, "Restarted %s.", p.Store.RaiseEpoch)
+}
+
+// Stop ends every instance; visitors see that the app is stopped.
+func (p *Platform) Stop(ctx context.Context, call Call, in AppInput) (Done, error) {
+	return p.change(ctx, call, in.App, "Stopped %s.", func(ctx context.Context, name AppName) error {
+		return p.Store.SetStopped(ctx, name, true)
+	})
+}
+
+// Start undoes Stop.
+func (p *Platform) Start(ctx context.Context, call Call, in AppInput) (Done, error) {
+	return p.change(ctx, call, in.App, "Started %s.", func(ctx context.Context, name AppName) error {
+		return p.Store.SetStopped(ctx, name, false)
+	})
+}
+
+// change writes what is wanted and converges.
+func (p *Platform) change(ctx context.Context, call Call, name, done string, write func(context.Context, AppName) error) (Done, error) {
+	app, err := p.find(ctx, name)
+	if err != nil {
+		return Done{}, err
+	}
+	leave, err := p.enter(ctx, app.Name, call)
+	if err != nil {
+		return Done{}, err
+	}
+	defer leave()
+	if err := write(ctx, app.Name); err != nil {
+		return Done{}, err
+	}
+	return donef(done, app.Name), p.convergeNow(ctx, app.Name, call)
+}

@@ -1,0 +1,266 @@
+package platform_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"paas/platform"
+	"paas/store"
+)
+
+// host is a second, honest implementation of the Runner: instances are goroutines in this process that
+// really listen. Their command line is a little language: "serve", "serve then exit 3" (when poked),
+// "exit 3", "deaf", "echo WORD".
+type host struct {
+	mu      sync.Mutex
+	next    int
+	running map[platform.InstanceID]*process
+	exits   chan platform.Instance
+	log     []platform.LogLine
+	stopped int
+}
+
+type process struct {
+	platform.Instance
+	line     string
+	listener net.Listener
+}
+
+func newHost() *host {
+	return &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100)}
+}
+
+func (h *host) Start(_ context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return platform.Instance{}, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next++
+	p := &process{line: spec.Command[len(spec.Command)-1], listener: l, Instance: platform.Instance{
+		ID: platform.InstanceID(fmt.Sprint("i", h.next)), App: spec.App, Release: spec.Release, Epoch: spec.Epoch,
+		Type: spec.Type, Number: spec.Number, StartedAt: time.Now(), Addr: netip.MustParseAddrPort(l.Addr().String()),
+	}}
+	h.running[p.ID] = p
+	h.log = append(h.log, platform.LogLine{App: spec.App, Text: "I am " + string(p.ID)})
+	if !strings.HasPrefix(p.line, "serve") {
+		_ = l.Close()
+	}
+	var code int
+	if n, _ := fmt.Sscanf(p.line, "exit %d", &code); n == 1 {
+		go h.end(p.ID, code)
+	}
+	return p.Instance, nil
+}
+
+// end lets an instance end by itself.
+func (h *host) end(id platform.InstanceID, code int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.running[id]
+	_ = p.listener.Close()
+	p.Exit = &platform.Exit{Code: code, At: time.Now()}
+	h.exits <- p.Instance
+}
+
+func (h *host) Stop(_ context.Context, id platform.InstanceID, _ time.Duration) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.running[id]; p != nil {
+		_ = p.listener.Close()
+		delete(h.running, id)
+		h.stopped++
+	}
+	return nil
+}
+
+func (h *host) Instances(context.Context) (list []platform.Instance, _ error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.running {
+		list = append(list, p.Instance)
+	}
+	slices.SortFunc(list, func(a, b platform.Instance) int { return a.StartedAt.Compare(b.StartedAt) })
+	return list, nil
+}
+
+func (h *host) Exits() <-chan platform.Instance                         { return h.exits }
+func (h *host) Listening(platform.InstanceID) ([]netip.AddrPort, error) { return nil, nil }
+func (h *host) Forget(context.Context, platform.AppName) error          { return nil }
+func (h *host) Exec(context.Context, platform.InstanceID, []string, io.Writer) (platform.Exit, error) {
+	return platform.Exit{}, nil
+}
+
+func (h *host) Run(_ context.Context, job platform.JobSpec, _ io.Reader, out, _ io.Writer) (e platform.Exit, _ error) {
+	line := job.Command[len(job.Command)-1]
+	if word, ok := strings.CutPrefix(line, "echo "); ok {
+		_, err := fmt.Fprintln(out, word)
+		return e, err
+	}
+	_, _ = fmt.Sscanf(line, "exit %d", &e.Code)
+	return e, nil
+}
+
+func (h *host) Logs(_ context.Context, q platform.LogQuery, yield func(platform.LogLine) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.log {
+		if l.App == q.App && (q.ID == "" || strings.HasSuffix(l.Text, " "+string(q.ID))) {
+			if err := yield(l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// table is a Router without the traffic.
+type table struct {
+	mu     sync.Mutex
+	routes map[platform.AppName]platform.Route
+}
+
+func (r *table) Swap(route platform.Route) func(context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.routes[route.App] = route
+	return func(context.Context) {}
+}
+
+func (r *table) Remove(app platform.AppName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.routes, app)
+}
+
+func (r *table) backends(app platform.AppName) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.routes[app].Backends)
+}
+
+// procfiles is a Builder whose images do what the tree's Procfile says, or fail on "broken".
+type procfiles struct{}
+
+func (procfiles) Build(_ context.Context, req platform.BuildRequest) (platform.Image, error) {
+	text := req.Source.(procfile)
+	if text == "broken" {
+		return platform.Image{}, platform.Errorf(platform.Failed, "build failed: npm ci exited with 1")
+	}
+	image := platform.Image{ID: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))), Processes: map[platform.ProcessType]string{}}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		typ, command, _ := strings.Cut(line, ": ")
+		image.Processes[platform.ProcessType(typ)] = command
+	}
+	image.Declared = map[string]platform.EnvVar{"KEY": {Generator: "secret"}}
+	return image, nil
+}
+
+type procfile string
+
+func (p procfile) ID() string                       { return fmt.Sprintf("%x", sha256.Sum256([]byte(p))) }
+func (procfile) Files() ([]platform.File, error)    { return nil, nil }
+func (procfile) Open(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
+
+type nowhere struct{}
+
+func (nowhere) Remove(platform.App) error { return nil }
+
+// world is a platform with everything around it.
+type world struct {
+	*platform.Platform
+	t     *testing.T
+	host  *host
+	table *table
+	path  string
+	call  platform.Call
+	err   bytes.Buffer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, host: newHost(), path: filepath.Join(t.TempDir(), "paas.db")}
+	w.call = platform.Call{Actor: platform.Actor{Name: "alice", Admin: true}, Out: io.Discard, Err: &w.err}
+	w.boot()
+	return w
+}
+
+// boot starts a platform over the world's host and database, as a daemon does after its predecessor.
+func (w *world) boot() {
+	w.t.Helper()
+	s, err := store.Open(context.Background(), w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.table = &table{routes: map[platform.AppName]platform.Route{}}
+	w.Platform = platform.New(platform.Rooms{
+		Store: s, Builder: procfiles{}, Runner: w.host, Router: w.table, Sources: nowhere{},
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}, platform.Settings{Domain: "example.com", StartWait: 300 * time.Millisecond, Drain: time.Second, Grace: time.Second})
+	if err := w.Boot(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+	p := w.Platform
+	w.t.Cleanup(func() { p.Close(); _ = s.Close() })
+}
+
+// push pushes a Procfile and returns what the pusher saw.
+func (w *world) push(text string) (string, error) {
+	w.t.Helper()
+	app, _, err := w.OpenPush(context.Background(), w.call.Actor, "blog")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out bytes.Buffer
+	_, err = w.Push(context.Background(), platform.Push{
+		Actor: w.call.Actor, App: app, Branch: "main", Commit: "c0ffee00", Source: procfile(text), Out: &out,
+	})
+	return out.String(), err
+}
+
+// mustPush pushes and fails the test if that fails.
+func (w *world) mustPush(text string) string {
+	w.t.Helper()
+	out, err := w.push(text)
+	if err != nil {
+		w.t.Fatalf("push: %v\n%s", err, out)
+	}
+	return out
+}
+
+// eventually waits for what happens in the background.
+func (w *world) eventually(what string, cond func() bool) {
+	w.t.Helper()
+	for range 1000 {
+		if cond() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	w.t.Fatalf("never: %s", what)
+}
+
+// running is how many instances run, of which release.
+func (w *world) running(release int) (n int) {
+	list, _ := w.host.Instances(context.Background())
+	for _, i := range list {
+		if i.Exit == nil && i.Release == release {
+			n++
+		}
+	}
+	return n
+}

@@ -14,6 +14,7 @@ import (
 	"paas/platform"
 	"paas/runtime/image"
 	"paas/runtime/initproc"
+	"paas/runtime/network"
 )
 
 // container is one container in the eyes of the daemon.
@@ -83,19 +84,15 @@ func (c *container) make(ctx context.Context, o *order) error {
 
 // connect gives the fresh namespaces their limits and their network and lets init go on.
 func (c *container) connect(o *order) error {
-	if err := c.group.place(c.init.pid); err != nil {
-		return err
-	}
-	endpoint, err := c.runtime.options.Network.Attach(c.init.pid, string(c.record.ID))
+	endpoint, err := c.placeAndAttach()
 	if err != nil {
-		return fmt.Errorf("attach network: %w", err)
+		return err
 	}
 	started, err := startTime(c.init.pid)
 	if err != nil {
 		return fmt.Errorf("start container: %w", err)
 	}
-	err = c.save(func(r *record) { r.Endpoint, r.PID, r.Started = &endpoint, c.init.pid, started })
-	if err != nil {
+	if err := c.save(func(r *record) { r.PID, r.Started = c.init.pid, started }); err != nil {
 		return err
 	}
 	g := initproc.Go{
@@ -107,6 +104,18 @@ func (c *container) connect(o *order) error {
 	// An error here means that init died: it says why, or awaitStart does.
 	_ = initproc.Send(c.control, g.Encode())
 	return nil
+}
+
+// placeAndAttach does both at once: each waits for the kernel's RCU grace periods.
+func (c *container) placeAndAttach() (*network.Endpoint, error) {
+	placed := make(chan error, 1)
+	go func() { placed <- c.group.place(c.init.pid) }()
+	endpoint, err := c.runtime.options.Network.Attach(c.init.pid, string(c.record.ID))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attach network: %w", err), <-placed)
+	}
+	err = errors.Join(<-placed, c.save(func(r *record) { r.Endpoint = &endpoint }))
+	return &endpoint, err
 }
 
 // awaitStart reads what init tells until the command was executed.
@@ -184,16 +193,22 @@ func (c *container) release() error {
 	if c.control != nil {
 		_ = c.control.Close()
 	}
-	if e := c.record.Endpoint; e != nil {
-		errs = append(errs, c.runtime.options.Network.Detach(*e))
-	}
+	detached := make(chan error, 1)
+	go func() { detached <- c.detach() }() // waits for the kernel while the rest is removed
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
 	for _, name := range []string{writesDir, execSocket, statusFile, initErrors} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, <-detached)...)
+}
+
+func (c *container) detach() error {
+	if c.record.Endpoint == nil {
+		return nil
+	}
+	return c.runtime.options.Network.Detach(*c.record.Endpoint)
 }
 
 // forget removes the record. The log stays.

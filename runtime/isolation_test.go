@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func TestWalls(t *testing.T) {
 func TestWorldInside(t *testing.T) {
 	b := newBench(t)
 	for what, c := range map[string]struct{ script, want string }{
-		"uid map":        {`awk '{print $1, $2, $3}' /proc/self/uid_map`, "0 268894208 65536"},
+		"uid map":        {`awk '{print $1, $2, $3}' /proc/self/uid_map`, fmt.Sprint("0 ", firstUID+testApp()*rangeSize, " 65536")},
 		"hostname":       {`hostname; cat /etc/hostname`, "web-1\nweb-1"},
 		"working dir":    {`pwd; echo $HOME`, "/app\n/app"},
 		"environment":    {`echo $GREETING $DYNO; [ "$PORT" -gt 1024 ] && echo port; echo $PATH`, "hi web.1\nport\n" + defaultPath},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -155,7 +156,7 @@ func (b *bench) leavesNothing(mounts string) {
 	left := glob(b.t, "/sys/fs/cgroup/paas-"+testID(), "/sys/fs/cgroup/*/paas-"+testID(), b.dir+"/state/*")
 	for _, path := range glob(b.t, "/proc/[0-9]*/uid_map") {
 		m, err := os.ReadFile(path)
-		if err == nil && !isZombie(path) && strings.Contains(string(m), fmt.Sprint(firstUID+testApp*rangeSize)+" ") {
+		if err == nil && !isZombie(path) && strings.Contains(string(m), " "+fmt.Sprint(firstUID+testApp()*rangeSize)+" ") {
 			left = append(left, path)
 		}
 	}
@@ -228,12 +229,13 @@ func makeBase(t testing.TB, s *image.Store) {
 	check(t, d.Commit(baseLayer))
 }
 
-const testApp = 7
+// testApp is an app id whose uid range no other test or platform on this machine uses, most likely.
+func testApp() int64 { return 15_000 + int64(crc32.ChecksumIEEE([]byte(testID()))%10_000) }
 
 // spec is an instance that runs a shell script as the app's user.
 func spec(script string) platform.InstanceSpec {
 	return platform.InstanceSpec{
-		AppID: testApp, App: "hello", Release: 3, Epoch: 1, Type: platform.Web, Number: 1,
+		AppID: testApp(), App: "hello", Release: 3, Epoch: 1, Type: platform.Web, Number: 1,
 		Image:   platform.Image{Layers: []string{baseLayer}, WorkDir: "/app", UID: 1000, GID: 1000},
 		Command: []string{"/bin/sh", "-c", script},
 		Env:     map[string]string{"GREETING": "hi"},

@@ -31,7 +31,9 @@ func (r *Runtime) Stop(ctx context.Context, id platform.InstanceID, grace time.D
 		return nil
 	}
 	if live {
-		c.end(ctx, grace)
+		if err := c.end(ctx, grace); err != nil {
+			return err
+		}
 	}
 	return c.forget()
 }
@@ -41,24 +43,36 @@ func (r *Runtime) takeDown(id platform.InstanceID) (c *container, live bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, ok := r.containers[id]
-	if !ok || c.record.Passing {
+	if !ok || c.record.Passing || c.record.Phase == making { // its maker alone may end a half-made one
 		return nil, false
 	}
 	c.stopping = true
 	return c, c.record.Phase != ended
 }
 
-// end sends the stop signal, waits for the grace time and kills what is left.
-func (c *container) end(ctx context.Context, grace time.Duration) {
+// end sends the stop signal, waits for the grace time and kills what is left. It fails when the Runtime
+// closes meanwhile: the successor adopts the instance if it still runs.
+func (c *container) end(ctx context.Context, grace time.Duration) error {
 	if grace > 0 {
 		c.init.signal(unix.SIGTERM) // init sends the app the image's stop signal
 		select {
 		case <-c.gone:
-			return
+			return nil
 		case <-time.After(grace):
 		case <-ctx.Done():
+		case <-c.runtime.life.Done():
+			return c.unseen()
 		}
 	}
 	c.kill()
-	<-c.gone
+	select {
+	case <-c.gone:
+		return nil
+	case <-c.runtime.life.Done():
+		return c.unseen()
+	}
+}
+
+func (c *container) unseen() error {
+	return platform.Errorf(platform.Interrupted, "%s was not seen to stop: the platform is shutting down", c.record.ID)
 }

@@ -18,7 +18,7 @@ func (b *bench) step(script string) (platform.StepSpec, func()) {
 	d, err := b.images.Draft()
 	check(b.t, err)
 	return platform.StepSpec{
-		AppID: testApp, App: "hello", Name: "Build app", Layers: []string{baseLayer}, Upper: d.Dir,
+		AppID: testApp(), App: "hello", Name: "Build app", Layers: []string{baseLayer}, Upper: d.Dir,
 		Argv: []string{"/bin/sh", "-ec", script}, Env: map[string]string{"KEY": "value"}, Dir: "/app",
 	}, func() { _ = d.Discard() }
 }

@@ -2,7 +2,10 @@ package runtime
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +108,42 @@ func TestForget(t *testing.T) {
 	check(t, b.Stop(context.Background(), i.ID, 0))
 	check(t, b.Forget(context.Background(), "hello"))
 	equal(t, "lines", len(b.lines()), 0)
+}
+
+// A Runtime that closes during a Stop neither hangs nor forgets what still runs.
+func TestCloseDuringStop(t *testing.T) {
+	b := newBench(t)
+	i := b.start(`trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done`)
+	b.awaitLine("ready")
+	stopped := make(chan error, 1)
+	go func(r *Runtime) { stopped <- r.Stop(context.Background(), i.ID, time.Hour) }(b.Runtime)
+	b.awaitLine("asked")
+	b.reopen()
+	equal(t, "kind", platform.KindOf(<-stopped), platform.Interrupted)
+	all, err := b.Instances(context.Background())
+	check(t, err)
+	if len(all) != 1 || all[0].ID != i.ID || all[0].Exit != nil {
+		t.Errorf("instances: %+v", all)
+	}
+}
+
+// Init must cost little: there is one per container.
+func TestInitIsSmall(t *testing.T) {
+	b := newBench(t)
+	i := b.start("exec sleep 1000")
+	c, err := b.running(i.ID)
+	check(t, err)
+	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", c.init.pid))
+	check(t, err)
+	private := 0
+	for line := range strings.Lines(string(rollup)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "Private_Dirty: %d kB", &kib); n == 1 {
+			private = kib
+		}
+	}
+	t.Logf("init has %d KiB of its own", private)
+	if private == 0 || private > 4096 {
+		t.Errorf("init has %d KiB of its own", private)
+	}
 }

@@ -43,17 +43,14 @@ func newPlatform(binary, template, home string) (*platformUnderTest, error) {
 }
 
 // sharedDirs are what every platform on this machine would make alike.
-var sharedDirs = []string{"store", "toolchains"}
+var sharedDirs = []string{"store"}
 
-// link copies a tree by hard links: layers are never written to.
+// link lets a platform use the template's directory: a store may be open more than once.
 func link(from, to string) error {
 	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if out, err := exec.Command("cp", "-al", from, to).CombinedOutput(); err != nil {
-		return fmt.Errorf("link %s: %w\n%s", from, err, out)
-	}
-	return nil
+	return os.Symlink(from, to)
 }
 
 func freePorts() (first, second int, err error) {

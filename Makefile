@@ -34,10 +34,10 @@ bench: ## side by side with crun, bubblewrap, nginx and sshd (root; they come fr
 		'NF == 4 { print; fflush(); next } /^=== |^PASS|^ok|^---/ { if (!/FAIL/) next } { print > "/dev/stderr"; bad = 1 } END { exit bad }'
 
 demo: ## a private platform under ./.demo with an app pushed to it (sudo)
-	PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start
+	@PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start
 
 demo-stop: ## end the demo and remove what it made (sudo)
-	PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh stop
+	@PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh stop
 
 dist: build ## the release archive and its SHA256SUMS, in dist/
 	mkdir -p dist

@@ -269,7 +269,7 @@ func (p *push) warn(source *tree) error {
 	}
 	for _, f := range files {
 		if f.Mode == platform.Submodule {
-			p.say(" !     %s is a submodule; submodules are not fetched in this version, so it stays empty\n", f.Path)
+			p.say(" !     %q is a submodule; submodules are not fetched in this version, so it stays empty\n", f.Path)
 		}
 	}
 	return nil
@@ -293,6 +293,7 @@ func (p *push) keep(q *quarantine, got *pack.Received) error {
 	if err := p.repo.move(changes); err != nil {
 		return fmt.Errorf("move refs of %s: %w", p.app.Name, err)
 	}
+	p.door.tidy(p.app) // once the lane is free
 	if v := p.all.deploying(); v != nil {
 		return p.repo.setHead(v.Name.Short())
 	}

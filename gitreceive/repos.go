@@ -19,7 +19,8 @@ import (
 // Repos keeps every app's bare repository as <app id>.git in one directory, in git's own format, so that
 // real git can read and pack them. Beside them lies "incoming", the quarantine of what is being received.
 type Repos struct {
-	dir string
+	dir      string
+	maxPacks int // of one repository, before they are made one
 
 	mu    sync.Mutex
 	lanes map[int64]*lane
@@ -27,7 +28,7 @@ type Repos struct {
 
 // OpenRepos makes the directory if it is missing, and removes what pushes of a process that is gone left.
 func OpenRepos(dir string) (*Repos, error) {
-	r := &Repos{dir: dir, lanes: map[int64]*lane{}}
+	r := &Repos{dir: dir, maxPacks: maxPacks, lanes: map[int64]*lane{}}
 	if err := os.MkdirAll(r.incoming(), 0o700); err != nil {
 		return nil, fmt.Errorf("open repositories: %w", err)
 	}

@@ -153,7 +153,7 @@ func TestSubmoduleIsNamed(t *testing.T) {
 	id := w.commit(map[string]string{"a": "1"})
 	w.git("update-index", "--add", "--cacheinfo", "160000,"+id+",vendor/theme")
 	w.git("commit", "-q", "-m", "with a submodule")
-	has(t, w.git("push", "paas", "main"), "remote:  !     vendor/theme is a submodule; submodules are not fetched in this version")
+	has(t, w.git("push", "paas", "main"), "remote:  !     \"vendor/theme\" is a submodule; submodules are not fetched in this version")
 }
 
 func TestShallowSource(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 const (
 	keepAlive = 5 * time.Second // of silence, then an empty packet: git's own receive.keepAlive
 	longLine  = 8 << 10         // bytes; a longer line is broken, so that each goes into one packet
+	smallLine = 900             // the same for the old side-band, whose packets have 1000 bytes
 )
 
 // screen is what a pusher sees while a push goes on: side-band 2, which git shows as "remote: " lines.
@@ -25,6 +26,7 @@ type screen struct {
 	ctx   context.Context // of the pusher; its end ends all blocking
 	out   *bufio.Writer
 	mux   *sideband.Muxer // nil without side-band
+	limit int             // bytes of a line
 	lines chan []byte
 	done  chan struct{}
 
@@ -34,12 +36,12 @@ type screen struct {
 }
 
 func newScreen(ctx context.Context, out io.Writer, able capabilities) *screen {
-	s := &screen{ctx: ctx, out: bufio.NewWriter(out), lines: make(chan []byte, 64), done: make(chan struct{})}
+	s := &screen{ctx: ctx, out: bufio.NewWriter(out), limit: longLine, lines: make(chan []byte, 64), done: make(chan struct{})}
 	switch {
 	case able.has(capability.Sideband64k):
 		s.mux = sideband.NewMuxer(sideband.Sideband64k, s.out)
 	case able.has(capability.Sideband):
-		s.mux = sideband.NewMuxer(sideband.Sideband, s.out)
+		s.mux, s.limit = sideband.NewMuxer(sideband.Sideband, s.out), smallLine
 	}
 	go s.run()
 	return s
@@ -92,7 +94,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	}
 	s.rest = append(s.rest, p...)
 	for {
-		line := nextLine(s.rest)
+		line := nextLine(s.rest, s.limit)
 		if line == nil {
 			return len(p), nil
 		}
@@ -104,12 +106,12 @@ func (s *screen) Write(p []byte) (int, error) {
 }
 
 // nextLine is a packet's worth of whole lines, nil if there is none yet.
-func nextLine(p []byte) []byte {
-	head := p[:min(len(p), longLine)]
+func nextLine(p []byte, limit int) []byte {
+	head := p[:min(len(p), limit)]
 	if end := bytes.LastIndexAny(head, "\r\n"); end >= 0 {
 		return head[:end+1]
 	}
-	if len(p) < longLine {
+	if len(p) < limit {
 		return nil
 	}
 	return head

@@ -14,7 +14,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,17 +130,26 @@ func (d *Server) newSSH(signer ssh.Signer) *ssh.Server {
 }
 
 // Serve takes connections from l until Shutdown, then returns nil. It closes l.
-func (d *Server) Serve(l net.Listener) error { return ignoreClosed(d.remote.Serve(l)) }
+func (d *Server) Serve(l net.Listener) error { return d.serveOn(d.remote, l) }
 
 // ServeLocal takes connections from a unix socket until Shutdown, then returns nil. Who connects as root
 // (by SO_PEERCRED, unix(7)) is the actor "root", an admin, without a key; others are refused. It closes l.
-func (d *Server) ServeLocal(l net.Listener) error { return ignoreClosed(d.local.Serve(l)) }
+func (d *Server) ServeLocal(l net.Listener) error { return d.serveOn(d.local, l) }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, ssh.ErrServerClosed) {
-		return nil
+func (d *Server) serveOn(srv *ssh.Server, l net.Listener) error {
+	if d.isClosing() {
+		return ignoreGone(l.Close())
 	}
-	return err
+	if err := srv.Serve(l); !errors.Is(err, ssh.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (d *Server) isClosing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closing
 }
 
 // Shutdown takes no more connections or sessions, and waits for the sessions that are open. When ctx ends
@@ -159,7 +170,18 @@ func (d *Server) Shutdown(ctx context.Context) error {
 		<-over
 	}
 	d.stop()
+	d.hangUp()
 	return errors.Join(cut, ignoreGone(d.remote.Close()), ignoreGone(d.local.Close()))
+}
+
+// hangUp closes every connection, those that are not logged in too.
+func (d *Server) hangUp() {
+	d.mu.Lock()
+	open := slices.Collect(maps.Keys(d.conns))
+	d.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close() // it may be closed already
+	}
 }
 
 func (d *Server) refuseNew() {

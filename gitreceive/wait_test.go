@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+
+	"paas/platform"
 )
 
 // transcript collects what a command says while it runs.
@@ -206,6 +208,38 @@ func TestCutPushLeavesNothing(t *testing.T) {
 		t.Errorf("objects stayed: %s", got)
 	}
 	w.git("push", "paas", "main")
+}
+
+// TestOldClient speaks the protocol itself, without side-band, and with the small one.
+func TestOldClient(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	w := d.work("hello")
+	id := w.commit(map[string]string{"a": "1"})
+	list := w.command("pack-objects", "--stdout", "--revs", "-q")
+	list.Stdin = strings.NewReader("main\n")
+	packed, err := list.Output()
+	must(t, err)
+	for able, want := range map[string]string{
+		"report-status":           "000eunpack ok\n0017ok refs/heads/main\n0000",
+		"report-status side-band": "\x01000eunpack ok\n0017ok refs/heads/main\n00000000",
+		"":                        "",
+	} {
+		cmd := d.ssh(d.key, "git-receive-pack hello"+map[bool]string{true: "0"}[able == ""])
+		var in bytes.Buffer
+		e := pktline.NewEncoder(&in)
+		must(t, e.Encodef("%040d %s refs/heads/main\x00 %s", 0, id, able))
+		must(t, e.Flush())
+		in.Write(packed)
+		cmd.Stdin = &in
+		out, err := cmd.Output()
+		must(t, err)
+		if !strings.HasSuffix(string(out), want) {
+			t.Errorf("%q: %q", able, out)
+		}
+		d.platform.set(func(m *memory) { delete(m.apps, "hello") })
+		must(t, d.repos.Remove(platform.App{ID: 1}))
+	}
 }
 
 func TestQuarantineOfADeadProcessIsSwept(t *testing.T) {

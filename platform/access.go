@@ -22,10 +22,9 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if err != nil {
 		return App{}, false, err
 	}
-	app, err = p.Store.CreateApp(ctx, valid)
-	if KindOf(err) == Conflict { // somebody was faster
-		app, err = p.Store.App(ctx, valid)
-		return app, false, err
+	app, err = p.create(ctx, valid)
+	if there, missing := p.Store.App(ctx, valid); err != nil && missing == nil {
+		return there, false, nil // somebody was faster
 	}
 	return app, err == nil, err
 }

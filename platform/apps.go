@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,7 +58,7 @@ func (p *Platform) Create(ctx context.Context, _ Call, in CreateInput) (AppView,
 	if err != nil {
 		return AppView{}, err
 	}
-	_, err = p.Store.CreateApp(ctx, name)
+	_, err = p.create(ctx, name)
 	if KindOf(err) == Conflict && in.IfMissing {
 		err = nil
 	}
@@ -67,13 +68,25 @@ func (p *Platform) Create(ctx context.Context, _ Call, in CreateInput) (AppView,
 	return p.view(ctx, name)
 }
 
+// create makes an app unless another one has its hostname as a domain of its own.
+func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return App{}, err
+	}
+	for _, other := range apps {
+		if host := p.defaultHost(name); p.owns(ctx, other.Name, host) {
+			return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).
+				WithHint("choose another name, or: ssh paas domains:remove %s %s", other.Name, host)
+		}
+	}
+	return p.Store.CreateApp(ctx, name)
+}
+
 // withHint adds a hint to an error that has a sentence.
 func withHint(err error, format string, args ...any) error {
-	if KindOf(err) == Internal {
-		return err
-	}
 	var e *Error
-	if asError(err, &e) {
+	if errors.As(err, &e) && e.Hint == "" {
 		return e.WithHint(format, args...)
 	}
 	return err

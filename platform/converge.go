@@ -211,9 +211,12 @@ func route(app App, hosts []string, web []Instance) Route {
 
 // hosts are the names the app answers to; its default one always.
 func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
-	own := strings.ToLower(fmt.Sprintf("%s.%s", name, p.Settings.Domain))
 	domains, err := p.Store.Domains(ctx, name)
-	return append([]string{own}, domains...), err
+	return append([]string{p.defaultHost(name)}, domains...), err
+}
+
+func (p *Platform) defaultHost(name AppName) string {
+	return strings.ToLower(fmt.Sprintf("%s.%s", name, p.Settings.Domain))
 }
 
 func (p *Platform) routed(name AppName) []Instance {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -118,10 +119,5 @@ func (p *Platform) owns(ctx context.Context, name AppName, host string) bool {
 	if err != nil {
 		return false
 	}
-	for _, d := range own {
-		if d == host {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(own, host)
 }

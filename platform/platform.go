@@ -39,9 +39,9 @@ func (s Settings) Defaults() Settings {
 	return s
 }
 
-// Sources keeps the git repositories.
+// Sources keeps the git repositories and what builds keep for an app.
 type Sources interface {
-	// Remove deletes the app's repository. A missing one is no error.
+	// Remove deletes the app's repository and build caches. Missing ones are no error.
 	Remove(app App) error
 }
 
@@ -61,8 +61,9 @@ type Platform struct {
 	Rooms
 	Settings Settings
 
-	mu    sync.Mutex
-	lanes map[AppName]*lane
+	mu     sync.Mutex
+	lanes  map[AppName]*lane
+	closed bool
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -106,6 +107,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 
 // Close stops the platform's own work and waits for it. Instances run on.
 func (p *Platform) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	p.cancel()
 	p.tasks.Wait()
 }
@@ -152,13 +156,13 @@ func (p *Platform) stopStrangers(apps []App, have []Instance) {
 	}
 }
 
-// spawn runs f in the background; Close waits for it.
+// spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
 func (p *Platform) spawn(f func(ctx context.Context)) {
-	p.tasks.Add(1)
-	go func() {
-		defer p.tasks.Done()
-		f(p.life)
-	}()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.tasks.Go(func() { f(p.life) })
+	}
 }
 
 // URL is where visitors find the app.

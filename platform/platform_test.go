@@ -242,6 +242,19 @@ func TestDomains(t *testing.T) {
 	}
 }
 
+func TestAppCannotTakeADomain(t *testing.T) {
+	w := newWorld(t)
+	w.mustPush("web: serve")
+	_, err := w.AddDomain(ctx, w.call, platform.DomainInput{App: "blog", Host: []string{"www.example.com"}})
+	w.check(err)
+	if _, err := w.Create(ctx, w.call, platform.CreateInput{App: "www"}); platform.KindOf(err) != platform.Conflict {
+		t.Fatal(err)
+	}
+	if _, _, err := w.OpenPush(ctx, w.call.Actor, "www"); platform.KindOf(err) != platform.Conflict {
+		t.Fatal(err)
+	}
+}
+
 func TestLastAdminKeyStays(t *testing.T) {
 	w := newWorld(t)
 	line := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0CmK1cW2pNmaG6EpFLHHIRqC3uGzVkk5hU3pIBcXQz alice@laptop"

@@ -98,13 +98,8 @@ func (p *Platform) reconcileAfter(name AppName, d time.Duration) {
 	if l.repair != nil {
 		l.repair.Stop()
 	}
-	if p.life.Err() != nil {
-		return
-	}
 	l.repair = time.AfterFunc(d, func() {
-		if p.life.Err() == nil {
-			p.spawn(func(ctx context.Context) { p.reconcile(ctx, name) })
-		}
+		p.spawn(func(ctx context.Context) { p.reconcile(ctx, name) })
 	})
 }
 

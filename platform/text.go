@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"errors"
 	"io"
 	"strings"
 	"text/tabwriter"
@@ -35,8 +34,6 @@ func tabbed(w io.Writer, rows [][]string) error {
 	}
 	return nil
 }
-
-func asError(err error, e **Error) bool { return errors.As(err, e) }
 
 // Near tells whether a typo away (Damerau-Levenshtein distance at most 2, and less than half the word).
 func Near(a, b string) bool {

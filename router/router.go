@@ -1,16 +1,22 @@
-// Package router sends requests to instances over net/http's ReverseProxy.
+// Package router sends HTTP requests to the instances of apps. A deploy is one pointer: requests that
+// come after Swap go to the new instances, those in flight finish on the old ones, and the deployer is
+// told when the last has.
+//
+//	listener ─► net/http ─► ServeHTTP: host ─► route ─► backend (in-flight counter) ─► instance
+//
+// The table from hostnames to routes sits behind an atomic pointer and is copied only when a hostname
+// comes or goes; the instances of a route sit behind another.
 package router
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,187 +24,147 @@ import (
 	"paas/platform"
 )
 
+// Options are what a Router needs. Zero values mean the defaults.
 type Options struct {
 	Log       *slog.Logger
-	AccessLog io.Writer
+	AccessLog io.Writer // a line for each request; nil for none
+	Now       func() time.Time
 }
 
+// Limits of what clients may do.
+const (
+	headerTimeout = 10 * time.Second  // to send a request's head
+	idleTimeout   = 120 * time.Second // between two requests
+	maxHeader     = 32 << 10          // bytes of a request's head
+	maxTarget     = 16 << 10          // bytes of its target
+)
+
+// Router implements platform.Router and serves.
 type Router struct {
-	opts   Options
+	log    *slog.Logger
+	access *accessLog
+	now    func() time.Time
 	server *http.Server
-	mu     sync.Mutex
+	proxy  *httputil.ReverseProxy
+
+	mu     sync.Mutex // of changes
 	routes map[platform.AppName]*route
 	table  atomic.Pointer[map[string]*route]
 }
 
-type route struct {
-	info     atomic.Pointer[platform.Route]
-	backends atomic.Pointer[[]*backend]
-	next     atomic.Uint64
-}
-
-type backend struct {
-	platform.Backend
-	inflight atomic.Int64
-	draining atomic.Bool
-	idle     chan struct{}
-	once     sync.Once
-	ctx      context.Context
-	cancel   context.CancelFunc
-	proxy    *httputil.ReverseProxy
-}
-
+// New makes a router without routes.
 func New(o Options) *Router {
-	r := &Router{opts: o, routes: map[platform.AppName]*route{}}
+	r := &Router{log: o.Log, now: o.Now, routes: map[platform.AppName]*route{}}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.access = newAccessLog(o.AccessLog)
 	r.table.Store(&map[string]*route{})
-	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10}
+	r.proxy = &httputil.ReverseProxy{
+		Rewrite: rewrite, Transport: r, ErrorHandler: r.failed, FlushInterval: -1, BufferPool: &buffers{},
+		ErrorLog: log.New(io.Discard, "", 0), // failed says what matters
+	}
+	r.server = &http.Server{
+		Handler: r, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: log.New(io.Discard, "", 0), // strangers' broken requests are no news
+	}
 	return r
 }
 
+// Serve answers on l until Shutdown; then it returns nil. It blocks.
 func (r *Router) Serve(l net.Listener) error {
-	if err := r.server.Serve(l); err != http.ErrServerClosed {
+	if err := r.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
-func (r *Router) Shutdown(ctx context.Context) error { return r.server.Shutdown(ctx) }
 
-func newBackend(b platform.Backend) *backend {
-	n := &backend{Backend: b, idle: make(chan struct{})}
-	n.ctx, n.cancel = context.WithCancel(context.Background())
-	addr := b.Addr
-	n.proxy = &httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host = "http", addr.String()
-			p.Out.Host = p.In.Host
-			p.SetXForwarded()
-		},
-		FlushInterval: -1,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 4 * time.Second, DisableCompression: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext},
-		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			page(w, 502, "The app did not answer.")
-		},
+// Shutdown stops listening and waits for requests in flight, at most until ctx ends; then it cuts them.
+func (r *Router) Shutdown(ctx context.Context) error {
+	err := r.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, r.server.Close())
 	}
-	return n
-}
-
-func (r *Router) Swap(rt platform.Route) func(context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cur := r.routes[rt.App]
-	fresh := cur == nil
-	if fresh {
-		cur = &route{}
-		empty := []*backend{}
-		cur.backends.Store(&empty)
-		r.routes[rt.App] = cur
-	}
-	have := map[platform.InstanceID]*backend{}
-	for _, b := range *cur.backends.Load() {
-		have[b.ID] = b
-	}
-	list := []*backend{}
-	for _, b := range rt.Backends {
-		if h := have[b.ID]; h != nil {
-			list = append(list, h)
-			delete(have, b.ID)
-		} else {
-			list = append(list, newBackend(b))
-		}
-	}
-	cur.info.Store(&rt)
-	cur.backends.Store(&list)
-	r.rebuild()
-	return func(ctx context.Context) {
-		for _, b := range have {
-			b.drain(ctx)
-		}
-	}
-}
-
-func (r *Router) rebuild() {
-	t := map[string]*route{}
 	for _, rt := range r.routes {
-		for _, h := range rt.info.Load().Hosts {
-			t[h] = rt
+		for _, b := range *rt.backends.Load() {
+			b.close()
 		}
 	}
-	r.table.Store(&t)
+	return errors.Join(err, r.access.close())
 }
 
-func (r *Router) Remove(app platform.AppName) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.routes, app)
-	r.rebuild()
-}
-
-func (b *backend) acquire() bool {
-	b.inflight.Add(1)
-	if b.draining.Load() {
-		b.release()
-		return false
-	}
-	return true
-}
-
-func (b *backend) release() {
-	if b.inflight.Add(-1) == 0 && b.draining.Load() {
-		b.once.Do(func() { close(b.idle) })
-	}
-}
-
-func (b *backend) drain(ctx context.Context) {
-	b.draining.Store(true)
-	if b.inflight.Load() == 0 {
-		b.once.Do(func() { close(b.idle) })
-	}
-	select {
-	case <-b.idle:
-	case <-ctx.Done():
-	}
-	b.cancel()
-	b.proxy.Transport.(*http.Transport).CloseIdleConnections()
-}
-
+// ServeHTTP answers one request: by an instance, or by a page that says why not.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	host := strings.ToLower(req.Host)
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	seen := &watched{ResponseWriter: w}
+	x := &exchange{start: r.now(), id: requestID(req)}
+	r.answer(seen, req, x)
+	r.access.write(x, seen, req, r.now())
+}
+
+func (r *Router) answer(w http.ResponseWriter, req *http.Request, x *exchange) {
+	host, ok := hostOf(req.Host)
+	switch {
+	case !ok:
+		page(w, req, http.StatusBadRequest, "Bad request", "The Host header is not a hostname.")
+		return
+	case req.Method == http.MethodConnect:
+		page(w, req, http.StatusMethodNotAllowed, "Not a proxy", "CONNECT is not served here.")
+		return
+	case len(req.RequestURI) > maxTarget:
+		page(w, req, http.StatusRequestURITooLong, "Address too long", "The address is longer than 16 KiB.")
+		return
 	}
-	rt := (*r.table.Load())[strings.TrimSuffix(host, ".")]
+	rt := (*r.table.Load())[host]
 	if rt == nil {
-		page(w, 404, fmt.Sprintf("There is no app at %q.", host))
+		page(w, req, http.StatusNotFound, "No such app", "There is no app at "+host+".")
 		return
 	}
-	if rt.info.Load().Stopped {
-		page(w, 503, "This app is stopped.")
-		return
-	}
-	for range 10 {
-		list := *rt.backends.Load()
-		if len(list) == 0 {
-			break
-		}
-		b := list[rt.next.Add(1)%uint64(len(list))]
-		if !b.acquire() {
-			continue
-		}
-		defer b.release()
-		ctx, cancel := context.WithCancel(req.Context())
-		defer cancel()
-		defer context.AfterFunc(b.ctx, cancel)()
-		b.proxy.ServeHTTP(w, req.WithContext(ctx))
-		return
-	}
-	w.Header().Set("Retry-After", "5")
-	page(w, 503, "This app has no healthy instance.")
+	rt.requests.Add(1)
+	x.route = rt
+	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), exchangeKey{}, x))
+	x.cancel = cancel
+	defer x.done()
+	r.proxy.ServeHTTP(w, req.WithContext(ctx))
 }
 
-func page(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = fmt.Fprintln(w, text)
+// failed answers for an instance that did not.
+func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
+	x := exchangeOf(req)
+	app := string(x.route.info.Load().App)
+	switch {
+	case errors.Is(err, errStopped):
+		page(w, req, http.StatusServiceUnavailable, "Stopped", app+" is stopped.")
+	case errors.Is(err, errNobody):
+		w.Header().Set("Retry-After", "5")
+		page(w, req, http.StatusServiceUnavailable, "No instance", app+" has no healthy instance at the moment.")
+	case req.Context().Err() != nil && (x.backend == nil || x.backend.cut.Err() == nil):
+		w.WriteHeader(499) // nginx's word for a client that went away; nobody reads it but the log
+	case errors.Is(err, errSilent):
+		r.log.Warn("no answer in time", "app", app, "instance", x.instance())
+		page(w, req, http.StatusGatewayTimeout, "No answer", app+" did not answer in time.")
+	default:
+		r.log.Warn("instance broke off", "app", app, "instance", x.instance(), "err", err)
+		page(w, req, http.StatusBadGateway, "Bad answer", app+" broke off or gave no valid answer.")
+	}
 }
 
-var _ netip.AddrPort
+// buffers are for copying bodies.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }

@@ -36,12 +36,12 @@ func Files(files map[string]string) *Tree {
 	return t
 }
 
-// Dir is the tree of a directory as git would see it; .git is left out.
+// Dir is the tree of a directory as git would see it. What is in no commit is left out: .git and node_modules.
 func Dir(tb testing.TB, dir string) *Tree {
 	tb.Helper()
 	t := &Tree{blobs: map[string][]byte{}}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() == ".git" {
+		if err != nil || d.Name() == ".git" || d.Name() == "node_modules" {
 			return skip(d, err)
 		}
 		if d.IsDir() {
@@ -90,11 +90,16 @@ func mode(info fs.FileInfo) platform.FileMode {
 
 // Add puts an entry into the tree.
 func (t *Tree) Add(path string, mode platform.FileMode, content []byte) {
+	t.AddLast(path, mode, content)
+	slices.SortFunc(t.files, func(a, b platform.File) int { return strings.Compare(a.Path, b.Path) })
+}
+
+// AddLast puts an entry into the tree whose path comes after all others.
+func (t *Tree) AddLast(path string, mode platform.FileMode, content []byte) {
 	sum := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(content)), content...))
 	id := hex.EncodeToString(sum[:])
 	t.blobs[id] = content
 	t.files = append(t.files, platform.File{Path: path, Mode: mode, ID: id})
-	slices.SortFunc(t.files, func(a, b platform.File) int { return strings.Compare(a.Path, b.Path) })
 }
 
 // ID is the same for all trees made here.

@@ -99,13 +99,26 @@ func (r *rooms) close(log *slog.Logger) {
 
 // destroy ends every container and takes back what they had of the host.
 func (r *rooms) destroy(context.Context) error {
-	if err := r.runtime.Destroy(); err != nil {
+	err := r.runtime.Destroy()
+	r.runtime = nil // it has closed itself
+	if err != nil {
 		return fmt.Errorf("remove containers: %w", err)
 	}
 	if err := r.network.Destroy(); err != nil {
 		return fmt.Errorf("remove network: %w", err)
 	}
 	return nil
+}
+
+// sources forgets an app's repository and its build caches together.
+type sources struct {
+	repos   *gitreceive.Repos
+	builder *buildpacks.Engine
+}
+
+// Remove implements platform.Sources.
+func (s sources) Remove(app platform.App) error {
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app))
 }
 
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.

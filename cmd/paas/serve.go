@@ -65,7 +65,7 @@ func (d *daemon) run(ctx context.Context) error {
 	web := router.New(router.Options{Log: d.log, AccessLog: nil})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: d.rooms.repos, Log: d.log,
+		Sources: sources{d.rooms.repos, d.rooms.builder}, Log: d.log,
 	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
 	defer p.Close()
 	door, err := gitreceive.Open(gitreceive.Options{

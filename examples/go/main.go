@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"rsc.io/quote/v3"
+	"github.com/google/uuid"
 )
 
 func main() {
@@ -39,7 +39,7 @@ func routes(page *template.Template) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		err := page.Execute(w, map[string]string{
-			"Go": runtime.Version(), "Quote": quote.GoV3(), "Release": os.Getenv("PAAS_RELEASE"), "Instance": os.Getenv("DYNO"),
+			"Go": runtime.Version(), "Request": uuid.NewString(), "Release": os.Getenv("PAAS_RELEASE"), "Instance": os.Getenv("DYNO"),
 		})
 		if err != nil {
 			log.Print(err)

@@ -23,26 +23,53 @@ type Store struct {
 }
 
 // OpenStore opens the object directories ("…/objects"), the first one that has an object wins. tmp is
-// where big objects are put together; it must exist.
+// where big objects are put together; it must exist. While packs are replaced by one that has their
+// objects, it opens either the old ones or the new one.
 func OpenStore(tmp string, dirs ...string) (*Store, error) {
 	s := &Store{dirs: dirs}
 	for _, dir := range dirs {
+		files, err := openPacks(dir, tmp)
+		s.files = append(s.files, files...)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open packs: %w", err), s.Close())
+		}
+	}
+	return s, nil
+}
+
+const looksAgain = 5 // times, when packs go while they are opened; after that an index has no pack
+
+// openPacks opens a directory's packs. A pack that goes between listing and opening went into a new one,
+// which the list does not have.
+func openPacks(dir, tmp string) (files []*file, err error) {
+	for look := 0; ; look++ {
 		indexes, err := filepath.Glob(filepath.Join(dir, "pack", "*.idx"))
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range indexes {
-			f, err := openFile(path, tmp)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed meanwhile, or its pack did not come
-			}
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("open pack: %w", err), s.Close())
-			}
-			s.files = append(s.files, f)
+		files, gone, err := openAll(indexes, tmp)
+		if err != nil || !gone || look == looksAgain {
+			return files, err
+		}
+		for _, f := range files {
+			_ = f.close() // only read
 		}
 	}
-	return s, nil
+}
+
+func openAll(indexes []string, tmp string) (files []*file, gone bool, err error) {
+	for _, path := range indexes {
+		f, err := openFile(path, tmp)
+		if errors.Is(err, fs.ErrNotExist) {
+			gone = true
+			continue
+		}
+		if err != nil {
+			return files, gone, err
+		}
+		files = append(files, f)
+	}
+	return files, gone, nil
 }
 
 // Close closes the packs.

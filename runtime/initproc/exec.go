@@ -50,21 +50,12 @@ func accept(listener *os.File) (*os.File, error) {
 func (b *box) execute(conn *os.File) {
 	defer func() { _ = conn.Close() }()
 	payload, fds, err := Receive(conn)
-	defer func() { closeAll(fds) }() // what is still open then
-	request := Request{}
-	if err != nil || len(fds) != 3 || request.Decode(payload) != nil {
-		return
-	}
-	process := b.spec.Process
-	process.Argv = request.Argv
-	process.Env = append(slices.Clone(process.Env), request.Env...)
-	pid, ended, err := b.children.start(launch{process: process, stdio: [3]int(fds)})
+	pid, ended, err := b.beside(payload, fds, err)
+	closeAll(fds) // at once: the caller waits for the command's output to be closed
 	if err != nil {
 		_ = Send(conn, (&Reply{Kind: ReplyFailed, Text: err.Error(), Errno: int(errnoOf(err))}).Encode())
 		return
 	}
-	closeAll(fds)
-	fds = nil
 	_ = Send(conn, (&Reply{Kind: ReplyStarted}).Encode())
 	gone := hangUp(conn)
 	select {
@@ -74,6 +65,24 @@ func (b *box) execute(conn *os.File) {
 		_ = unix.Kill(-pid, unix.SIGKILL)
 		<-ended
 	}
+}
+
+// beside starts what was asked for with the app's rights and environment.
+func (b *box) beside(payload []byte, fds []int, err error) (int, <-chan unix.WaitStatus, error) {
+	request := Request{}
+	if err == nil {
+		err = request.Decode(payload)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(fds) != 3 {
+		return 0, nil, errMalformed
+	}
+	process := b.spec.Process
+	process.Argv = request.Argv
+	process.Env = append(slices.Clone(process.Env), request.Env...)
+	return b.children.start(launch{process: process, stdio: [3]int(fds)})
 }
 
 func replyExited(conn *os.File, status unix.WaitStatus) {

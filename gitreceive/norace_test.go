@@ -1,0 +1,5 @@
+//go:build !race
+
+package gitreceive
+
+const raced = false

@@ -1,0 +1,164 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"paas/platform"
+)
+
+func TestParseHierarchies(t *testing.T) {
+	const pure = `24 29 0:21 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate`
+	const hybrid = `32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw shared:3 master:1 - cgroup cgroup rw,memory
+39 31 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+nonsense`
+	offer := func(controllers string) func(string) string { return func(string) string { return controllers } }
+	for _, c := range []struct {
+		what, table, offered, controller, mount string
+	}{
+		{"v2", pure, "cpuset cpu io memory pids\n", "memory", "/sys/fs/cgroup"},
+		{"v2 lacks", pure, "cpu memory", "pids", ""},
+		{"hybrid", hybrid, "hugetlb", "memory", "/sys/fs/cgroup/memory"},
+		{"hybrid, joined", hybrid, "", "cpu", "/sys/fs/cgroup/cpu,cpuacct"},
+		{"hybrid lacks", hybrid, "", "freezer", ""},
+		{"v2 without controllers", pure, "", "memory", ""},
+	} {
+		got, found := parseHierarchies(c.table, offer(c.offered)).mount(c.controller)
+		equal(t, c.what+" is found", found, c.mount != "")
+		if found {
+			equal(t, c.what, got, c.mount)
+		}
+	}
+}
+
+func TestLimitSettings(t *testing.T) {
+	l := platform.Limits{Memory: 64 << 20, CPUs: 1.5, Processes: 9}
+	text := func(v2, whole bool) string {
+		var out []string
+		for _, s := range limitSettings(v2, l, whole) {
+			out = append(out, s.file+"="+s.value)
+		}
+		return strings.Join(out, " ")
+	}
+	equal(t, "v2", text(true, true), "memory.max=67108864 memory.swap.max=0 pids.max=9 memory.oom.group=1 cpu.max=150000 100000")
+	equal(t, "v2 app", text(true, false), "memory.max=67108864 memory.swap.max=0 pids.max=9 cpu.max=150000 100000")
+	equal(t, "v1", text(false, true), "memory.limit_in_bytes=67108864 memory.memsw.limit_in_bytes=67108864 pids.max=9 cpu.cfs_quota_us=150000")
+}
+
+// The v2 way of placing, on whatever cgroup2 tree the host has, with or without controllers.
+func TestCgroupV2(t *testing.T) {
+	h := v2Tree(t)
+	c, err := openCgroups(h, testID()+"v2")
+	check(t, err)
+	t.Cleanup(func() { check(t, c.destroy()) })
+	g, err := c.create(appsGroup, "one", limitsOr(platform.Limits{}, defaultMemory, defaultPIDs))
+	check(t, err)
+	dir, err := g.open()
+	check(t, err)
+	pid := sleeper(t, dir)
+	check(t, dir.Close())
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	check(t, err)
+	if want := "0::/paas-" + testID() + "v2/apps/one\n"; !strings.Contains(string(text), want) {
+		t.Errorf("it was born in %q, want %q", text, want)
+	}
+	check(t, g.place(pid))
+	equal(t, "out of memory", g.outOfMemory(), false)
+	equal(t, "known", c.names(appsGroup)["one"], true)
+	check(t, c.sweep(func(name string) bool { return name == "one" }))
+	equal(t, "after a sweep", c.names(appsGroup)["one"], true)
+	go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }()
+	check(t, c.sweep(func(string) bool { return false }))
+	equal(t, "after another", c.names(appsGroup)["one"], false)
+}
+
+// v2Tree is the host's cgroup2 mount, taken for the one in charge.
+func v2Tree(t *testing.T) hierarchies {
+	t.Helper()
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	check(t, err)
+	h := parseHierarchies(string(table), func(string) string { return "memory" })
+	if h.v2 == "" {
+		t.Fatal("this test needs a cgroup2 mount")
+	}
+	offered, err := os.ReadFile(h.v2 + "/cgroup.controllers")
+	check(t, err)
+	h.controllers = strings.Fields(string(offered))
+	return h
+}
+
+// sleeper starts a process inside a cgroup.
+func sleeper(t *testing.T, group *os.File) int {
+	t.Helper()
+	pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{
+		Sys: &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Pdeathsig: unix.SIGKILL},
+	})
+	check(t, err)
+	return pid
+}
+
+func TestParseListening(t *testing.T) {
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1
+   1: 0100007F:0BB9 0100007F:0BB8 01 00000000:00000000 00:00000000 00000000  1000        0 2
+   2: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A 0 0 0
+   3: 0000000000000000FFFF00000100007F:1F91 00000000000000000000000000000000:0000 0A 0 0 0
+   4: nonsense 0 0A`
+	got := fmt.Sprint(parseListening(table))
+	equal(t, "sockets", got, "[127.0.0.1:3000 [::]:8080 127.0.0.1:8081]")
+}
+
+func TestParseSignal(t *testing.T) {
+	for s, want := range map[string]unix.Signal{"": unix.SIGTERM, "SIGINT": unix.SIGINT, "quit": unix.SIGQUIT, "9": unix.SIGKILL} {
+		got, err := parseSignal(s)
+		check(t, err)
+		equal(t, s, got, want)
+	}
+	for _, s := range []string{"SIGNOTHING", "0", "-1", "65"} {
+		if _, err := parseSignal(s); err == nil {
+			t.Errorf("%q is a signal", s)
+		}
+	}
+}
+
+func TestHostName(t *testing.T) {
+	for in, want := range map[string]string{
+		"web.1": "web-1", "Build app": "build-app", "..": "app", "": "app", "ünï.1": "n--1",
+		strings.Repeat("x", 80): strings.Repeat("x", 63),
+	} {
+		equal(t, in, hostName(in), want)
+	}
+}
+
+func TestUIDRange(t *testing.T) {
+	base, err := uidBase(0)
+	check(t, err)
+	equal(t, "first", base, uint32(1<<28))
+	base, err = uidBase(maxAppID)
+	check(t, err)
+	equal(t, "last", base, uint32(1<<31-rangeSize))
+	for _, id := range []int64{-1, maxAppID + 1} {
+		if _, err := uidBase(id); err == nil {
+			t.Errorf("app %d has a range", id)
+		}
+	}
+}
+
+func TestReadStatus(t *testing.T) {
+	path := t.TempDir() + "/status"
+	for text, whole := range map[string]bool{"": false, "1 0": false, "1 0 5": false, "137 9 5000000000\n": true, "x 0 1\n": false} {
+		check(t, os.WriteFile(path, []byte(text), 0o600))
+		exit, ok := readStatus(path)
+		equal(t, text, ok, whole)
+		if ok && (exit.Code != 137 || exit.Signal != "SIGKILL" || !exit.At.Equal(time.Unix(5, 0))) {
+			t.Errorf("%q: %+v", text, exit)
+		}
+	}
+}

@@ -1,22 +1,23 @@
-// Package buildpacks turns a source tree into an image: detection makes a plan, the engine runs the
-// plan's steps in containers and keeps what each writes as a layer under a key made from everything that
-// went into it. A step whose key is known costs nothing.
 package buildpacks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"paas/buildpacks/plan"
 	"paas/platform"
@@ -26,34 +27,62 @@ import (
 // Executor runs build steps. The runtime is one.
 type Executor interface {
 	// Step runs one step to its end and returns how it ended. Its output goes to out as it comes. What
-	// it wrote is in s.Upper. When ctx ends the step is killed.
+	// it wrote is in s.Upper. When ctx ends the step is killed and Step returns ctx's error.
 	Step(ctx context.Context, s platform.StepSpec, out io.Writer) (platform.Exit, error)
 }
 
 // Options are what an Engine needs.
 type Options struct {
-	Dir      string // of caches and indexes
+	Dir      string // of caches and indexes; all of it may be lost, at the price of time
 	Images   *image.Store
 	Executor Executor
 	Machine  Machine
 	Static   string // the program that serves static sites: our own executable
 	Log      *slog.Logger
+
+	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: the package's own
+	Now         func() time.Time                                        // nil: the real clock
+	CacheBudget int64                                                   // bytes that all apps' caches may take; 0: 10 GiB
 }
 
-// Engine implements platform.Builder.
+// Engine implements platform.Builder: it runs a plan's steps in containers and keeps what each writes as a
+// layer under a key made from everything that went into it. A step whose key is known costs nothing. Safe
+// for concurrent use, but for two builds of one app at a time.
 type Engine struct {
 	Options
-	locks keyed
+	locks    keyed
+	client   *http.Client
+	sweeps   sync.WaitGroup
+	caches   caches
+	programs sync.Map // size and time of a program -> its digest
 }
 
-// Open prepares an engine over its directory.
+// Open prepares an engine over its directory. Close it to wait for what it does beside builds.
 func Open(o Options) (*Engine, error) {
-	for _, dir := range []string{"cache", "index", "known"} {
+	for _, dir := range []string{"cache", "index", "known", "locks", "scratch", "trash"} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("open build engine: %w", err)
 		}
 	}
-	return &Engine{Options: o}, nil
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.CacheBudget = cmp.Or(o.CacheBudget, 10<<30)
+	if o.Detect == nil {
+		o.Detect = Detect
+	}
+	return &Engine{Options: o, client: newClient(o.Machine)}, nil
+}
+
+// Close waits until nothing of the engine runs. Builds must have ended.
+func (e *Engine) Close() error {
+	e.sweeps.Wait()
+	return nil
+}
+
+func (e *Engine) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
 }
 
 // The user that apps run and build as, and where they live. The base image has both.
@@ -62,44 +91,60 @@ const (
 	appDir  = "/app"
 )
 
-// stepLimits are those of one build step: enough for webpack or a C++ add-on, and a fifth of the
-// processors is always left to what runs.
-func stepLimits() platform.Limits {
-	return platform.Limits{Memory: 2 << 30, Processes: 2048, CPUs: 0.8 * float64(runtime.NumCPU())}
-}
-
 // build is one build on its way up the layers.
 type build struct {
 	*Engine
 	req    platform.BuildRequest
 	plan   plan.Plan
-	files  []platform.File
-	layers []string // under the next step, bottom first
-	image  []string // those of them that the image keeps
-	key    string   // of everything so far
+	files  []platform.File // in path order
+	base   string          // the lowest layer
+	layers []string        // under the next step, bottom first
+	image  []string        // those of them that the image keeps
+	steps  []string        // those of them that the app's own steps made: they alone have something in /app
+	key    string          // of everything so far
 	env    map[string]string
-	path   []string
+	path   []string // where steps find the toolchains' programs
+	ran    bool     // a command ran
+
+	imagePath []string // the part of path that the image has
 }
 
 // Build implements platform.Builder.
 func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform.Image, error) {
-	req.Story.Phase("Looking at the source")
-	p, err := Detect(ctx, req.Source)
-	if err != nil {
+	b := &build{Engine: e, req: req, env: map[string]string{}}
+	defer e.caches.use(req.App.ID)()
+	if err := b.prepare(ctx); err != nil {
 		return platform.Image{}, err
-	}
-	req.Story.Line("%s", p.Title())
-	for _, w := range p.Warnings {
-		req.Story.Warn("%s", w)
-	}
-	b := &build{Engine: e, req: req, plan: p, env: map[string]string{}}
-	if b.files, err = req.Source.Files(); err != nil {
-		return platform.Image{}, fmt.Errorf("read the source tree: %w", err)
 	}
 	if err := b.run(ctx); err != nil {
 		return platform.Image{}, err
 	}
+	if err := e.rememberLayers(req.App.ID, b.needed()); err != nil {
+		e.Log.Warn("remember layers of a build", "app", req.App.Name, "err", err)
+	}
+	if b.ran {
+		e.sweepSoon()
+	}
 	return b.result()
+}
+
+// prepare reads the source and plans.
+func (b *build) prepare(ctx context.Context) (err error) {
+	if b.plan, err = b.Detect(ctx, b.req.Source); err != nil {
+		return err
+	}
+	b.req.Story.Phase("%s", b.plan.Title())
+	for _, w := range b.plan.Warnings {
+		b.req.Story.Warn("%s", w)
+	}
+	if b.files, err = b.req.Source.Files(); err != nil {
+		return fmt.Errorf("read the source tree: %w", err)
+	}
+	byPath := func(a, c platform.File) int { return strings.Compare(a.Path, c.Path) }
+	if !slices.IsSortedFunc(b.files, byPath) {
+		b.files = slices.SortedFunc(slices.Values(b.files), byPath)
+	}
+	return nil
 }
 
 func (b *build) run(ctx context.Context) error {
@@ -125,14 +170,14 @@ func (b *build) result() (platform.Image, error) {
 	env := map[string]string{"LANG": "C.UTF-8", "HOME": appDir}
 	maps.Copy(env, b.env)
 	maps.Copy(env, b.plan.Env)
-	env["PATH"] = b.searchPath()
+	env["PATH"] = b.searchPath(b.imagePath)
 	img := platform.Image{
 		Layers: b.image, Env: env, WorkDir: appDir, UID: appUser, GID: appUser,
 		Shell: []string{"/bin/bash", "-c"}, Processes: b.plan.Processes, Checks: b.plan.Checks,
 		Formation: b.plan.Formation, Declared: b.plan.Declared, Builder: b.plan.Builder,
 	}
 	named := img
-	named.Layers = []string{b.key}
+	named.Layers = []string{b.key} // the same content may lie in other layers
 	text, err := json.Marshal(named)
 	if err != nil {
 		return img, fmt.Errorf("name the image: %w", err)
@@ -142,160 +187,75 @@ func (b *build) result() (platform.Image, error) {
 	return img, nil
 }
 
-const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-func (b *build) searchPath() string {
-	return strings.Join(append(append(slices.Clone(b.plan.Path), b.path...), systemPath), ":")
+// needed are the layers that the app's next build starts from.
+func (b *build) needed() []string {
+	if slices.ContainsFunc(b.plan.Steps, func(s plan.Step) bool { return s.Tools }) {
+		return append(slices.Clone(b.layers), packagesKey(b.base, buildPackages))
+	}
+	return b.layers
 }
 
-// add puts a layer on top.
-func (b *build) add(layer string, keep bool) {
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func (b *build) searchPath(toolchains []string) string {
+	return strings.Join(slices.Concat(b.plan.Path, toolchains, []string{systemPath}), ":")
+}
+
+// stack puts a layer on top.
+func (b *build) stack(layer string, keep bool) {
 	b.layers = append(b.layers, layer)
 	if keep {
 		b.image = append(b.image, layer)
 	}
-	b.key = keyOf("layer", b.key, layer)
 }
 
-// keyOf is the name of what the parts make: 40 hex digits of a SHA-256 over their JSON.
-func keyOf(parts ...any) string {
-	h := sha256.New()
-	if err := json.NewEncoder(h).Encode(parts); err != nil {
-		panic(err) // the parts are strings, maps of strings and plans
-	}
-	return hex.EncodeToString(h.Sum(nil))[:40]
+// add puts a layer on top whose name is the key of its content.
+func (b *build) add(layer string, keep bool) {
+	b.stack(layer, keep)
+	b.key = keyOf("layer", b.key, layer, keep)
 }
 
-// step makes a step's layer, or finds it.
-func (b *build) step(ctx context.Context, s plan.Step) error {
-	files := b.seen(s)
-	if len(s.Commands) == 0 {
-		b.req.Story.Phase("Adding the source (%d files)", len(files))
-		return b.addSource(ctx, s, files)
-	}
-	key := b.stepKey(s, files)
-	b.req.Story.Phase("%s", stepTitle(s))
-	unlock := b.locks.lock(key)
-	defer unlock()
-	if b.Images.Has(key) {
-		b.req.Story.Line("Using cached %s: nothing that it reads changed", s.Name)
-		b.add(key, !s.Build)
-		return nil
-	}
-	if err := b.runStep(ctx, s, files, key); err != nil {
+// layer makes a layer by fill unless the store has it.
+func (e *Engine) layer(ctx context.Context, key string, fill func(dir string) error) error {
+	unlock, err := e.locks.lock(ctx, "layer "+key)
+	if err != nil {
 		return err
 	}
-	b.add(key, !s.Build)
-	return nil
-}
-
-func stepTitle(s plan.Step) string {
-	switch s.Name {
-	case "dependencies":
-		return "Installing dependencies"
-	case "build":
-		return "Building"
-	default:
-		return "Running " + s.Name
+	defer unlock()
+	if e.Images.Has(key) {
+		return nil
 	}
-}
-
-// seen are the source files that the step sees.
-func (b *build) seen(s plan.Step) (files []platform.File) {
-	for _, f := range b.files {
-		if s.Sees(f.Path) {
-			files = append(files, f)
-		}
-	}
-	return files
-}
-
-// stepKey is made from everything that can change what the step writes.
-func (b *build) stepKey(s plan.Step, files []platform.File) string {
-	s.Caches = nil // they make it faster, not different
-	config := platform.Config{}
-	if s.Config {
-		config = b.req.Config
-	}
-	return keyOf("step", b.key, s, fileKey(files), config, b.searchPath(), b.Machine.key())
-}
-
-func fileKey(files []platform.File) string {
-	h := sha256.New()
-	for _, f := range files {
-		_, _ = fmt.Fprintf(h, "%o %s %q\n", f.Mode, f.ID, f.Path) // a hash never fails
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// runStep runs the step's commands over the layers so far and commits what they wrote.
-func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File, key string) error {
-	draft, err := b.Images.Draft()
+	draft, err := e.Images.Draft()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = draft.Discard() }()
-	if err := writeFiles(ctx, draft.Dir, b.req.Source, files); err != nil {
+	if err := fill(draft.Dir); err != nil {
 		return err
-	}
-	if err := b.runCommands(ctx, s, draft.Dir); err != nil {
-		return err
-	}
-	if err := prune(filepath.Join(draft.Dir, appDir), s); err != nil {
-		return fmt.Errorf("prune layer of %s: %w", s.Name, err)
 	}
 	return draft.Commit(key)
 }
 
-func (b *build) runCommands(ctx context.Context, s plan.Step, upper string) error {
-	layers := b.layers
-	if s.Tools {
-		tools, err := b.buildTools(ctx, b.req.Story)
-		if err != nil {
-			return err
-		}
-		layers = slices.Insert(slices.Clone(layers), 1, tools)
+// hostLayer is layer for what every app on the host shares and takes long to make: no other process makes
+// it at the same time.
+func (e *Engine) hostLayer(ctx context.Context, key string, fill func(dir string) error) error {
+	if e.Images.Has(key) {
+		return nil
 	}
-	binds, err := b.binds(s)
+	unlock, err := e.lockHost(ctx, key)
 	if err != nil {
 		return err
 	}
-	env := map[string]string{"HOME": "/tmp/home", "LANG": "C.UTF-8", "CI": "true", "USER": "app"}
-	maps.Copy(env, b.Machine.env())
-	maps.Copy(env, b.env)
-	if s.Config {
-		maps.Copy(env, b.req.Config)
-	}
-	maps.Copy(env, s.Env)
-	env["PATH"] = b.searchPath()
-	spec := platform.StepSpec{
-		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: layers, Upper: upper, Env: env,
-		Dir: appDir, UID: appUser, GID: appUser, Binds: binds, Limits: stepLimits(),
-	}
-	for _, command := range s.Commands {
-		b.req.Story.Line("$ %s", command)
-		spec.Argv = []string{"/bin/bash", "-e", "-o", "pipefail", "-c", command}
-		if err := b.exec(ctx, spec, command, b.req.Story); err != nil {
-			return err
-		}
-	}
-	return nil
+	defer unlock()
+	return e.layer(ctx, key, fill)
 }
 
-// exec runs one command of a step and explains its failure.
-func (e *Engine) exec(ctx context.Context, spec platform.StepSpec, command string, story *platform.Story) error {
-	out := story.Writer()
-	exit, err := e.Executor.Step(ctx, spec, out)
-	_ = out.Close()
+// scratch makes a layer draft that is thrown away after use.
+func (e *Engine) scratch(use func(dir string) error) (err error) {
+	draft, err := e.Images.Draft()
 	if err != nil {
-		return fmt.Errorf("run %s: %w", spec.Name, err)
+		return err
 	}
-	if exit.Code == 0 && !exit.OOM {
-		return nil
-	}
-	failed := platform.Errorf(platform.Failed, "build failed: `%s` %s", command, exit)
-	if exit.OOM {
-		return failed.WithHint("a build step may use %d MiB of memory", spec.Limits.Memory>>20)
-	}
-	return failed
+	defer func() { err = errors.Join(err, draft.Discard()) }()
+	return use(draft.Dir)
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"paas/buildpacks/plan"
@@ -44,7 +43,7 @@ func TestPrepare(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, tc := range []plan.Toolchain{{Name: "node", Version: "22.x"}, {Name: "go", Version: "1.26"}, {Name: "python"}} {
-		base, err := e.base(context.Background(), platform.NewStory(&out, nil))
+		base, err := e.baseLayer(context.Background(), platform.NewStory(&out, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,20 +56,3 @@ func TestPrepare(t *testing.T) {
 	t.Log(out.String())
 }
 
-func TestRemovedPaths(t *testing.T) {
-	before := map[string]string{"a": "1", "d/x": "1", "d/y/z": "1", "k/keep": "1", "k/gone": "1", "f": "1", "e/in": "1"}
-	now := map[string]string{"k/keep": "1", "f/now/dir": "1", "e": "1"}
-	got := strings.Join(sorted(removedPaths(before, now)), " ")
-	if got != "a d k/gone" {
-		t.Fatalf("removed %q", got)
-	}
-}
-
-func sorted(list []string) []string {
-	for i := range list {
-		for j := i; j > 0 && list[j] < list[j-1]; j-- {
-			list[j], list[j-1] = list[j-1], list[j]
-		}
-	}
-	return list
-}

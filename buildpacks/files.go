@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"paas/buildpacks/plan"
 	"paas/platform"
 )
 
@@ -25,7 +25,8 @@ const (
 
 // checkPath refuses what git itself would not check out. Trees are written by strangers.
 func checkPath(p string) error {
-	bad := platform.Errorf(platform.Failed, "the source has a path that cannot be written: %q", p)
+	bad := platform.Errorf(platform.Failed, "the source has a path that cannot be written: %.200q", p).
+		WithHint("rename it: git mv")
 	if p == "" || len(p) > maxPath || strings.ContainsRune(p, 0) {
 		return bad
 	}
@@ -37,30 +38,77 @@ func checkPath(p string) error {
 	return nil
 }
 
-// writer writes source files below a root that is opened once; os.Root never leaves it, whatever
-// symlinks the tree has brought before.
-type writer struct {
-	root *os.Root
-	src  platform.Tree
-	made map[string]bool // directories
-	buf  []byte
-}
-
-// writeFiles writes the files to upper/app, owned by the app's user. It follows no symlink.
+// writeFiles writes the files to upper/app, owned by the app's user. No symlink is followed: directories
+// are made first, of nothing but directories, and everything else is made anew inside them.
 func writeFiles(ctx context.Context, upper string, src platform.Tree, files []platform.File) error {
-	app := filepath.Join(upper, appDir)
-	if err := os.MkdirAll(app, 0o755); err != nil {
-		return fmt.Errorf("write the source: %w", err)
-	}
-	if err := os.Chown(app, appUser, appUser); err != nil {
-		return fmt.Errorf("write the source: %w", err)
-	}
-	root, err := os.OpenRoot(app)
+	root, err := openApp(upper)
 	if err != nil {
 		return fmt.Errorf("write the source: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	w := &writer{root: root, src: src, made: map[string]bool{".": true}, buf: make([]byte, 64<<10)}
+	if err := makeDirs(root, files); err != nil {
+		return err
+	}
+	const share = 256 // files: few enough to keep both processors busy to the end
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for start := 0; start < len(files); start += share {
+		part := files[start:min(start+share, len(files))]
+		g.Go(func() error { return writePart(ctx, root, src, part) })
+	}
+	return g.Wait()
+}
+
+// openApp makes upper/app unless it is there. upper itself is ours.
+func openApp(upper string) (*os.Root, error) {
+	app := filepath.Join(upper, appDir)
+	err := os.Mkdir(app, 0o755)
+	if err == nil {
+		err = errors.Join(os.Chown(app, appUser, appUser), os.Chmod(app, 0o755))
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.OpenRoot(app)
+}
+
+func makeDirs(root *os.Root, files []platform.File) error {
+	made := map[string]bool{".": true}
+	for _, f := range files {
+		if err := checkPath(f.Path); err != nil {
+			return err
+		}
+		if err := makeDir(root, path.Dir(f.Path), made); err != nil {
+			return fmt.Errorf("write %q of the source: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+func makeDir(root *os.Root, dir string, made map[string]bool) error {
+	if made[dir] {
+		return nil
+	}
+	if err := makeDir(root, path.Dir(dir), made); err != nil {
+		return err
+	}
+	if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := root.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return platform.Errorf(platform.Failed, "the source has a file below %q, which is no directory", dir)
+	}
+	made[dir] = true
+	return errors.Join(root.Chmod(dir, 0o755), root.Lchown(dir, appUser, appUser))
+}
+
+func writePart(ctx context.Context, root *os.Root, src platform.Tree, files []platform.File) error {
+	w := writer{root: root, src: src, buf: make([]byte, 32<<10)}
+	defer w.leave()
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -72,11 +120,37 @@ func writeFiles(ctx context.Context, upper string, src platform.Tree, files []pl
 	return nil
 }
 
-func (w *writer) write(f platform.File) error {
-	if err := checkPath(f.Path); err != nil {
-		return err
+// writer stays in the directory it last wrote to: files come in path order.
+type writer struct {
+	root *os.Root
+	src  platform.Tree
+	dir  string
+	at   *os.Root
+	buf  []byte
+}
+
+func (w *writer) enter(dir string) (err error) {
+	if w.at != nil && w.dir == dir {
+		return nil
 	}
-	if err := w.mkdir(path.Dir(f.Path)); err != nil {
+	w.leave()
+	w.dir = dir
+	w.at, err = w.root.OpenRoot(dir)
+	return err
+}
+
+func (w *writer) leave() {
+	if w.at != nil {
+		_ = w.at.Close()
+		w.at = nil
+	}
+}
+
+func (w *writer) write(f platform.File) error {
+	if f.Mode == platform.Submodule {
+		return platform.Errorf(platform.Failed, "%q is a submodule, which cannot be fetched", f.Path)
+	}
+	if err := w.enter(path.Dir(f.Path)); err != nil {
 		return err
 	}
 	blob, err := w.src.Open(f.ID)
@@ -84,113 +158,66 @@ func (w *writer) write(f platform.File) error {
 		return err
 	}
 	defer func() { _ = blob.Close() }()
-	switch f.Mode {
-	case platform.Symlink:
-		return w.symlink(f.Path, blob)
-	case platform.Regular, platform.Executable:
-		return w.file(f.Path, f.Mode&0o777, blob)
-	default:
-		return platform.Errorf(platform.Failed, "%q is a submodule, which cannot be fetched", f.Path)
+	if f.Mode == platform.Symlink {
+		err = w.symlink(path.Base(f.Path), blob)
+	} else {
+		err = w.file(path.Base(f.Path), f.Mode == platform.Executable, blob)
 	}
-}
-
-func (w *writer) mkdir(dir string) error {
-	if w.made[dir] {
-		return nil
+	if errors.Is(err, fs.ErrExist) {
+		return platform.Errorf(platform.Failed, "the source has %q twice", f.Path).Because(err)
 	}
-	if err := w.mkdir(path.Dir(dir)); err != nil {
-		return err
-	}
-	if err := w.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	info, err := w.root.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return platform.Errorf(platform.Failed, "the source has a file below %q, which is no directory", dir)
-	}
-	w.made[dir] = true
-	return w.root.Lchown(dir, appUser, appUser)
+	return err
 }
 
 func (w *writer) symlink(name string, target io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(target, maxPath))
+	text, err := io.ReadAll(io.LimitReader(target, unix.PathMax))
 	if err != nil {
 		return err
 	}
-	if err := w.root.Symlink(string(text), name); err != nil {
+	if err := w.at.Symlink(string(text), name); err != nil {
 		return err
 	}
-	return w.root.Lchown(name, appUser, appUser)
+	return w.at.Lchown(name, appUser, appUser)
 }
 
-func (w *writer) file(name string, mode platform.FileMode, blob io.Reader) error {
-	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (w *writer) file(name string, executable bool, blob io.Reader) error {
+	f, err := w.at.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(f, blob, w.buf)
-	return errors.Join(err, f.Chown(appUser, appUser), f.Chmod(os.FileMode(mode)), f.Close())
+	mode := os.FileMode(0o644)
+	if executable {
+		mode = 0o755
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, blob, w.buf) // File.ReadFrom would make a buffer each time
+	return errors.Join(err, f.Chown(appUser, appUser), f.Chmod(mode), f.Close())
 }
 
-// whiteout hides a path of lower layers: a character device 0:0 (overlayfs's documented form).
-func whiteout(upper, name string) error {
-	if err := checkPath(name); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(filepath.Join(upper, appDir))
+// whiteOut hides paths of lower layers: each becomes a character device 0:0 (the kernel's overlayfs
+// documentation, "whiteouts and opaque directories").
+func whiteOut(upper string, paths []string) error {
+	root, err := openApp(upper)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	w := &writer{root: root, made: map[string]bool{".": true}}
-	if err := w.mkdir(path.Dir(name)); err != nil {
-		return err
+	made := map[string]bool{".": true}
+	for _, p := range paths {
+		if err := errors.Join(checkPath(p), makeDir(root, path.Dir(p), made)); err != nil {
+			return err
+		}
+		if err := makeWhiteout(root, p); err != nil {
+			return fmt.Errorf("hide %q: %w", p, err)
+		}
 	}
-	dir, err := root.Open(path.Dir(name))
+	return nil
+}
+
+func makeWhiteout(root *os.Root, p string) error {
+	dir, err := root.Open(path.Dir(p))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	return unix.Mknodat(int(dir.Fd()), path.Base(name), unix.S_IFCHR, 0)
-}
-
-// prune drops what a step wrote and the image does not need.
-func prune(app string, s plan.Step) error {
-	if len(s.Output) == 0 {
-		return nil
-	}
-	root, err := os.OpenRoot(app)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	var drop, dirs []string
-	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || p == ".":
-			return err
-		case d.IsDir():
-			dirs = append(dirs, p)
-		case !s.Keeps(p):
-			drop = append(drop, p)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range drop {
-		if err := root.Remove(p); err != nil {
-			return err
-		}
-	}
-	for i := len(dirs) - 1; i >= 0; i-- { // deepest first; those that hold something stay
-		if err := root.Remove(dirs[i]); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
-			return err
-		}
-	}
-	return nil
+	return unix.Mknodat(int(dir.Fd()), path.Base(p), unix.S_IFCHR, 0)
 }

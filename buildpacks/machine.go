@@ -2,10 +2,13 @@ package buildpacks
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,82 +17,142 @@ import (
 )
 
 // Machine is what builds inherit of the host: where its packages come from, and whom it trusts. It
-// carries no credentials.
+// carries no credentials: apps' own code runs in builds.
 type Machine struct {
-	Mirror   string            // first Debian mirror of the apt sources
+	Mirror   string            // Debian mirror of the apt sources; empty: mmdebstrap's own choice
+	Security string            // Debian's security updates; empty if the host has none
 	Apt      []string          // apt.conf lines: proxies and the like
 	CABundle string            // PEM file of trusted authorities; empty if there is none
-	Registry string            // npm's; empty when the host has no npm to ask
+	NPM      string            // the host's npm; empty if there is none
 	Go       string            // the host's go command, 1.21 or newer; empty if there is none
 	PipConf  string            // pip's configuration file; empty if there is none
 	Wheels   []string          // local directories that pip finds links in
 	Vars     map[string]string // of the environment, those that say where packages come from
+	Host     []string          // environment in which the host's own programs are run, "NAME=value"
 }
 
-// inherited are the variables that steer package clients; none of them is a secret by its nature.
-var inherited = []string{
-	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-	"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE",
-	"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST", "PIP_NO_INDEX",
-}
-
-// caVariables name the bundle for clients that do not look where Debian keeps it.
-var caVariables = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"}
-
-const bundlePath = "/etc/ssl/certs/ca-certificates.crt"
-
-// ReadMachine asks the host. env reads a variable. It runs npm, go and apt-config where they are.
+// ReadMachine asks the host. env reads a variable. It runs go and apt-config where they are, which takes
+// some ten milliseconds.
 func ReadMachine(ctx context.Context, env func(string) string) Machine {
-	m := Machine{Mirror: debianMirror(), Vars: map[string]string{}}
-	for _, name := range inherited {
+	m := Machine{Vars: map[string]string{}}
+	m.Mirror, m.Security = debianMirrors("/etc/apt")
+	for _, name := range inherited() {
 		if value := env(name); value != "" {
-			m.Vars[name] = value
+			m.Vars[name] = withoutPassword(value)
 		}
 	}
+	m.Host = hostEnviron(env)
 	m.CABundle = firstFile(env("SSL_CERT_FILE"), bundlePath, "/etc/pki/tls/certs/ca-bundle.crt")
-	m.PipConf = firstFile(env("PIP_CONFIG_FILE"), "/etc/pip.conf", filepath.Join(env("HOME"), ".config/pip/pip.conf"))
-	for _, word := range strings.Fields(m.Vars["PIP_FIND_LINKS"]) {
-		if info, err := os.Stat(word); err == nil && info.IsDir() && filepath.IsAbs(word) {
-			m.Wheels = append(m.Wheels, word)
-		}
-	}
-	m.Registry = strings.TrimSuffix(ask(ctx, "npm", "config", "get", "registry"), "/")
-	m.Go = goCommand(ctx)
-	if m.Go != "" {
-		for _, name := range []string{"GOPROXY", "GONOSUMDB", "GOSUMDB", "GOPRIVATE", "GONOPROXY"} {
-			if value := ask(ctx, m.Go, "env", name); value != "" {
-				m.Vars[name] = value
-			}
-		}
-	}
-	for line := range strings.Lines(ask(ctx, "apt-config", "dump")) {
-		if strings.HasPrefix(line, "Acquire::http") || strings.HasPrefix(line, "Acquire::Check") {
-			m.Apt = append(m.Apt, strings.TrimSpace(line))
+	m.PipConf = pipConf(env)
+	m.Wheels = localDirs(m.Vars["PIP_FIND_LINKS"])
+	m.NPM, _ = exec.LookPath("npm")
+	m.readGo(ctx)
+	for line := range strings.Lines(m.ask(ctx, "apt-config", "dump")) {
+		if aptSetting.MatchString(line) {
+			m.Apt = append(m.Apt, withoutPassword(strings.TrimSpace(line)))
 		}
 	}
 	return m
 }
 
-// goCommand finds a go that can fetch other versions of itself (1.21 and newer).
-func goCommand(ctx context.Context) string {
-	for _, name := range []string{"go", "/usr/local/go/bin/go"} {
-		path, err := exec.LookPath(name)
-		if err == nil && ask(ctx, path, "env", "GOTOOLCHAIN") != "" {
-			return path
+// inherited are the variables that steer package clients; none of them is a secret by its nature.
+func inherited() []string {
+	return []string{
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "npm_config_registry",
+		"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE",
+		"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST", "PIP_NO_INDEX",
+	}
+}
+
+// A proxy that a program of the host's finds out is of no use in a container.
+var aptSetting = regexp.MustCompile(`^Acquire::(https?::(?:Proxy )|Check-)`)
+
+// passwords are user names and passwords in URLs.
+var passwords = regexp.MustCompile(`://[^/@\s"']+@`)
+
+func withoutPassword(value string) string { return passwords.ReplaceAllString(value, "://") }
+
+// hostEnviron is the environment of programs that run on the host for us. It sees what the daemon sees of
+// the network's settings, passwords included: no app's code runs in it.
+func hostEnviron(env func(string) string) (list []string) {
+	names := append(inherited(), "PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "npm_config_userconfig")
+	for _, name := range names {
+		if value := env(name); value != "" {
+			list = append(list, name+"="+value)
 		}
 	}
-	return ""
+	return list
+}
+
+// pipConf finds pip's configuration (pip's documentation, "Configuration files"), unless it has passwords.
+func pipConf(env func(string) string) string {
+	file := firstFile(env("PIP_CONFIG_FILE"), filepath.Join(env("HOME"), ".config/pip/pip.conf"),
+		filepath.Join(env("HOME"), ".pip/pip.conf"), "/etc/pip.conf")
+	text, err := os.ReadFile(filepath.Clean(file))
+	if err != nil || passwords.Match(text) {
+		return ""
+	}
+	return file
+}
+
+// localDirs are those words that name directories of the host.
+func localDirs(words string) (dirs []string) {
+	for _, word := range strings.Fields(words) {
+		if u, err := url.Parse(word); err == nil && u.Scheme == "file" {
+			word = u.Path
+		}
+		if info, err := os.Stat(word); err == nil && info.IsDir() && filepath.IsAbs(word) {
+			dirs = append(dirs, filepath.Clean(word))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(dirs)))
+}
+
+// readGo finds a go that can fetch other versions of itself (1.21 and newer) and asks it about its proxy.
+func (m *Machine) readGo(ctx context.Context) {
+	for _, name := range []string{"go", "/usr/local/go/bin/go"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		var answer map[string]string
+		text := m.ask(ctx, path, "env", "-json", "GOTOOLCHAIN", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GOPRIVATE", "GONOPROXY")
+		if json.Unmarshal([]byte(text), &answer) != nil || answer["GOTOOLCHAIN"] == "" {
+			continue
+		}
+		m.Go = path
+		delete(answer, "GOTOOLCHAIN")
+		maps.DeleteFunc(answer, func(_, value string) bool { return value == "" })
+		for name, value := range answer {
+			m.Vars[name] = withoutPassword(value)
+		}
+		return
+	}
 }
 
 // ask runs a program of the host and returns what it says, or nothing.
-func ask(ctx context.Context, name string, args ...string) string {
+func (m *Machine) ask(ctx context.Context, name string, args ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, name, args...).Output()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir = m.Host, "/"
+	out, err := cmd.Output()
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// hostVar is a variable of the host's environment, in either case as proxies' are.
+func (m *Machine) hostVar(name string) string {
+	for _, prefix := range []string{name + "=", strings.ToLower(name) + "="} {
+		for _, v := range m.Host {
+			if value, ok := strings.CutPrefix(v, prefix); ok {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 func firstFile(paths ...string) string {
@@ -101,52 +164,17 @@ func firstFile(paths ...string) string {
 	return ""
 }
 
-// debianMirror is the first Debian archive in the host's apt sources, in either of apt's formats
-// (sources.list(5)).
-func debianMirror() string {
-	files, _ := filepath.Glob("/etc/apt/sources.list.d/*") // the pattern is fine
-	for _, file := range append([]string{"/etc/apt/sources.list"}, files...) {
-		text, err := os.ReadFile(filepath.Clean(file))
-		if err != nil {
-			continue
-		}
-		if uri := mirrorIn(string(text)); uri != "" {
-			return uri
-		}
-	}
-	return ""
-}
+const bundlePath = "/etc/ssl/certs/ca-certificates.crt"
 
-func mirrorIn(text string) string {
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) < 2 || words[0] != "deb" && words[0] != "URIs:" {
-			continue
-		}
-		for _, w := range words[1:] {
-			if strings.Contains(w, "://") && strings.HasSuffix(strings.TrimSuffix(w, "/"), "/debian") {
-				return w
-			}
-		}
-	}
-	return ""
-}
-
-// key names what of the machine can change a result. Where bytes come from does not, as long as the
-// lockfile says which.
-func (m Machine) key() string { return "debian" }
-
-// env is the environment of build steps.
+// env is the machine's part of the environment of build steps. Not every client looks for authorities
+// where Debian keeps them.
 func (m Machine) env() map[string]string {
-	env := maps.Clone(m.Vars)
-	if env == nil {
-		env = map[string]string{}
-	}
-	if m.Registry != "" {
-		env["npm_config_registry"] = m.Registry
-	}
+	env := map[string]string{}
+	maps.Copy(env, m.Vars)
 	if m.CABundle != "" {
-		for _, name := range caVariables {
+		for _, name := range []string{
+			"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO",
+		} {
 			env[name] = bundlePath
 		}
 	}
@@ -164,8 +192,21 @@ func (m Machine) binds() (binds []platform.Bind) {
 	if m.PipConf != "" {
 		binds = append(binds, platform.Bind{Source: m.PipConf, Target: "/etc/pip.conf", ReadOnly: true})
 	}
-	for _, dir := range slices.Compact(slices.Sorted(slices.Values(m.Wheels))) {
+	for _, dir := range m.Wheels {
 		binds = append(binds, platform.Bind{Source: dir, Target: dir, ReadOnly: true})
 	}
 	return binds
+}
+
+// aptSources are the lines of a sources.list (sources.list(5)) for the base image; none if the host does
+// not say where Debian is to be had.
+func (m Machine) aptSources() []string {
+	if m.Mirror == "" {
+		return nil
+	}
+	lines := []string{"deb " + m.Mirror + " " + suite + " main", "deb " + m.Mirror + " " + suite + "-updates main"}
+	if m.Security != "" {
+		lines = append(lines, "deb "+m.Security+" "+suite+"-security main")
+	}
+	return lines
 }

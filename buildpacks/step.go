@@ -1,0 +1,165 @@
+package buildpacks
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"paas/buildpacks/plan"
+	"paas/platform"
+)
+
+// stepLimits are those of one build step: enough for webpack or a C++ add-on, and a fifth of the
+// processors is always left to what runs.
+func stepLimits() platform.Limits {
+	return platform.Limits{Memory: 2 << 30, Processes: 2048, CPUs: 0.8 * float64(runtime.NumCPU())}
+}
+
+// step makes a step's layer, or finds it.
+func (b *build) step(ctx context.Context, s plan.Step) error {
+	files := b.seen(s)
+	if len(s.Commands) == 0 {
+		b.req.Story.Phase("Adding the source (%d files)", len(files))
+		return b.addSource(ctx, s, files)
+	}
+	b.req.Story.Phase("%s", stepTitle(s))
+	key := b.stepKey(s, files)
+	ran := false
+	err := b.layer(ctx, key, func(dir string) error {
+		ran = true
+		return b.runStep(ctx, s, files, dir)
+	})
+	if err != nil {
+		return err
+	}
+	if !ran {
+		b.req.Story.Line("Using cached %s (%s)", s.Name, unchanged(s))
+	}
+	b.ran = b.ran || ran
+	b.steps = append(b.steps, key)
+	b.add(key, !s.Build)
+	return nil
+}
+
+func stepTitle(s plan.Step) string {
+	switch s.Name {
+	case "dependencies":
+		return "Installing dependencies"
+	case "build":
+		return "Building"
+	default:
+		return "Running " + s.Name
+	}
+}
+
+// unchanged tells why a step need not run again, by the file that people think of.
+func unchanged(s plan.Step) string {
+	if len(s.Files) == 0 {
+		return "the source is unchanged"
+	}
+	lock := slices.IndexFunc(s.Files, func(f string) bool {
+		return strings.Contains(f, "lock") || strings.Contains(f, "shrinkwrap") || strings.HasSuffix(f, ".sum")
+	})
+	return s.Files[max(lock, 0)] + " unchanged"
+}
+
+// seen are the source files that the step sees.
+func (b *build) seen(s plan.Step) (files []platform.File) {
+	for _, f := range b.files {
+		if s.Sees(f.Path) {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// runStep runs the step's commands over the layers so far; dir takes what they write.
+func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File, dir string) error {
+	if len(files) > 0 {
+		if err := writeFiles(ctx, dir, b.req.Source, files); err != nil {
+			return err
+		}
+	}
+	spec, err := b.stepSpec(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer b.emptyScratch()
+	for _, command := range s.Commands {
+		b.req.Story.Line("$ %s", command)
+		spec.Argv = []string{"/bin/bash", "-e", "-c", command}
+		if err := b.exec(ctx, spec, command, b.req.Story); err != nil {
+			return err
+		}
+	}
+	if err := prune(filepath.Join(dir, appDir), s); err != nil {
+		return fmt.Errorf("prune layer of %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// stepSpec is the container of the step's commands.
+func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platform.StepSpec, error) {
+	spec := platform.StepSpec{
+		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: b.layers, Upper: upper,
+		Dir: appDir, UID: appUser, GID: appUser, Limits: stepLimits(),
+	}
+	if s.Tools {
+		tools, err := b.packages(ctx, b.base, buildPackages, b.req.Story)
+		if err != nil {
+			return spec, err
+		}
+		spec.Layers = slices.Insert(slices.Clone(b.layers), 1, tools)
+	}
+	var err error
+	if spec.Env, err = b.stepEnv(ctx, s); err != nil {
+		return spec, err
+	}
+	spec.Binds, err = b.binds(s)
+	return spec, err
+}
+
+// stepEnv is, later ones winning: the machine's, the toolchains', the app's config, the step's.
+func (b *build) stepEnv(ctx context.Context, s plan.Step) (map[string]string, error) {
+	env := map[string]string{"HOME": scratchHome, "LANG": "C.UTF-8", "CI": "true", "USER": "app"}
+	maps.Copy(env, b.Machine.env())
+	if b.uses("node") {
+		registry, err := b.registry(ctx, b.base, b.req.Story)
+		if err != nil {
+			return nil, err
+		}
+		env["npm_config_registry"] = registry
+	}
+	maps.Copy(env, b.env)
+	if s.Config {
+		maps.Copy(env, b.req.Config)
+	}
+	maps.Copy(env, s.Env)
+	env["PATH"] = b.searchPath(b.path)
+	return env, nil
+}
+
+func (b *build) uses(toolchain string) bool {
+	return slices.ContainsFunc(b.plan.Toolchains, func(t plan.Toolchain) bool { return t.Name == toolchain })
+}
+
+// exec runs one command of a step, tells its output as it comes, and explains its failure.
+func (e *Engine) exec(ctx context.Context, spec platform.StepSpec, command string, story *platform.Story) error {
+	out := story.Writer()
+	exit, err := e.Executor.Step(ctx, spec, out)
+	_ = out.Close()
+	if err != nil {
+		return fmt.Errorf("run %s: %w", spec.Name, err)
+	}
+	if exit.Code != 0 {
+		return failure(command, exit, spec.Limits, story.Tail())
+	}
+	if exit.OOM {
+		story.Warn("A process of this step was killed: out of memory (limit %d MiB).", spec.Limits.Memory>>20)
+	}
+	return nil
+}

@@ -91,6 +91,7 @@ type listeners struct{ http, ssh, local net.Listener }
 func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
 	broken := make(chan error, 3)
 	go d.keepWalls(ctx)
+	go d.collectGarbage(ctx)
 	go func() { broken <- web.Serve(l.http) }()
 	go func() { broken <- door.Serve(l.ssh) }()
 	go func() { broken <- door.ServeLocal(l.local) }()

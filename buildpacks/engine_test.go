@@ -25,12 +25,16 @@ func TestPrepare(t *testing.T) {
 	if told.String() != "" {
 		t.Errorf("the second Prepare has something to tell:\n%s", told.String())
 	}
-	layers, err := e.Layers()
+	text, err := os.ReadFile(filepath.Join(e.appIndex(hostApp), layersFile))
 	check(t, err)
-	for layer := range layers {
-		if !e.Images.Has(layer) && strings.HasPrefix(layer, "base") {
+	layers := strings.Fields(string(text))
+	for _, layer := range layers {
+		if !e.Images.Has(layer) {
 			t.Errorf("layer %s is named and not there", layer)
 		}
+	}
+	if len(layers) != len(common)+2 {
+		t.Errorf("Prepare made the layers %v", layers)
 	}
 }
 

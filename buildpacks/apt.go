@@ -38,12 +38,12 @@ func shortList(names []string) string {
 	return strings.Join(names[:shown], " ") + " …"
 }
 
-// aptScript installs the packages that it gets as arguments. update ends with status 0 when it fetched
-// nothing, so its words are read too. The list of what apt itself marks as manual is of no use in a layer.
+// aptScript installs the packages that it gets as arguments, and tells its long story only when that
+// fails. update ends with status 0 when it fetched nothing, so its words are read too.
 const aptScript = `
 apt-get -q update >/tmp/update 2>&1 || { cat /tmp/update; exit 1; }
 if grep -E '^(Err|W: Failed to fetch|E:)' /tmp/update; then exit 1; fi
-apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@"
+apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@" >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }
 rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old`
 
 // apt installs packages into upper. Lists and archives lie in caches of the host's, which one apt at a time
@@ -61,7 +61,7 @@ func (e *Engine) apt(ctx context.Context, base, upper string, names []string, st
 	}
 	spec := platform.StepSpec{
 		AppID: hostApp, App: "debian", Name: "apt", Layers: []string{base}, Upper: upper, Dir: "/",
-		Env: e.aptEnv(), Binds: append(e.Machine.binds(), binds...), Limits: stepLimits(),
+		Env: e.aptEnv(), Binds: append(e.Machine.binds(), binds...), Limits: e.Limits,
 		Argv: slices.Concat([]string{"/bin/bash", "-e", "-c", aptScript, "apt"}, names),
 	}
 	return e.exec(ctx, spec, "apt-get install "+shortList(names), story)

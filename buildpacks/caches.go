@@ -87,6 +87,23 @@ func (e *Engine) Forget(app platform.App) error {
 	return errors.Join(os.RemoveAll(e.cacheDir(app.ID)), os.RemoveAll(e.appIndex(app.ID)), os.RemoveAll(e.scratchDir(app.ID)))
 }
 
+// Retain forgets every app but these. An app with a build under way is left alone: it may be younger than
+// the list.
+func (e *Engine) Retain(apps []int64) error {
+	var errs []error
+	for _, dir := range []string{"cache", "index", "scratch"} {
+		entries, err := os.ReadDir(filepath.Join(e.Dir, dir))
+		errs = append(errs, err)
+		for _, entry := range entries {
+			app, err := strconv.ParseInt(entry.Name(), 10, 64)
+			if err == nil && app != hostApp && !slices.Contains(apps, app) && !e.caches.inUse(app) {
+				errs = append(errs, e.Forget(platform.App{ID: app}))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // caches knows whose caches are mounted somewhere.
 type caches struct {
 	mu    sync.Mutex
@@ -106,6 +123,12 @@ func (c *caches) use(app int64) (done func()) {
 		defer c.mu.Unlock()
 		c.users[app]--
 	}
+}
+
+func (c *caches) inUse(app int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.users[app] > 0
 }
 
 const sweepEvery = time.Hour

@@ -43,6 +43,7 @@ type Options struct {
 	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: the package's own
 	Now         func() time.Time                                        // nil: the real clock
 	CacheBudget int64                                                   // bytes that all apps' caches may take; 0: 10 GiB
+	Limits      platform.Limits                                         // of one step; zero: 2 GiB, four fifths of the processors
 }
 
 // Engine implements platform.Builder: it runs a plan's steps in containers and keeps what each writes as a
@@ -66,6 +67,7 @@ func Open(o Options) (*Engine, error) {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.CacheBudget = cmp.Or(o.CacheBudget, 10<<30)
+	o.Limits = cmp.Or(o.Limits, stepLimits())
 	if o.Detect == nil {
 		o.Detect = Detect
 	}

@@ -107,7 +107,7 @@ func (e *Engine) goIn(ctx context.Context, base, dir, words string, story *platf
 	var out strings.Builder
 	exit, err := e.Executor.Step(ctx, platform.StepSpec{
 		AppID: hostApp, App: "debian", Name: "go", Layers: []string{base, layer}, Upper: dir, Dir: "/",
-		Argv: append([]string{"/usr/bin/go"}, strings.Fields(words)...), Env: env, Limits: stepLimits(), Binds: e.Machine.binds(),
+		Argv: append([]string{"/usr/bin/go"}, strings.Fields(words)...), Env: env, Limits: e.Limits, Binds: e.Machine.binds(),
 	}, &out)
 	if err == nil && exit.Code != 0 {
 		err = refusedGo(fmt.Errorf("go %s in a container %s: %s", words, exit, lastLine(out.String())))

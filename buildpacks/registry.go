@@ -58,7 +58,7 @@ func (e *Engine) askClient(ctx context.Context, base string, packages []string, 
 		var out strings.Builder
 		exit, err := e.Executor.Step(ctx, platform.StepSpec{
 			AppID: hostApp, App: "debian", Name: "ask", Layers: []string{base, layer}, Upper: dir, Dir: "/",
-			Argv: []string{"/bin/sh", "-c", command}, Env: e.clientEnv(), Limits: stepLimits(), Binds: e.Machine.binds(),
+			Argv: []string{"/bin/sh", "-c", command}, Env: e.clientEnv(), Limits: e.Limits, Binds: e.Machine.binds(),
 		}, &out)
 		if err == nil && exit.Code != 0 {
 			err = fmt.Errorf("`%s` %s: %s", command, exit, lastLine(out.String()))

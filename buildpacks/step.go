@@ -106,7 +106,7 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platform.StepSpec, error) {
 	spec := platform.StepSpec{
 		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: b.layers, Upper: upper,
-		Dir: appDir, UID: appUser, GID: appUser, Limits: stepLimits(),
+		Dir: appDir, UID: appUser, GID: appUser, Limits: b.Limits,
 	}
 	if s.Tools {
 		tools, err := b.packages(ctx, b.base, buildPackages, b.req.Story)

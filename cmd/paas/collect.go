@@ -31,13 +31,20 @@ func (d *daemon) collectGarbage(ctx context.Context) {
 
 // collect removes what no release and no build needs, and returns the bytes that were freed.
 func (r *rooms) collect(ctx context.Context) (freed int64, err error) {
-	keep, err := r.builder.Layers()
-	if err != nil {
-		return 0, err
-	}
 	apps, err := r.store.Apps(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("list apps: %w", err)
+	}
+	var ids []int64
+	for _, app := range apps {
+		ids = append(ids, app.ID)
+	}
+	if err := r.builder.Retain(ids); err != nil {
+		return 0, fmt.Errorf("forget builds of apps that are gone: %w", err)
+	}
+	keep, err := r.builder.Layers()
+	if err != nil {
+		return 0, err
 	}
 	for _, app := range apps {
 		releases, err := r.store.Releases(ctx, app.Name)

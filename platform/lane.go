@@ -102,11 +102,16 @@ func (l *lane) take(what string, yield context.CancelFunc) (leave func()) {
 	}
 }
 
-// watchEnd returns a channel that is closed when the instance ends, and a function to stop watching.
+// watchEnd returns a channel that is closed when the instance ends or has ended already (one that fails at
+// once is faster than who watches it), and a function to stop watching.
 func (l *lane) watchEnd(id InstanceID) (<-chan struct{}, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := make(chan struct{})
+	if l.gone[id] {
+		close(c)
+		return c, func() {}
+	}
 	l.ended[id] = c
 	return c, func() {
 		l.mu.Lock()

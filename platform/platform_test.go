@@ -48,6 +48,7 @@ func TestFailuresLeaveTheOldReleaseAlone(t *testing.T) {
 		"build":         {"broken", platform.Failed, "npm ci exited with 1"},
 		"release phase": {"web: serve\nrelease: exit 4", platform.Failed, "exited with status 4"},
 		"ends":          {"web: exit 3", platform.Unhealthy, "web.1 exited with status 3"},
+		"ends early":    {"web: exit 3 early", platform.Unhealthy, "web.1 exited with status 3"},
 		"deaf":          {"web: deaf", platform.Unhealthy, "does not listen on PORT"},
 		"worker ends":   {"web: serve\nworker: exit 5", platform.Unhealthy, "worker.1 exited with status 5"},
 	} {

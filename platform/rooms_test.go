@@ -23,7 +23,7 @@ import (
 
 // host is a second, honest implementation of the Runner: instances are goroutines in this process that
 // really listen. Their command line is a little language: "serve", "serve then exit 3" (when poked),
-// "exit 3", "deaf", "echo WORD".
+// "exit 3", "exit 3 early" (its end is known before its start is), "deaf", "echo WORD".
 type host struct {
 	mu      sync.Mutex
 	next    int
@@ -44,6 +44,14 @@ func newHost() *host {
 }
 
 func (h *host) Start(_ context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
+	i, err := h.start(spec)
+	if err == nil && strings.HasSuffix(spec.Command[len(spec.Command)-1], "early") {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return i, err
+}
+
+func (h *host) start(spec platform.InstanceSpec) (platform.Instance, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return platform.Instance{}, err

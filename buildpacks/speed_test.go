@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"paas/buildpacks/plan"
 	"paas/platform"
 )
 
@@ -88,5 +89,15 @@ func BenchmarkFirst2000Files(b *testing.B) {
 	for b.Loop() {
 		n++
 		e.mustBuild(e.app(), tree.with(7, n))
+	}
+}
+
+// The toolchain is there, and so are the answers about versions.
+func BenchmarkFindNode(b *testing.B) {
+	e := newBench(b, "node")
+	story := platform.NewStory(io.Discard, nil)
+	for b.Loop() {
+		_, err := e.toolchain(b.Context(), "base", plan.Toolchain{Name: "node", Version: "20.x"}, story)
+		check(b, err)
 	}
 }

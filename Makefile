@@ -18,8 +18,7 @@ build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '-s -w' -o $(BIN)/paas-init ./cmd/paas-init
 
-test: ## go vet, then every test with the race detector (root, Linux; 10-20 minutes on two cores)
-	$(GO) vet $(PKGS)
+test: lint ## lint, then every test with the race detector (root, Linux; 10-20 minutes on two cores)
 	$(GO) test -race -timeout 25m $(PKGS)
 
 lint: ## gofmt, go vet, golangci-lint, shellcheck

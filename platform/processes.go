@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,9 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	for _, s := range missing {
 		list = append(list, p.absent(w, s))
 	}
+	slices.SortStableFunc(list, func(a, b ProcessView) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Number, b.Number))
+	})
 	return list, nil
 }
 

@@ -60,6 +60,7 @@ func rerun() int {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig means the thread
 	err = cmd.Run()
+	err = errors.Join(err, sweepGroups("test-"+filepath.Base(dir)[len("paas-runtime-test-"):]))
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return max(exit.ExitCode(), 1)
@@ -69,6 +70,18 @@ func rerun() int {
 		return 1
 	}
 	return 0
+}
+
+// sweepGroups ends and removes what a test binary that panicked left. The rest ends with its namespaces.
+func sweepGroups(id string) (err error) {
+	for _, pattern := range []string{"/sys/fs/cgroup/paas-" + id + "*", "/sys/fs/cgroup/*/paas-" + id + "*"} {
+		tops, _ := filepath.Glob(pattern)
+		for _, top := range tops {
+			c := &cgroups{tops: map[string]string{"": top}}
+			err = errors.Join(err, c.sweep(func(string) bool { return false }), c.destroy())
+		}
+	}
+	return err
 }
 
 func prepare() error {

@@ -125,6 +125,9 @@ func prepareTemplate(t *testing.T, binary string) string {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("prepare the base image: %v\n%s", err, &out)
 	}
+	if out, err := exec.Command(binary, "uninstall", "--data", *templateDir).CombinedOutput(); err != nil { // the image stays
+		t.Fatalf("paas uninstall: %v\n%s", err, out)
+	}
 	return *templateDir
 }
 

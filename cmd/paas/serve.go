@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -90,8 +91,12 @@ type listeners struct{ http, ssh, local net.Listener }
 // pushes, then no new requests.
 func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
 	broken := make(chan error, 3)
-	go d.keepWalls(ctx)
-	go d.collectGarbage(ctx)
+	ctx, cancelChores := context.WithCancel(ctx)
+	var chores sync.WaitGroup
+	chores.Go(func() { d.keepWalls(ctx) })
+	chores.Go(func() { d.collectGarbage(ctx) })
+	defer chores.Wait()
+	defer cancelChores()
 	go func() { broken <- web.Serve(l.http) }()
 	go func() { broken <- door.Serve(l.ssh) }()
 	go func() { broken <- door.ServeLocal(l.local) }()

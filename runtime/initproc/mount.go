@@ -51,9 +51,18 @@ type tree struct {
 
 func (t tree) open(path string, flags, resolve uint64) (int, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve}
-	fd, err := unix.Openat2(t.fd, path, &how)
-	return fd, fail("open "+path, err)
+	// EAGAIN: something was mounted or renamed anywhere on the machine while the kernel followed a "..",
+	// so it cannot tell whether that led out (openat2(2)). Hosts that start many containers do that a lot.
+	for range openTries {
+		fd, err := unix.Openat2(t.fd, path, &how)
+		if err != unix.EAGAIN && err != unix.EINTR {
+			return fd, fail("open "+path, err)
+		}
+	}
+	return None, fail("open "+path, unix.EAGAIN)
 }
+
+const openTries = 10_000
 
 // system opens one of the directories a container needs. An image in which it is a symlink is refused.
 func (t tree) system(path string) (int, error) {

@@ -125,7 +125,7 @@ func TestBuildOnlyLayersStayOut(t *testing.T) {
 // Builds that need the same layer at the same time make it once.
 func TestSingleFlight(t *testing.T) {
 	b := newBench(t)
-	b.plans(commands("sleep 1.5; touch done"))
+	b.plans(commands("sleep 3; touch done"))
 	var wg sync.WaitGroup
 	var waited atomic.Int32
 	for range 4 {

@@ -49,9 +49,9 @@ Components: main
 func TestMachineCarriesNoCredentials(t *testing.T) {
 	home := t.TempDir()
 	conf := filepath.Join(home, "pip.conf")
-	check(t, os.WriteFile(conf, []byte("[global]\nindex-url = https://me:secret@pypi.example/simple\n"), 0o600))
+	check(t, os.WriteFile(conf, []byte("[global]\nindex-url = https://me:secret@index.example/simple\n"), 0o600))
 	env := map[string]string{
-		"HOME": home, "PATH": os.Getenv("PATH"), "PIP_CONFIG_FILE": conf, "PIP_INDEX_URL": "https://me:secret@pypi.example/simple",
+		"HOME": home, "PATH": os.Getenv("PATH"), "PIP_CONFIG_FILE": conf, "PIP_INDEX_URL": "https://me:secret@index.example/simple",
 		"HTTPS_PROXY": "http://me:secret@proxy:3128", "NPM_TOKEN": "secret", "PIP_FIND_LINKS": home + " https://me:secret@x/y /nowhere file://" + home,
 		"npm_config_registry": "https://secret@npm.example/",
 	}
@@ -61,7 +61,7 @@ func TestMachineCarriesNoCredentials(t *testing.T) {
 			t.Errorf("%s=%s", name, value)
 		}
 	}
-	if m.Vars["PIP_INDEX_URL"] != "https://pypi.example/simple" || m.Vars["HTTPS_PROXY"] != "http://proxy:3128" || m.PipConf == conf {
+	if m.Vars["PIP_INDEX_URL"] != "https://index.example/simple" || m.Vars["HTTPS_PROXY"] != "http://proxy:3128" || m.PipConf == conf {
 		t.Errorf("%+v", m)
 	}
 	if len(m.Wheels) != 1 || m.Wheels[0] != home {

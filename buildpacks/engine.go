@@ -217,9 +217,18 @@ func (b *build) add(layer string, keep bool) {
 	b.key = keyOf("layer", b.key, layer, keep)
 }
 
+// tellWait tells the one who waits for somebody else's work, unless it is over soon. done ends that.
+func tellWait(story *platform.Story) (done func() bool) {
+	return time.AfterFunc(time.Second, func() {
+		story.Line("Waiting for another build, which makes the same layer")
+	}).Stop
+}
+
 // layer makes a layer by fill unless the store has it.
-func (e *Engine) layer(ctx context.Context, key string, fill func(dir string) error) error {
+func (e *Engine) layer(ctx context.Context, story *platform.Story, key string, fill func(dir string) error) error {
+	waited := tellWait(story)
 	unlock, err := e.locks.lock(ctx, "layer "+key)
+	waited()
 	if err != nil {
 		return err
 	}
@@ -240,16 +249,18 @@ func (e *Engine) layer(ctx context.Context, key string, fill func(dir string) er
 
 // hostLayer is layer for what every app on the host shares and takes long to make: no other process makes
 // it at the same time.
-func (e *Engine) hostLayer(ctx context.Context, key string, fill func(dir string) error) error {
+func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, key string, fill func(dir string) error) error {
 	if e.Images.Has(key) {
 		return nil
 	}
+	waited := tellWait(story)
 	unlock, err := e.lockHost(ctx, key)
+	waited()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return e.layer(ctx, key, fill)
+	return e.layer(ctx, story, key, fill)
 }
 
 // scratch makes a layer draft that is thrown away after use.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,17 +125,25 @@ func TestBuildOnlyLayersStayOut(t *testing.T) {
 // Builds that need the same layer at the same time make it once.
 func TestSingleFlight(t *testing.T) {
 	b := newBench(t)
-	b.plans(commands("sleep 0.5; touch done"))
+	b.plans(commands("sleep 3; touch done"))
 	var wg sync.WaitGroup
+	var waited atomic.Int32
 	for range 4 {
 		app := b.app()
 		wg.Go(func() {
-			if _, told, err := b.build(t.Context(), app, files("a", "a")); err != nil {
+			_, told, err := b.build(t.Context(), app, files("a", "a"))
+			if err != nil {
 				t.Errorf("%v\n%s", err, told)
+			}
+			if strings.Contains(told, "Waiting for another build, which makes the same layer\n       Using cached build") {
+				waited.Add(1)
 			}
 		})
 	}
 	wg.Wait()
+	if n := waited.Load(); n != 3 {
+		t.Errorf("%d builds waited", n)
+	}
 	if n := b.steps.ran.Load(); n != 1 {
 		t.Errorf("the step ran %d times", n)
 	}

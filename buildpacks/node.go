@@ -39,8 +39,8 @@ func (e *Engine) node(ctx context.Context, base string, t plan.Toolchain, story 
 func (e *Engine) nodeLayer(ctx context.Context, base string, t plan.Toolchain, version, npm string, story *platform.Story) (made, error) {
 	key := keyOf("node", version, npm, 2)
 	m := made{layer: key, version: version, path: "/opt/node/bin"}
-	return m, e.hostLayer(ctx, key, func(dir string) error {
-		story.Line("Fetching Node.js %s", version)
+	return m, e.hostLayer(ctx, story, key, func(dir string) error {
+		story.Phase("Fetching Node.js %s, once on this host", version)
 		opt := filepath.Join(dir, "opt", "node")
 		if err := e.unpack(ctx, base, nodePackage, version, opt, story); err != nil {
 			return notServed(t, version, err)
@@ -63,7 +63,8 @@ func (e *Engine) npm(ctx context.Context, base string, t plan.Toolchain, story *
 	return e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
 		key := keyOf("npm", version, 2)
 		m := made{layer: key, version: version, path: "/opt/node/bin"}
-		return m, e.hostLayer(ctx, key, func(dir string) error {
+		return m, e.hostLayer(ctx, story, key, func(dir string) error {
+			story.Phase("Fetching npm %s, once on this host", version)
 			return e.addNPM(ctx, base, version, filepath.Join(dir, "opt", "node"), story)
 		})
 	})
@@ -93,7 +94,7 @@ func (e *Engine) addNPM(ctx context.Context, base, version, opt string, story *p
 
 // resolve lists the versions of an npm package that fit, most wanted first.
 func (e *Engine) resolve(ctx context.Context, base, pkg string, t plan.Toolchain, story *platform.Story) ([]string, error) {
-	all, err := e.known(ctx, "npm "+pkg, func() ([]string, error) { return e.npmVersions(ctx, base, pkg, story) })
+	all, err := e.known(ctx, "npm versions "+pkg, func() ([]string, error) { return e.npmVersions(ctx, base, pkg, story) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +106,10 @@ func (e *Engine) resolve(ctx context.Context, base, pkg string, t plan.Toolchain
 		all = slices.DeleteFunc(slices.Clone(all), func(v string) bool { return !longTerm(major(v), e.now()) })
 	}
 	var fit []string
-	for best := wish.Best(all); best != "" && len(fit) < 2*maxRefused; best = wish.Best(all) {
-		fit = append(fit, best)
-		all = slices.DeleteFunc(slices.Clone(all), func(v string) bool { return v == best })
+	for _, v := range all {
+		if len(fit) < 2*maxRefused && wish.Match(v) {
+			fit = append(fit, v)
+		}
 	}
 	if len(fit) == 0 {
 		return nil, platform.Errorf(platform.Failed, "%s asks for %s %s, and the registry has no such version", t.From, spoken(t.Name), t.Version).

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
 	"golang.org/x/net/http/httpproxy"
 
 	"paas/platform"
@@ -75,7 +77,7 @@ func (e *Engine) clientEnv() map[string]string {
 	return env
 }
 
-// npmVersions lists a package's versions by the abbreviated document of npm's registry (npm's registry
+// npmVersions lists a package's versions, newest first, by the abbreviated document of npm's registry (npm's registry
 // documentation, "Package Metadata").
 func (e *Engine) npmVersions(ctx context.Context, base, pkg string, story *platform.Story) ([]string, error) {
 	var doc struct {
@@ -84,12 +86,23 @@ func (e *Engine) npmVersions(ctx context.Context, base, pkg string, story *platf
 	if err := e.npmDocument(ctx, base, pkg, "application/vnd.npm.install-v1+json", &doc, story); err != nil {
 		return nil, err
 	}
-	var list []string
-	for v := range doc.Versions {
-		list = append(list, v)
+	return newestFirst(slices.Collect(maps.Keys(doc.Versions))), nil
+}
+
+// newestFirst sorts versions, and drops what is none.
+func newestFirst(list []string) []string {
+	var versions []*semver.Version
+	for _, text := range list {
+		if v, err := semver.StrictNewVersion(text); err == nil {
+			versions = append(versions, v)
+		}
 	}
-	slices.Sort(list)
-	return list, nil
+	slices.SortFunc(versions, func(a, b *semver.Version) int { return b.Compare(a) })
+	sorted := make([]string, len(versions))
+	for i, v := range versions {
+		sorted[i] = v.Original()
+	}
+	return sorted
 }
 
 func (e *Engine) npmDocument(ctx context.Context, base, name, accept string, into any, story *platform.Story) error {

@@ -52,7 +52,7 @@ type delta struct {
 func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, key string, files []platform.File) ([]string, error) {
 	d := b.chooseDelta(x, last, files)
 	layer := keyOf("source layer", d.over, key)
-	err := b.layer(ctx, layer, func(upper string) error {
+	err := b.layer(ctx, b.req.Story, layer, func(upper string) error {
 		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func (b *build) addBase(ctx context.Context) (err error) {
 // baseLayer finds or makes the base image.
 func (e *Engine) baseLayer(ctx context.Context, story *platform.Story) (string, error) {
 	key := keyOf("base", suite, recipe, runPackages, leftOut)
-	return key, e.hostLayer(ctx, key, func(dir string) error {
+	return key, e.hostLayer(ctx, story, key, func(dir string) error {
 		story.Phase("Making the base image from Debian %s, once on this host", suite)
 		return e.bootstrap(ctx, dir, story)
 	})

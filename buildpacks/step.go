@@ -29,7 +29,7 @@ func (b *build) step(ctx context.Context, s plan.Step) error {
 	b.req.Story.Phase("%s", stepTitle(s))
 	key := b.stepKey(s, files)
 	ran := false
-	err := b.layer(ctx, key, func(dir string) error {
+	err := b.layer(ctx, b.req.Story, key, func(dir string) error {
 		ran = true
 		return b.runStep(ctx, s, files, dir)
 	})
@@ -58,7 +58,7 @@ func stepTitle(s plan.Step) string {
 
 // unchanged tells why a step need not run again, by the file that people think of.
 func unchanged(s plan.Step) string {
-	if len(s.Files) == 0 {
+	if len(s.Files) == 0 || s.Files[0] == "/" {
 		return "the source is unchanged"
 	}
 	lock := slices.IndexFunc(s.Files, func(f string) bool {

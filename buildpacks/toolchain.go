@@ -82,7 +82,7 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 	case "python":
 		return e.python(ctx, base, t, story)
 	case "static":
-		return e.static(ctx)
+		return e.static(ctx, story)
 	default:
 		return made{}, fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
 	}
@@ -129,7 +129,7 @@ func notServed(t plan.Toolchain, version string, cause error) error {
 }
 
 // static is our own program, which serves files as `paas static`.
-func (e *Engine) static(ctx context.Context) (made, error) {
+func (e *Engine) static(ctx context.Context, story *platform.Story) (made, error) {
 	program, err := os.Open(e.Static)
 	if err != nil {
 		return made{}, fmt.Errorf("read own program: %w", err)
@@ -140,7 +140,7 @@ func (e *Engine) static(ctx context.Context) (made, error) {
 		return made{}, fmt.Errorf("read own program: %w", err)
 	}
 	key := keyOf("static", sum)
-	return made{layer: key}, e.layer(ctx, key, func(dir string) error {
+	return made{layer: key}, e.layer(ctx, story, key, func(dir string) error {
 		return copyProgram(program, filepath.Join(dir, "usr", "local", "bin", "paas"))
 	})
 }

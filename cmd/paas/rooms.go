@@ -83,6 +83,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 // close closes what is open. Containers run on.
 func (r *rooms) close(log *slog.Logger) {
 	var errs []error
+	if r.builder != nil {
+		errs = append(errs, r.builder.Close())
+	}
 	if r.runtime != nil {
 		errs = append(errs, r.runtime.Close())
 	}

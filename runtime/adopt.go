@@ -22,7 +22,7 @@ func (r *Runtime) adopt() error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{r.removeShells()}
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
@@ -35,6 +35,15 @@ func (r *Runtime) adopt() error {
 		r.resume(c)
 	}
 	return errors.Join(errs...)
+}
+
+// removeShells removes the directories of shells; they ended with their daemon.
+func (r *Runtime) removeShells() error {
+	paths, err := filepath.Glob(filepath.Join(r.options.Dir, "shells", "*"))
+	for _, path := range paths {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 func (r *Runtime) adoptOne(id platform.InstanceID) error {

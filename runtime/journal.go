@@ -61,7 +61,7 @@ func makeJournal(dir string, j journal) ([2]*os.File, error) {
 	if err != nil {
 		return segments, err
 	}
-	return segments, replaceFile(filepath.Join(dir, journalFile), b)
+	return segments, overwrite(filepath.Join(dir, journalFile), b)
 }
 
 // journals lists an app's, oldest first.

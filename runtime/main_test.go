@@ -107,9 +107,21 @@ type bench struct {
 	log    *safeBuffer
 }
 
+// settle waits for what the runtime does in the background.
+func (b *bench) settle() {
+	b.pool.work.Wait()
+	b.janitor.tasks.Wait()
+}
+
+// directories counts those of instances.
+func (b *bench) directories() int {
+	b.settle()
+	return len(glob(b.t, b.dir+"/state/instances/*"))
+}
+
 // used counts the groups of containers that are not waiting in the pool.
 func (b *bench) used(group string) int {
-	b.pool.work.Wait()
+	b.settle()
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
 	return len(b.groups.names(group)) - len(b.pool.ready[group])

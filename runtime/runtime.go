@@ -4,7 +4,8 @@
 // A container outlives the daemon. Its init (cmd/paas-init) owns the app's output and exit status;
 // the daemon keeps a record per container and finds its containers again by it:
 //
-//	<Dir>/instances/<ID>/  record.json  status  fs/ (the writes)  work/  exec.sock
+//	<Dir>/instances/<ID>/  record.json  status  writes/{fs,work}  exec.sock
+//	<Dir>/shells/<name>/   the same of a container to be, without a record
 //	<Dir>/logs/<app>/<ID>/ meta.json  0  1
 package runtime
 
@@ -49,6 +50,7 @@ type Runtime struct {
 	rights    [2]rights // of processes: uid 0, any other
 	exits     chan platform.Instance
 	pool      *pool
+	janitor   *janitor
 	hardFiles uint64 // how many open files the host allows a process
 
 	life   context.Context // ends with Close: jobs end with it
@@ -72,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	r.pool = newPool(r)
+	r.pool, r.janitor = newPool(r), newJanitor(r.log)
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
@@ -81,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 }
 
 func (r *Runtime) open() error {
-	for _, dir := range []string{"", "instances", "logs"} {
+	for _, dir := range []string{"", "instances", "shells", "logs"} {
 		if err := os.MkdirAll(filepath.Join(r.options.Dir, dir), 0o700); err != nil {
 			return err
 		}
@@ -138,6 +140,7 @@ func (r *Runtime) Close() error {
 	r.mu.Unlock()
 	r.work.Wait()
 	errs := []error{r.pool.close()}
+	r.janitor.close()
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())
 	}
@@ -160,7 +163,7 @@ func (r *Runtime) Destroy() error {
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
 	errs = append(errs, r.Close(), r.groups.destroy())
-	for _, dir := range []string{"instances", "logs"} {
+	for _, dir := range []string{"instances", "shells", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}
 	return errors.Join(errs...)

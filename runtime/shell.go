@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 // It ends with the daemon, as its control socket does.
 type shell struct {
 	name     string // of its groups
+	dir      string // becomes the instance's
 	group    cgroup
 	init     *process
 	conn     *script.Conn
@@ -28,7 +30,8 @@ type shell struct {
 // newShell blocks for some ten milliseconds, most of it waiting for the kernel's RCU grace periods. After
 // an error nothing is left.
 func (r *Runtime) newShell(group string) (*shell, error) {
-	s := &shell{name: strings.ToLower(rand.Text()[:16])}
+	name := strings.ToLower(rand.Text()[:16])
+	s := &shell{name: name, dir: filepath.Join(r.options.Dir, "shells", name)}
 	if err := r.fillShell(s, group); err != nil {
 		return nil, errors.Join(fmt.Errorf("make an empty container: %w", err), r.dropShell(s))
 	}
@@ -36,6 +39,11 @@ func (r *Runtime) newShell(group string) (*shell, error) {
 }
 
 func (r *Runtime) fillShell(s *shell, group string) (err error) {
+	for _, dir := range []string{"fs", "work"} {
+		if err := makeOpen(filepath.Join(s.dir, writesDir, dir)); err != nil {
+			return err
+		}
+	}
 	if s.group, err = r.groups.create(group, s.name); err != nil {
 		return err
 	}
@@ -139,7 +147,7 @@ func (r *Runtime) dropShell(s *shell) error {
 	if s.endpoint != nil {
 		errs = append(errs, r.options.Network.Detach(*s.endpoint))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
 // poolSize is how many shells of each group wait. They take about half a megabyte each.

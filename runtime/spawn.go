@@ -119,8 +119,9 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 		}
 		m.Lowers = append(m.Lowers, c.runtime.options.Images.Dir(layer))
 	}
-	if m.Upper == "" {
-		m.Upper = filepath.Join(c.dir, writesDir, "fs")
+	if m.Upper == "" { // the shell has made both
+		m.Upper, m.Work = filepath.Join(c.dir, writesDir, "fs"), filepath.Join(c.dir, writesDir, "work")
+		return image.Overlay(m)
 	}
 	m.Work = filepath.Join(filepath.Dir(m.Upper), "work")
 	for _, dir := range []string{m.Upper, m.Work} {

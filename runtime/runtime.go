@@ -7,6 +7,7 @@
 //	<Dir>/instances/<ID>/  record.json  status  writes/{fs,work}  exec.sock
 //	<Dir>/shells/<name>/   the same of a container to be, without a record
 //	<Dir>/logs/<app>/<ID>/ meta.json  0  1
+//	<Dir>/floor/           the lowest layer
 package runtime
 
 import (
@@ -88,7 +89,7 @@ func (r *Runtime) open() error {
 			return err
 		}
 	}
-	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.adopt} {
+	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.layFloor, r.adopt} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -163,7 +164,7 @@ func (r *Runtime) Destroy() error {
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
 	errs = append(errs, r.Close(), r.groups.destroy())
-	for _, dir := range []string{"instances", "shells", "logs"} {
+	for _, dir := range []string{"instances", "shells", "logs", "floor"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}
 	return errors.Join(errs...)

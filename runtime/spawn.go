@@ -111,7 +111,7 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := image.MountSpec{Upper: o.upper, UserNS: ids}
+	m := image.MountSpec{Lowers: []string{c.runtime.floor()}, Upper: o.upper, UserNS: ids}
 	for _, layer := range o.layers {
 		if !c.runtime.options.Images.Has(layer) {
 			return nil, platform.Errorf(platform.NotFound, "%s needs layer %s, which is not in the store", o.what, layer).
@@ -130,6 +130,24 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 		}
 	}
 	return image.Overlay(m)
+}
+
+// floor is the lowest layer of every container: the mount points that a container needs. Making them in
+// the layer that takes the writes would cost a millisecond and stay behind there.
+func (r *Runtime) floor() string { return filepath.Join(r.options.Dir, "floor") }
+
+func (r *Runtime) layFloor() error {
+	for _, dir := range []string{"", "dev", "etc", "proc", "sys"} {
+		if err := makeOpen(filepath.Join(r.floor(), dir)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
+		if err := os.WriteFile(filepath.Join(r.floor(), "etc", name), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeOpen makes a directory that everybody inside may enter, whatever the umask.

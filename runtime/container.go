@@ -75,7 +75,7 @@ func (c *container) make(ctx context.Context, o *order) error {
 
 // equip makes an empty container this one's and notes that.
 func (c *container) equip(o *order) (err error) {
-	if c.shell, err = c.runtime.pool.take(o.record.Group); err != nil {
+	if c.shell, err = c.runtime.pools[o.record.Group].take(); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	c.group, c.init = &c.shell.group, c.shell.init

@@ -109,7 +109,9 @@ type bench struct {
 
 // settle waits for what the runtime does in the background.
 func (b *bench) settle() {
-	b.pool.work.Wait()
+	for _, p := range b.pools {
+		p.work.Wait()
+	}
 	b.janitor.tasks.Wait()
 }
 
@@ -122,9 +124,10 @@ func (b *bench) directories() int {
 // used counts the groups of containers that are not waiting in the pool.
 func (b *bench) used(group string) int {
 	b.settle()
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
-	return len(b.groups.names(group)) - len(b.pool.ready[group])
+	p := b.pools[group]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(b.groups.names(group)) - len(p.ready)
 }
 
 const baseLayer = "base"

@@ -50,7 +50,7 @@ type Runtime struct {
 	program   *os.File  // init's, sealed
 	rights    [2]rights // of processes: uid 0, any other
 	exits     chan platform.Instance
-	pool      *pool
+	pools     map[string]*pool // by group
 	janitor   *janitor
 	hardFiles uint64 // how many open files the host allows a process
 
@@ -75,7 +75,8 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	r.pool, r.janitor = newPool(r), newJanitor(r.log)
+	r.janitor = newJanitor(r.log)
+	r.pools = map[string]*pool{appsGroup: {runtime: r, group: appsGroup}, buildsGroup: {runtime: r, group: buildsGroup}}
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
@@ -140,7 +141,10 @@ func (r *Runtime) Close() error {
 	}
 	r.mu.Unlock()
 	r.work.Wait()
-	errs := []error{r.pool.close()}
+	var errs []error
+	for _, p := range r.pools {
+		errs = append(errs, p.close())
+	}
 	r.janitor.close()
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())

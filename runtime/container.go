@@ -19,7 +19,8 @@ import (
 // container is one container in the eyes of the daemon.
 type container struct {
 	runtime *Runtime
-	dir     string
+	dir     string  // of its state
+	writes  string  // of its writes
 	shell   *shell  // what it was made of; nil before, and if it was adopted
 	group   *cgroup // nil before it was made
 	init    *process
@@ -53,7 +54,7 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 func (r *Runtime) register(o *order) *container {
 	o.record.ID = platform.InstanceID(string(o.record.App) + "-" + strings.ToLower(rand.Text()[:13]))
 	o.record.Phase, o.record.Boot, o.record.StartedAt = making, r.boot, r.now()
-	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), gone: make(chan struct{}), record: o.record}
+	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), writes: r.writesDir(o.record.ID), gone: make(chan struct{}), record: o.record}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.containers[c.record.ID] = c
@@ -79,7 +80,7 @@ func (c *container) equip(o *order) (err error) {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	c.group, c.init = &c.shell.group, c.shell.init
-	if err := os.Rename(c.shell.dir, c.dir); err != nil {
+	if err := errors.Join(os.Mkdir(c.dir, 0o700), os.Rename(c.shell.dir, c.writes)); err != nil {
 		return fmt.Errorf("make instance directory: %w", err)
 	}
 	started, err := startTime(c.init.pid)
@@ -168,10 +169,10 @@ func (c *container) dispose() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile} {
+	for _, name := range []string{execSocket, statusFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
-	return errors.Join(append(errs, c.detach())...)
+	return errors.Join(append(errs, c.runtime.recycle(c.writes), c.detach())...)
 }
 
 func (c *container) detach() error {

@@ -118,7 +118,7 @@ func (b *bench) settle() {
 // directories counts those of instances.
 func (b *bench) directories() int {
 	b.settle()
-	return len(glob(b.t, b.dir+"/state/instances/*"))
+	return len(glob(b.t, b.dir+"/state/instances/*")) + len(glob(b.t, b.Runtime.options.Run+"/*"))
 }
 
 // used counts the groups of containers that are not waiting in the pool.

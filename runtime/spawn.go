@@ -12,10 +12,9 @@ import (
 	"paas/runtime/script"
 )
 
-// Names in an instance's directory.
+// Names in an instance's directory. They are on a tmpfs: making a file takes ext4 up to half a millisecond.
 const (
 	statusFile = "status"
-	writesDir  = "writes" // holds fs and work, and nothing else
 	execSocket = "exec.sock"
 )
 
@@ -120,7 +119,7 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 		m.Lowers = append(m.Lowers, c.runtime.options.Images.Dir(layer))
 	}
 	if m.Upper == "" { // the shell has made both
-		m.Upper, m.Work = filepath.Join(c.dir, writesDir, "fs"), filepath.Join(c.dir, writesDir, "work")
+		m.Upper, m.Work = filepath.Join(c.writes, "fs"), filepath.Join(c.writes, "work")
 		return image.Overlay(m)
 	}
 	m.Work = filepath.Join(filepath.Dir(m.Upper), "work")

@@ -1,0 +1,213 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+	"paas/runtime/script"
+)
+
+// setupScript turns fresh namespaces into the container, still beside the host's file system: everything up
+// to the point where hooks look at it. It answers when it is done.
+func (p *plan) setupScript(bundle string) (*script.Script, error) {
+	root, err := p.root()
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := p.prepare(bundle)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := p.hostNodes()
+	if err != nil {
+		return nil, err
+	}
+	s := script.New()
+	p.files = []*os.File{root}
+	rootArg := s.Inherit()
+	args := make(map[int]script.Arg)
+	for i, m := range mounts {
+		args[i] = s.Inherit()
+		p.files = append(p.files, m.file)
+	}
+	var nodeArgs []script.Arg
+	for _, f := range nodes {
+		nodeArgs = append(nodeArgs, s.Inherit())
+		p.files = append(p.files, f)
+	}
+	p.enter(s, rootArg)
+	p.attachMounts(s, rootArg, args, mounts)
+	p.makeDevices(s, rootArg, nodeArgs)
+	p.setSysctls(s)
+	p.workDir(s, rootArg)
+	s.Do("keep the root", unix.SYS_DUP3, rootArg, script.N(rootFD), script.N(unix.O_CLOEXEC))
+	s.TellStarted(script.N(0))
+	return s, nil
+}
+
+// rootFD is the number of the root file system's descriptor between the two scripts.
+const rootFD = 200
+
+// enter takes on the ids of the namespace, separates its mounts from the host's, and attaches the root
+// where the host has it, so that hooks find it there.
+func (p *plan) enter(s *script.Script, root script.Arg) {
+	if has(p.spec, specs.UserNamespace) == created {
+		s.SetIDs(0, 0, nil)
+	}
+	s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
+	s.Do("attach the root file system", unix.SYS_MOVE_MOUNT, root, s.String(""), script.N(unix.AT_FDCWD), s.String(p.rootfs),
+		script.N(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	p.names(s)
+}
+
+func (p *plan) names(s *script.Script) {
+	if name := p.spec.Hostname; name != "" {
+		s.Do("set the host name", unix.SYS_SETHOSTNAME, s.String(name), script.N(len(name)))
+	}
+	if name := p.spec.Domainname; name != "" {
+		s.Do("set the domain name", unix.SYS_SETDOMAINNAME, s.String(name), script.N(len(name)))
+	}
+}
+
+// ownDev tells whether /dev is the container's own, to be filled. One that comes from the host is as it is.
+func (p *plan) ownDev() bool {
+	for _, m := range p.spec.Mounts {
+		if plan := planMount(m); plan.Destination == "/dev" {
+			return !plan.bind
+		}
+	}
+	return false
+}
+
+// nodes are the devices to make: the default ones unless they are listed, then the listed ones.
+func (p *plan) nodes() []specs.LinuxDevice {
+	listed := make(map[string]bool)
+	for _, d := range p.spec.Linux.Devices {
+		listed[path.Clean(d.Path)] = true
+	}
+	var list []specs.LinuxDevice
+	if p.ownDev() {
+		for _, d := range defaultDevices() {
+			if !listed[d.Path] {
+				list = append(list, d)
+			}
+		}
+	}
+	return append(list, p.spec.Linux.Devices...)
+}
+
+// hostNodes are the host's nodes for a container that may not make any: in a user namespace mknod(2) is
+// forbidden. What is at the path must be that device.
+func (p *plan) hostNodes() (nodes []*os.File, err error) {
+	if has(p.spec, specs.UserNamespace) == absent {
+		return nil, nil
+	}
+	for _, d := range p.nodes() {
+		f, err := cloneTree(d.Path, false)
+		if err != nil {
+			return nil, err
+		}
+		p.files = append(p.files, f)
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return nil, fmt.Errorf("stat %s: %w", d.Path, err)
+		}
+		if st.Mode&unix.S_IFMT != deviceType(d) || deviceType(d) != unix.S_IFIFO && st.Rdev != unix.Mkdev(uint32(d.Major), uint32(d.Minor)) {
+			return nil, fmt.Errorf("%s of the host is not the device %s %d:%d", d.Path, d.Type, d.Major, d.Minor)
+		}
+		nodes = append(nodes, f)
+	}
+	return nodes, nil
+}
+
+func deviceType(d specs.LinuxDevice) uint32 {
+	switch d.Type {
+	case "b":
+		return unix.S_IFBLK
+	case "p":
+		return unix.S_IFIFO
+	}
+	return unix.S_IFCHR
+}
+
+func (p *plan) makeDevices(s *script.Script, root script.Arg, nodes []script.Arg) {
+	for i, d := range p.nodes() {
+		if nodes != nil {
+			s.AttachFile(root, path.Clean(d.Path), nodes[i])
+			continue
+		}
+		makeNode(s, root, d)
+	}
+	if p.ownDev() {
+		linkDev(s, root)
+	}
+}
+
+func makeNode(s *script.Script, root script.Arg, d specs.LinuxDevice) {
+	dir, name := path.Split(path.Clean(d.Path))
+	mode := uint32(0o666)
+	if d.FileMode != nil {
+		mode = uint32(d.FileMode.Perm())
+	}
+	id := func(n *uint32) uint32 {
+		if n == nil {
+			return 0
+		}
+		return *n
+	}
+	parent := s.Dir(root, path.Clean(dir), 0)
+	at := s.String(name)
+	s.Try("replace "+d.Path, unix.SYS_UNLINKAT, parent, at, script.N(0))
+	s.Do("make "+d.Path, unix.SYS_MKNODAT, parent, at, script.N(deviceType(d)|mode), script.N(unix.Mkdev(uint32(d.Major), uint32(d.Minor))))
+	s.Do("own "+d.Path, unix.SYS_FCHOWNAT, parent, at, script.N(id(d.UID)), script.N(id(d.GID)), script.N(unix.AT_SYMLINK_NOFOLLOW))
+	s.Do("set the mode of "+d.Path, unix.SYS_FCHMODAT, parent, at, script.N(mode)) // the umask took some of it
+	s.Close(parent)
+}
+
+// linkDev makes the symbolic links of /dev (config-linux.md, "Dev symbolic links"). What is there wins,
+// but for ptmx, which must be that of the container's own terminals.
+func linkDev(s *script.Script, root script.Arg) {
+	dev := s.System(root, "/dev")
+	s.Try("replace /dev/ptmx", unix.SYS_UNLINKAT, dev, s.String("ptmx"), script.N(0))
+	for _, link := range [][2]string{
+		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+		{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
+	} {
+		s.Try("link /dev/"+link[1], unix.SYS_SYMLINKAT, s.String(link[0]), dev, s.String(link[1]))
+	}
+	s.Close(dev)
+}
+
+// setSysctls writes into a /proc that is mounted nowhere, so that nothing in the image can be written to in
+// its place (CVE-2025-52881).
+func (p *plan) setSysctls(s *script.Script) {
+	if len(p.spec.Linux.Sysctl) == 0 {
+		return
+	}
+	proc := s.NewMount("proc", script.Inert)
+	for key, value := range p.spec.Linux.Sysctl {
+		file := s.Open(proc, "sys/"+sysctlPath(key), unix.O_WRONLY, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
+		s.Do("set "+key+" to "+value, unix.SYS_WRITE, file, s.String(value), script.N(len(value)))
+		s.Close(file)
+	}
+	s.Close(proc)
+}
+
+// sysctlPath takes both forms of a name: "net.ipv4.ip_forward" and "net/ipv4/conf/eth0.1/forwarding".
+func sysctlPath(key string) string {
+	if strings.Contains(key, "/") {
+		return key
+	}
+	return strings.ReplaceAll(key, ".", "/")
+}
+
+// workDir makes the process's directory if it is missing, while the root can be written.
+func (p *plan) workDir(s *script.Script, root script.Arg) {
+	if p.spec.Process != nil && path.Clean(p.spec.Process.Cwd) != "/" {
+		s.Close(s.Dir(root, path.Clean(p.spec.Process.Cwd), 0))
+	}
+}

@@ -4,9 +4,9 @@ BIN     ?= bin
 PKGS    ?= ./...
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINTER  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
-SCRIPTS := install.sh cmd/paas/go.sh cmd/paas/demo.sh .ci/run
+SCRIPTS := install.sh cmd/paas-init/build.sh cmd/paas/go.sh cmd/paas/demo.sh .ci/run
 
-# SQLite is the only C in the tree. The tags leave out what cannot be linked statically: run-time loading
+# SQLite is the only C in paas itself. The tags leave out what cannot be linked statically: run-time loading
 # of extensions, and the C library's name and user lookups.
 STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
@@ -16,7 +16,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
-	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '-s -w' -o $(BIN)/paas-init ./cmd/paas-init
+	sh cmd/paas-init/build.sh $(BIN)/paas-init
 
 test: lint ## lint, then every test with the race detector (root, Linux; 10-20 minutes on two cores)
 	$(GO) test -race -timeout 25m $(PKGS)

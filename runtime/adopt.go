@@ -26,10 +26,11 @@ func (r *Runtime) adopt() error {
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
-	errs = append(errs, r.groups.sweep(func(name string) bool {
-		c, ok := r.containers[platform.InstanceID(name)]
-		return ok && c.record.Phase == running
-	}))
+	shells := make(map[string]bool)
+	for _, c := range r.containers {
+		shells[c.record.Shell] = c.record.Phase == running
+	}
+	errs = append(errs, r.groups.sweep(func(name string) bool { return shells[name] }))
 	for _, c := range r.containers {
 		r.resume(c)
 	}
@@ -48,7 +49,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 		r.containers[id] = c
 		return nil
 	}
-	c.group = &cgroup{r.groups, filepath.Join(rec.Group, string(id))}
+	c.group = &cgroup{r.groups, filepath.Join(rec.Group, rec.Shell)}
 	if rec.Boot == r.boot && rec.PID > 0 {
 		c.init, _ = findProcess(rec.PID, rec.Started)
 	}

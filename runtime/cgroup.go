@@ -156,18 +156,20 @@ type cgroup struct {
 	path string // "apps/<container>"
 }
 
-// create makes a container's group with its limits.
-func (c *cgroups) create(group, name string, l platform.Limits) (cgroup, error) {
+// create makes a container's group, without limits.
+func (c *cgroups) create(group, name string) (cgroup, error) {
 	g := cgroup{c, filepath.Join(group, name)}
 	for _, dir := range g.dirs() {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return g, errors.Join(fmt.Errorf("make cgroup: %w", err), g.remove())
 		}
 	}
-	if err := c.apply(g.path, limitSettings(c.v2, l, group == buildsGroup)); err != nil {
-		return g, errors.Join(err, g.remove())
-	}
 	return g, nil
+}
+
+// limit sets the limits of a container's group.
+func (g cgroup) limit(l platform.Limits) error {
+	return g.of.apply(g.path, limitSettings(g.of.v2, l, filepath.Dir(g.path) == buildsGroup))
 }
 
 func (g cgroup) dirs() []string {

@@ -13,17 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
-	"paas/runtime/initproc"
-	"paas/runtime/network"
+	"paas/runtime/script"
 )
 
 // container is one container in the eyes of the daemon.
 type container struct {
 	runtime *Runtime
 	dir     string
+	shell   *shell  // what it was made of; nil before, and if it was adopted
 	group   *cgroup // nil before it was made
 	init    *process
-	control *os.File // socket to init while it starts, and as long as the container passes
 	master  *os.File // of its PTY
 	made    []string // mount points that init created in the root file system
 
@@ -42,6 +41,9 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 	c := r.register(o)
 	if err := c.make(ctx, o); err != nil {
 		return nil, errors.Join(err, c.scrap())
+	}
+	if !c.record.Passing {
+		_ = c.shell.conn.Close() // an instance outlives the daemon
 	}
 	r.work.Go(c.watch)
 	return c, nil
@@ -65,16 +67,11 @@ func (c *container) make(ctx context.Context, o *order) error {
 	if err := c.save(func(*record) {}); err != nil {
 		return err
 	}
-	group, err := c.runtime.groups.create(o.record.Group, string(c.record.ID), o.limits)
-	if err != nil {
+	if err := c.equip(o); err != nil {
 		return err
 	}
-	c.group = &group
 	if err := c.spawn(o); err != nil {
-		return err
-	}
-	if err := c.connect(o); err != nil {
-		return err
+		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	if err := c.awaitStart(ctx, o); err != nil {
 		return err
@@ -82,89 +79,58 @@ func (c *container) make(ctx context.Context, o *order) error {
 	return c.save(func(r *record) { r.Phase = running })
 }
 
-// connect gives the fresh namespaces their limits and their network and lets init go on.
-func (c *container) connect(o *order) error {
-	endpoint, err := c.placeAndAttach()
-	if err != nil {
-		return err
+// equip makes an empty container this one's and notes that.
+func (c *container) equip(o *order) (err error) {
+	if c.shell, err = c.runtime.pool.take(o.record.Group); err != nil {
+		return fmt.Errorf("start %s: %w", o.what, err)
 	}
+	c.group, c.init = &c.shell.group, c.shell.init
 	started, err := startTime(c.init.pid)
 	if err != nil {
-		return fmt.Errorf("start container: %w", err)
+		return fmt.Errorf("start %s: %w", o.what, err)
 	}
-	if err := c.save(func(r *record) { r.PID, r.Started = c.init.pid, started }); err != nil {
+	err = c.save(func(r *record) {
+		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, c.shell.endpoint, c.init.pid, started
+	})
+	if err != nil {
 		return err
 	}
-	g := initproc.Go{
-		Env:      []string{fmt.Sprintf("PORT=%d", endpoint.Port)},
-		Hosts:    []byte(fmt.Sprintf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", endpoint.Addr, o.host)),
-		Resolv:   endpoint.Resolv,
-		Hostname: []byte(o.host + "\n"),
+	if err := c.group.limit(o.limits); err != nil {
+		return fmt.Errorf("start %s: %w", o.what, err)
 	}
-	// An error here means that init died: it says why, or awaitStart does.
-	_ = initproc.Send(c.control, g.Encode())
-	return nil
-}
-
-// placeAndAttach does both at once: each waits for the kernel's RCU grace periods.
-func (c *container) placeAndAttach() (*network.Endpoint, error) {
-	placed := make(chan error, 1)
-	go func() { placed <- c.group.place(c.init.pid) }()
-	endpoint, err := c.runtime.options.Network.Attach(c.init.pid, string(c.record.ID))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("attach network: %w", err), <-placed)
-	}
-	err = errors.Join(<-placed, c.save(func(r *record) { r.Endpoint = &endpoint }))
-	return &endpoint, err
+	return c.shell.assign(o.appID)
 }
 
 // awaitStart reads what init tells until the command was executed.
 func (c *container) awaitStart(ctx context.Context, o *order) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.control.SetReadDeadline(time.Unix(1, 0)) })
+	stop := c.shell.conn.Until(ctx)
 	defer stop()
 	for {
-		payload, fds, err := initproc.Receive(c.control)
+		m, err := c.shell.conn.Receive()
 		if ctx.Err() != nil {
-			closeFDs(fds)
-			return fmt.Errorf("start %s: %w", o.what, context.Cause(ctx))
+			err = context.Cause(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("start %s: the container's init died: %w%s", o.what, err, c.lastWords())
+			return startError(o.what, err)
 		}
-		var reply initproc.Reply
-		if err := reply.Decode(payload); err != nil {
-			closeFDs(fds)
-			return fmt.Errorf("start %s: %w", o.what, err)
+		if m.File != nil {
+			c.master = terminalFile(m.File)
 		}
-		switch {
-		case reply.Kind == initproc.ReplyTerminal && len(fds) == 1:
-			c.master = terminalFile(fds[0])
-		case reply.Kind == initproc.ReplyStarted:
-			c.made = reply.Made
+		if m.Started {
+			c.made = m.Made
 			return nil
-		default:
-			closeFDs(fds)
-			return startError(o.what, reply)
 		}
 	}
 }
 
 // startError tells a command that cannot be executed, which its owner can mend, from trouble of ours.
-func startError(what string, reply initproc.Reply) error {
-	if !strings.HasPrefix(reply.Text, "execute ") {
-		return fmt.Errorf("start %s: %s", what, reply.Text)
+func startError(what string, err error) error {
+	var failed *script.Error
+	if !errors.As(err, &failed) || !failed.Exec() {
+		return fmt.Errorf("start %s: %w", what, err)
 	}
-	return platform.Errorf(platform.Failed, "%s cannot start: %s", what, reply.Text).
-		WithHint("check its command in the Procfile").Because(unix.Errno(reply.Errno))
-}
-
-// lastWords is what init printed when it crashed.
-func (c *container) lastWords() string {
-	b, err := os.ReadFile(filepath.Join(c.dir, initErrors))
-	if err != nil || len(b) == 0 {
-		return ""
-	}
-	return ": " + string(b[:min(len(b), 2000)])
+	return platform.Errorf(platform.Failed, "%s cannot start: %s", what, failed).
+		WithHint("check its command in the Procfile").Because(failed)
 }
 
 // save changes the record, in memory and on disk.
@@ -190,15 +156,15 @@ func (c *container) release() error {
 	if c.init != nil {
 		c.init.close()
 	}
-	if c.control != nil {
-		_ = c.control.Close()
+	if c.shell != nil {
+		_ = c.shell.conn.Close()
 	}
 	detached := make(chan error, 1)
 	go func() { detached <- c.detach() }() // waits for the kernel while the rest is removed
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile, initErrors} {
+	for _, name := range []string{writesDir, execSocket, statusFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, <-detached)...)
@@ -243,13 +209,13 @@ func (r *Runtime) idMap(appID int64) (*os.File, error) {
 	return f, err
 }
 
-func terminalFile(fd int) *os.File {
+// terminalFile gives the PTY's master to the poller.
+func terminalFile(f *os.File) *os.File {
+	defer func() { _ = f.Close() }()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil
+	}
 	_ = unix.SetNonblock(fd, true)
 	return os.NewFile(uintptr(fd), "terminal")
-}
-
-func closeFDs(fds []int) {
-	for _, fd := range fds {
-		_ = unix.Close(fd)
-	}
 }

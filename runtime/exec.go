@@ -8,8 +8,9 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"paas/platform"
-	"paas/runtime/initproc"
+	"paas/runtime/script"
 )
 
 // outputPatience is how long the output of a command may stay open after the command ended: what it
@@ -45,11 +46,12 @@ func (c *container) exec(ctx context.Context, argv []string, out io.Writer) (pla
 		return platform.Exit{}, err
 	}
 	copied := copyAll(out, output)
-	err = request(conn, argv, theirs)
+	init := script.Wrap(conn)
+	err = request(init, argv, theirs)
 	_ = theirs.Close()
 	exit := platform.Exit{}
 	if err == nil {
-		exit, err = c.awaitReply(conn)
+		exit, err = c.awaitReply(init)
 	}
 	_ = output.SetReadDeadline(time.Now().Add(outputPatience))
 	<-copied
@@ -72,36 +74,37 @@ func copyAll(to io.Writer, from io.Reader) <-chan struct{} {
 	return done
 }
 
-func request(conn *os.File, argv []string, out *os.File) error {
+// request sends what the child of the instance's init shall do.
+func request(init *script.Conn, argv []string, out *os.File) error {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = null.Close() }()
-	r := initproc.Request{Argv: argv}
-	return initproc.Send(conn, r.Encode(), int(null.Fd()), int(out.Fd()), int(out.Fd()))
+	s := script.Beside()
+	in, output := s.Inherit(), s.Inherit()
+	s.Do("begin a session", unix.SYS_SETSID)
+	s.Stdio([3]script.Arg{in, output, output})
+	s.Rights()
+	s.KeepOnlyStdio()
+	s.ExecBeside(argv, nil)
+	return init.Run(s, null, out)
 }
 
 // awaitReply reads until the command ended. Init is gone without a reply when the instance ends meanwhile.
-func (c *container) awaitReply(conn *os.File) (platform.Exit, error) {
+func (c *container) awaitReply(init *script.Conn) (platform.Exit, error) {
 	for {
-		payload, fds, err := initproc.Receive(conn)
-		closeFDs(fds)
-		if errors.Is(err, io.EOF) {
+		m, err := init.Receive()
+		var failed *script.Error
+		switch {
+		case errors.Is(err, io.EOF):
 			return platform.Exit{}, platform.Errorf(platform.Conflict, "the instance ended before the command did")
-		}
-		if err != nil {
+		case errors.As(err, &failed):
+			return platform.Exit{}, platform.Errorf(platform.Failed, "cannot %s", failed)
+		case err != nil:
 			return platform.Exit{}, err
-		}
-		var reply initproc.Reply
-		if err := reply.Decode(payload); err != nil {
-			return platform.Exit{}, err
-		}
-		switch reply.Kind {
-		case initproc.ReplyFailed:
-			return platform.Exit{}, platform.Errorf(platform.Failed, "cannot %s", reply.Text)
-		case initproc.ReplyExited:
-			return platform.Exit{Code: reply.Code, Signal: signalName(reply.Signal), At: c.runtime.now()}, nil
+		case m.Exited:
+			return platform.Exit{Code: m.Code, Signal: signalName(m.Signal), At: c.runtime.now()}, nil
 		}
 	}
 }

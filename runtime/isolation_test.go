@@ -189,7 +189,9 @@ func TestCPULimit(t *testing.T) {
 	i, err := b.Start(context.Background(), s)
 	check(t, err)
 	if !b.groups.v2 {
-		text, err := os.ReadFile(b.groups.tops["cpu"] + "/apps/" + string(i.ID) + "/cpu.cfs_quota_us")
+		c, err := b.running(i.ID)
+		check(t, err)
+		text, err := os.ReadFile(b.groups.tops["cpu"] + "/" + c.group.path + "/cpu.cfs_quota_us")
 		check(t, err)
 		equal(t, "quota", strings.TrimSpace(string(text)), "50000")
 	}

@@ -47,8 +47,7 @@ func rerun() int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-o", dir+"/paas-init", "paas/cmd/paas-init")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.Command("sh", "../cmd/paas-init/build.sh", dir+"/paas-init")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build paas-init: %v\n%s", err, out)
 		return 1
@@ -106,6 +105,14 @@ type bench struct {
 	images *image.Store
 	net    *network.Network
 	log    *safeBuffer
+}
+
+// used counts the groups of containers that are not waiting in the pool.
+func (b *bench) used(group string) int {
+	b.pool.work.Wait()
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	return len(b.groups.names(group)) - len(b.pool.ready[group])
 }
 
 const baseLayer = "base"

@@ -27,7 +27,7 @@ func uidBase(appID int64) (uint32, error) {
 
 // rights is what a process inside may do at most.
 type rights struct {
-	caps   int // bit mask
+	caps   uint64 // bit mask
 	filter []byte
 }
 

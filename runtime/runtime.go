@@ -1,7 +1,7 @@
 // Package runtime runs containers from system calls: namespaces, control groups, capabilities, seccomp.
 // It needs no Docker, containerd or runc, and root on Linux 5.12 or later.
 //
-// A container outlives the daemon. Its init (package initproc) owns the app's output and exit status;
+// A container outlives the daemon. Its init (cmd/paas-init) owns the app's output and exit status;
 // the daemon keeps a record per container and finds its containers again by it:
 //
 //	<Dir>/instances/<ID>/  record.json  status  fs/ (the writes)  work/  exec.sock
@@ -20,9 +20,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
 	"paas/runtime/network"
+	"paas/runtime/script"
 )
 
 // Options is what Open needs. Dir, Images, Network and ID must be set.
@@ -30,7 +32,7 @@ type Options struct {
 	Dir     string           // state, on the file system that shall take the containers' writes
 	Images  *image.Store     // where the layers are
 	Network *network.Network // where the addresses come from
-	Init    string           // path of the paas-init program; empty: this program, called paas-init
+	Init    string           // path of the paas-init program
 	ID      string           // short id of this platform, part of its cgroups' name
 	Log     *slog.Logger     // nil: discard
 	Now     func() time.Time // nil: the real clock
@@ -38,14 +40,16 @@ type Options struct {
 
 // Runtime implements platform.Runner on this host.
 type Runtime struct {
-	options Options
-	log     *slog.Logger
-	now     func() time.Time
-	groups  *cgroups
-	boot    string
-	program *os.File  // init's, on a read-only mount
-	rights  [2]rights // of processes: uid 0, any other
-	exits   chan platform.Instance
+	options   Options
+	log       *slog.Logger
+	now       func() time.Time
+	groups    *cgroups
+	boot      string
+	program   *os.File  // init's, sealed
+	rights    [2]rights // of processes: uid 0, any other
+	exits     chan platform.Instance
+	pool      *pool
+	hardFiles uint64 // how many open files the host allows a process
 
 	life   context.Context // ends with Close: jobs end with it
 	cancel context.CancelFunc
@@ -68,6 +72,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
+	r.pool = newPool(r)
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
@@ -81,7 +86,7 @@ func (r *Runtime) open() error {
 			return err
 		}
 	}
-	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.adopt} {
+	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.adopt} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -104,19 +109,19 @@ func (r *Runtime) openHost() (err error) {
 	return err
 }
 
-// openProgram opens init through a read-only mount: whoever got hold of it from inside a container
-// could not write it, not even after the last process that runs it ended (CVE-2019-5736).
-func (r *Runtime) openProgram() error {
-	path := r.options.Init
-	if path == "" {
-		path = "/proc/self/exe"
-	}
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return fmt.Errorf("find the container init: %w", err)
-	}
-	r.program, err = image.Bind(path, true, nil)
+func (r *Runtime) openProgram() (err error) {
+	r.program, err = script.Program(r.options.Init)
 	return err
+}
+
+// openLimits: raising a hard limit needs CAP_SYS_RESOURCE, which not even every root has.
+func (r *Runtime) openLimits() error {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	r.hardFiles = lim.Max
+	return nil
 }
 
 // Close stops watching. Instances go on; jobs and build steps end.
@@ -132,7 +137,7 @@ func (r *Runtime) Close() error {
 	}
 	r.mu.Unlock()
 	r.work.Wait()
-	var errs []error
+	errs := []error{r.pool.close()}
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())
 	}

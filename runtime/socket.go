@@ -9,15 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketPair makes a connected pair of stream sockets: ours for the poller, theirs to be inherited.
-func socketPair() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
-	}
-	return ourEnd(fds[0]), os.NewFile(uintptr(fds[1]), "control"), nil
-}
-
 // ourEnd is non-blocking, so that it can be given deadlines and closed while it is read.
 func ourEnd(fd int) *os.File {
 	_ = unix.SetNonblock(fd, true)
@@ -81,7 +72,7 @@ func unixSocket(dir, name string, use func(fd int, address *unix.SockaddrUnix) e
 		return nil, err
 	}
 	defer func() { _ = d.Close() }()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
-	"paas/runtime/initproc"
+	"paas/runtime/script"
 )
 
 // Names in an instance's directory.
@@ -19,25 +17,24 @@ const (
 	statusFile = "status"
 	writesDir  = "writes" // holds fs and work, and nothing else
 	execSocket = "exec.sock"
-	initErrors = "init.err"
 )
 
 const segmentBytes = 5 << 20 // of each of the two log segments of an instance
 
-// handover is the files a new init inherits. They are the handover's own and closed after the clone.
+// handover is the files that a script inherits. They are the handover's own and closed after it was sent.
 type handover struct {
-	files []*os.File
-	errs  []error
+	script *script.Script
+	files  []*os.File
+	errs   []error
 }
 
-// add takes a file and tells its number in the init.
-func (h *handover) add(f *os.File, err error) int {
+// add takes a file and gives its descriptor in the script.
+func (h *handover) add(f *os.File, err error) script.Arg {
 	h.errs = append(h.errs, err)
-	if err != nil {
-		return initproc.None
+	if f != nil {
+		h.files = append(h.files, f)
 	}
-	h.files = append(h.files, f)
-	return len(h.files) - 1
+	return h.script.Inherit()
 }
 
 func (h *handover) close() {
@@ -46,105 +43,65 @@ func (h *handover) close() {
 	}
 }
 
-// spawn clones the container's init into new namespaces and sends it its spec.
+// box is what the script of a container refers to.
+type box struct {
+	root   script.Arg
+	binds  []script.Arg
+	status script.Arg
+	listen script.Arg
+	stdio  [3]script.Arg
+	log    *script.Log
+}
+
+// spawn gives the shell its script.
 func (c *container) spawn(o *order) error {
-	h := &handover{}
+	h := &handover{script: script.New()}
 	defer h.close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	h.add(null, err)
-	h.add(dup(null))
-	h.add(os.OpenFile(filepath.Join(c.dir, initErrors), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600))
-	control, theirs, err := socketPair()
-	c.control = control
-	h.add(theirs, err)
-	h.add(dup(c.runtime.program))
-	spec := c.spec(o, h)
+	b := c.handOver(o, h)
 	if err := errors.Join(h.errs...); err != nil {
 		return fmt.Errorf("prepare %s: %w", o.what, err)
 	}
-	if c.init, err = c.clone(o, h); err != nil {
-		return fmt.Errorf("start %s: %w", o.what, err)
-	}
-	// An error here means that init died: awaitStart finds out why.
-	_ = initproc.Send(c.control, spec.Encode())
-	return nil
+	c.write(h.script, o, b)
+	return c.shell.conn.Run(h.script, h.files...)
 }
 
-func (c *container) clone(o *order, h *handover) (*process, error) {
-	base, err := uidBase(o.appID)
-	if err != nil {
-		return nil, err
+// handOver opens everything of the host that the container needs.
+func (c *container) handOver(o *order, h *handover) box {
+	b := box{
+		root:   h.add(c.rootfs(o)),
+		status: h.add(os.OpenFile(filepath.Join(c.dir, statusFile), os.O_CREATE|os.O_WRONLY, 0o600)),
+		listen: script.N(-1),
 	}
-	group, err := c.group.open()
-	if err != nil {
-		return nil, err
+	for _, bind := range o.binds {
+		b.binds = append(b.binds, h.add(c.bind(o, bind)))
 	}
-	pidfd := -1
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(base), Size: rangeSize}}
-	attr := &syscall.ProcAttr{
-		Dir: "/",
-		Env: []string{"GOMAXPROCS=1", "GOGC=20", "GOTRACEBACK=single"}, // init idles; it shall stay small
-		Sys: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
-				unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
-			UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
-			Credential: &syscall.Credential{},
-			Setsid:     true, // a Ctrl-C on the daemon's terminal is not for containers
-			PidFD:      &pidfd,
-		},
+	switch {
+	case o.terminal != nil:
+	case o.stdio != nil:
+		for i := range b.stdio {
+			b.stdio[i] = h.add(dup(o.stdio[i]))
+		}
+	default:
+		c.handOverLog(o, h, &b)
 	}
-	if group != nil {
-		defer func() { _ = group.Close() }()
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(group.Fd())
-	}
-	for _, f := range h.files {
-		attr.Files = append(attr.Files, f.Fd())
-	}
-	// By descriptor: the program's directory may be closed to the container's ids.
-	path := "/proc/self/fd/" + strconv.Itoa(initproc.ExeFD)
-	pid, err := syscall.ForkExec(path, []string{initproc.Name}, attr)
-	if err != nil {
-		return nil, fmt.Errorf("clone: %w", err)
-	}
-	return holdProcess(pid, pidfd)
+	return b
 }
 
-// spec describes the container to its init; what is in it by number goes into the handover.
-func (c *container) spec(o *order, h *handover) *initproc.Spec {
-	rights := c.runtime.rightsOf(o.uid)
-	s := &initproc.Spec{
-		Hostname: o.host, Masked: maskedPaths(), ReadOnly: readOnlyPaths(),
-		Rootfs: h.add(c.rootfs(o)), StopSignal: int(o.stopSignal),
-		Process: initproc.Process{
-			Argv: o.argv, Env: o.environ(), Dir: o.dir, UID: int(o.uid), GID: int(o.gid),
-			Caps: rights.caps, Filter: rights.filter,
-		},
-		Stdin: initproc.None, Stdout: initproc.None, Stderr: initproc.None,
-		Log: [2]int{initproc.None, initproc.None}, LogLimit: segmentBytes, Exec: initproc.None,
-		Status:   h.add(os.OpenFile(filepath.Join(c.dir, statusFile), os.O_CREATE|os.O_WRONLY, 0o600)),
-		Tethered: c.record.Passing, ShowCgroup: c.runtime.groups.v2,
-		OpenFiles: 65536, OOMScore: 300, SharedMemory: 64 << 20,
-	}
-	for _, b := range o.binds {
-		s.Mounts = append(s.Mounts, c.bind(o, b, h))
-	}
-	c.streams(o, s, h)
-	return s
-}
-
-// streams says where the app reads and writes.
-func (c *container) streams(o *order, s *initproc.Spec, h *handover) {
-	if o.terminal != nil {
-		s.Terminal = &initproc.Terminal{Cols: o.terminal.Cols, Rows: o.terminal.Rows}
-		return
-	}
-	if o.stdio != nil {
-		s.Stdin, s.Stdout, s.Stderr = h.add(dup(o.stdio[0])), h.add(dup(o.stdio[1])), h.add(dup(o.stdio[2]))
-		return
+// handOverLog connects the output of an instance with its log, and its input with nothing.
+func (c *container) handOverLog(o *order, h *handover, b *box) {
+	base, _ := uidBase(o.appID) // assign has checked it
+	b.log = &script.Log{Limit: segmentBytes}
+	for i, reader := range []*script.Arg{&b.log.Stdout, &b.log.Stderr} {
+		theirs, ours, err := blockingPipe(int(base+o.uid), int(base+o.gid))
+		*reader = h.add(theirs, err)
+		b.stdio[i+1] = h.add(ours, err)
 	}
 	segments, err := c.runtime.openLog(&c.record)
-	s.Log = [2]int{h.add(segments[0], err), h.add(segments[1], err)}
-	s.Exec = h.add(listen(c.dir, execSocket))
+	for i := range segments {
+		b.log.Segments[i] = h.add(segments[i], err)
+	}
+	b.listen = h.add(listen(c.dir, execSocket))
+	b.stdio[0] = h.add(os.Open(os.DevNull))
 }
 
 // rootfs mounts the layers, detached: the mount appears in the container's mount namespace only, and
@@ -186,23 +143,30 @@ func makeOpen(dir string) error {
 	return errors.Join(err, os.Chmod(dir, 0o755))
 }
 
-func (c *container) bind(o *order, b platform.Bind, h *handover) initproc.Mount {
-	m := initproc.Mount{Target: filepath.Clean(b.Target)}
-	if !filepath.IsAbs(b.Source) || !filepath.IsAbs(b.Target) || m.Target == "/" {
-		h.errs = append(h.errs, fmt.Errorf("bind %s to %s: both must be absolute paths", b.Source, b.Target))
-		return m
+func (c *container) bind(o *order, b platform.Bind) (*os.File, error) {
+	if !filepath.IsAbs(b.Source) || !filepath.IsAbs(b.Target) || filepath.Clean(b.Target) == "/" {
+		return nil, fmt.Errorf("bind %s to %s: both must be absolute paths", b.Source, b.Target)
 	}
-	info, err := os.Lstat(b.Source)
-	if err != nil {
-		h.errs = append(h.errs, fmt.Errorf("bind: %w", err))
-		return m
-	}
-	m.File = !info.IsDir()
 	ids, err := c.runtime.idMap(o.appID)
 	if err != nil {
-		h.errs = append(h.errs, err)
-		return m
+		return nil, err
 	}
-	m.FD = h.add(image.Bind(b.Source, b.ReadOnly, ids))
-	return m
+	return image.Bind(b.Source, b.ReadOnly, ids)
+}
+
+// isFile tells what kind of mount point a bind needs.
+func isFile(b platform.Bind) bool {
+	info, err := os.Lstat(b.Source)
+	return err == nil && !info.IsDir()
+}
+
+// blockingPipe makes a pipe both of whose ends go to the container; it belongs to the app's user, who may
+// then open /dev/stdout again.
+func blockingPipe(uid, gid int) (reader, writer *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	_ = unix.Fchown(fds[1], uid, gid)
+	return os.NewFile(uintptr(fds[0]), "log"), os.NewFile(uintptr(fds[1]), "output"), nil
 }

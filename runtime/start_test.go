@@ -98,7 +98,7 @@ func TestStartFails(t *testing.T) {
 	check(t, err)
 	equal(t, "instances", len(all), 0)
 	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
-	equal(t, "groups", len(b.groups.names(appsGroup)), 0)
+	equal(t, "groups", b.used(appsGroup), 0)
 }
 
 func TestCancelledStart(t *testing.T) {

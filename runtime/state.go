@@ -36,7 +36,8 @@ type record struct {
 	Epoch     int
 	Type      platform.ProcessType
 	Number    int
-	Group     string            // of its cgroup, "apps"
+	Group     string            // above its cgroup, "apps"
+	Shell     string            // name of its cgroup
 	Endpoint  *network.Endpoint `json:",omitempty"`
 	Boot      string            // the host's boot id: pids mean nothing after a reboot
 	PID       int               // of its init
@@ -104,7 +105,7 @@ func replaceFile(path string, content []byte) error {
 	return os.Rename(next, path)
 }
 
-// readStatus reads what the container's init left (see initproc): the app's own exit.
+// readStatus reads what the container's init left (see cmd/paas-init/init.c): the app's own exit.
 func readStatus(path string) (platform.Exit, bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -103,7 +103,7 @@ func TestStepIsCancelled(t *testing.T) {
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	equal(t, "groups", len(b.groups.names(buildsGroup)), 0)
+	equal(t, "groups", b.used(buildsGroup), 0)
 }
 
 func TestStepOutOfMemory(t *testing.T) {

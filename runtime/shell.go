@@ -1,0 +1,232 @@
+package runtime
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"paas/runtime/network"
+	"paas/runtime/script"
+)
+
+// shell is an empty container, made ahead of need: control groups, namespaces, an address, and a process 1
+// that waits for its script. What is slow about a container is in it; what tells containers apart is not.
+// It ends with the daemon, as its control socket does.
+type shell struct {
+	name     string // of its groups
+	group    cgroup
+	init     *process
+	conn     *script.Conn
+	endpoint *network.Endpoint
+}
+
+// newShell blocks for some ten milliseconds, most of it waiting for the kernel's RCU grace periods. After
+// an error nothing is left.
+func (r *Runtime) newShell(group string) (*shell, error) {
+	s := &shell{name: strings.ToLower(rand.Text()[:16])}
+	if err := r.fillShell(s, group); err != nil {
+		return nil, errors.Join(fmt.Errorf("make an empty container: %w", err), r.dropShell(s))
+	}
+	return s, nil
+}
+
+func (r *Runtime) fillShell(s *shell, group string) (err error) {
+	if s.group, err = r.groups.create(group, s.name); err != nil {
+		return err
+	}
+	if err := r.cloneShell(s); err != nil {
+		return err
+	}
+	endpoint, err := r.options.Network.Attach(s.init.pid, s.name)
+	if err != nil {
+		return err
+	}
+	s.endpoint = &endpoint
+	return nil
+}
+
+// namespaces of a container. The user namespace has no ids until it is known whose container it is.
+const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
+	unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
+
+// cloneShell starts the stage in the group, so that process 1 is born there: on cgroup v1 moving a
+// process waits for the kernel, and the group is the root of what the container sees of groups.
+func (r *Runtime) cloneShell(s *shell) error {
+	dir, err := s.group.open()
+	if err != nil {
+		return err
+	}
+	if dir != nil {
+		defer func() { _ = dir.Close() }()
+	}
+	var stage int
+	s.conn, stage, err = script.Start(script.Options{Program: r.program, Cgroup: dir})
+	if err != nil {
+		return err
+	}
+	defer reap(stage)
+	if err := s.group.place(stage); err != nil {
+		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
+	}
+	clone := script.New()
+	clone.Clone(namespaces)
+	if err := s.conn.Run(clone); err != nil {
+		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
+	}
+	pid, pidfd, err := s.conn.Ready()
+	if err != nil {
+		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
+	}
+	s.init, err = holdProcess(pid, pidfd)
+	return err
+}
+
+func reap(pid int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// assign gives the shell's ids to an app. Process 1 has all rights in its namespaces, and none outside.
+func (s *shell) assign(appID int64) error {
+	base, err := uidBase(appID)
+	if err != nil {
+		return err
+	}
+	line := fmt.Sprintf("0 %d %d\n", base, rangeSize)
+	for _, file := range []string{"uid_map", "gid_map"} {
+		if err := writeControl("/proc/"+strconv.Itoa(s.init.pid)+"/"+file, line); err != nil {
+			return fmt.Errorf("write %s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// alive tells whether process 1 still waits.
+func (s *shell) alive() bool { return !hasEndedFile(s.init.fd) }
+
+func hasEndedFile(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true
+	}
+	ended := false
+	err = raw.Control(func(fd uintptr) { ended = hasEnded(fd) })
+	return err != nil || ended
+}
+
+// dropShell removes a shell that nobody used, as far as it got.
+func (r *Runtime) dropShell(s *shell) error {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	if s.init != nil {
+		s.init.signal(unix.SIGKILL)
+		_ = s.init.wait()
+		s.init.close()
+	}
+	var errs []error
+	if s.group.of != nil {
+		errs = append(errs, s.group.remove())
+	}
+	if s.endpoint != nil {
+		errs = append(errs, r.options.Network.Detach(*s.endpoint))
+	}
+	return errors.Join(errs...)
+}
+
+// poolSize is how many shells of each group wait. They take about half a megabyte each.
+const poolSize = 3
+
+// pool keeps shells ready for the groups that were asked for before.
+type pool struct {
+	runtime *Runtime
+	mu      sync.Mutex
+	ready   map[string][]*shell
+	making  map[string]int
+	closed  bool
+	work    sync.WaitGroup
+}
+
+func newPool(r *Runtime) *pool {
+	return &pool{runtime: r, ready: make(map[string][]*shell), making: make(map[string]int)}
+}
+
+// take gives a shell, a fresh one if none is ready, and has another one made in the background.
+func (p *pool) take(group string) (*shell, error) {
+	for {
+		s := p.pop(group)
+		p.refill(group)
+		if s == nil {
+			return p.runtime.newShell(group)
+		}
+		if s.alive() {
+			return s, nil
+		}
+		if err := p.runtime.dropShell(s); err != nil {
+			p.runtime.log.Error("remove an empty container that ended", "error", err)
+		}
+	}
+}
+
+func (p *pool) pop(group string) *shell {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.ready[group]
+	if len(list) == 0 {
+		return nil
+	}
+	p.ready[group] = list[1:]
+	return list[0]
+}
+
+func (p *pool) refill(group string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.closed && len(p.ready[group])+p.making[group] < poolSize {
+		p.making[group]++
+		p.work.Go(func() { p.fill(group) })
+	}
+}
+
+func (p *pool) fill(group string) {
+	s, err := p.runtime.newShell(group)
+	if err != nil {
+		p.runtime.log.Error("make an empty container ahead", "error", err) // the next start says it to somebody
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.making[group]--
+	if s != nil {
+		p.ready[group] = append(p.ready[group], s)
+	}
+}
+
+// close removes what was not used.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.drain()
+}
+
+func (p *pool) drain() error {
+	p.work.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, list := range p.ready {
+		for _, s := range list {
+			errs = append(errs, p.runtime.dropShell(s))
+		}
+	}
+	p.ready = make(map[string][]*shell)
+	return errors.Join(errs...)
+}

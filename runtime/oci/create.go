@@ -103,7 +103,7 @@ func (m *making) all(ctx context.Context) (err error) {
 
 // describe writes down what was asked for.
 func (m *making) describe() error {
-	m.Version, m.Bundle, m.Annotations = m.spec.Version, m.options.Bundle, m.spec.Annotations
+	m.Version, m.Bundle, m.Annotations, m.Preserve = m.spec.Version, m.options.Bundle, m.spec.Annotations, m.options.Preserve
 	root := m.spec.Root.Path
 	if !filepath.IsAbs(root) {
 		root = filepath.Join(m.Bundle, root)

@@ -52,12 +52,12 @@ func runHook(ctx context.Context, h specs.Hook, state specs.State) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &out, &out
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("hook %s: %w", h.Path, errors.Join(err, ctx.Err(), words(out.String())))
+		return fmt.Errorf("hook %s: %w", h.Path, errors.Join(err, ctx.Err(), said(out.String())))
 	}
 	return nil
 }
 
-func words(output string) error {
+func said(output string) error {
 	if output = strings.TrimSpace(output); output != "" {
 		return errors.New(output)
 	}

@@ -50,7 +50,7 @@ func (c *container) running() specs.State {
 // the words of its errors.
 func (c *container) release(ctx context.Context, spec *specs.Spec) error {
 	p := &plan{spec: spec, rootfs: c.Rootfs, groups: c.Groups}
-	s, err := p.finishScript(0)
+	s, err := p.finishScript(c.Preserve)
 	if err != nil {
 		return err
 	}

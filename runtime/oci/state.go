@@ -52,7 +52,8 @@ type record struct {
 	StartTime   uint64            `json:"startTime"` // clock ticks after boot, proc_pid_stat(5): tells a reused pid
 	Created     time.Time         `json:"created"`
 	Groups      groups            `json:"cgroups"`
-	Made        []string          `json:"made,omitempty"`
+	Made        []string          `json:"made,omitempty"`     // groups, and their parents
+	Preserve    int               `json:"preserve,omitempty"` // descriptors that the process inherits
 }
 
 // Store is the directory that holds one directory a container. Every operation holds the container's lock.

@@ -112,6 +112,9 @@ func build() (err error) {
 	if out, err := exec.Command("go", "build", "-o", paas, "paas/cmd/paas").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
+	if out, err := exec.Command("sh", "../../../cmd/paas-init/build.sh", filepath.Join(built.dir, "paas-init")).CombinedOutput(); err != nil {
+		return fmt.Errorf("build paas-init: %w\n%s", err, out)
+	}
 	return os.Symlink("paas", filepath.Join(built.dir, "paas-oci"))
 }
 

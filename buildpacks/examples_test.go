@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,18 +14,14 @@ import (
 	"paas/buildpacks/treetest"
 	"paas/platform"
 	"paas/runtime"
-	"paas/runtime/initproc"
 	"paas/runtime/network"
 )
 
-// TestMain serves as the init of the runtime's containers, too, and as a builder that is killed.
+// TestMain serves as a builder that is killed, too.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crasher); dir != "" {
 		fmt.Fprintln(os.Stderr, crash(dir))
 		os.Exit(1)
-	}
-	if filepath.Base(os.Args[0]) == "paas-init" {
-		initproc.Main()
 	}
 	os.Exit(m.Run())
 }
@@ -36,8 +33,12 @@ func (b *bench) contain() {
 	net, err := network.Open(network.Options{ID: id, Dir: b.dir})
 	check(b.t, err)
 	b.t.Cleanup(func() { check(b.t, net.Destroy()) })
+	init := filepath.Join(b.dir, "paas-init")
+	if out, err := exec.Command("sh", "../cmd/paas-init/build.sh", init).CombinedOutput(); err != nil {
+		b.t.Fatalf("build paas-init: %v\n%s", err, out)
+	}
 	r, err := runtime.Open(b.t.Context(), runtime.Options{
-		Dir: filepath.Join(b.dir, "runtime"), Images: b.Images, Network: net, ID: id, Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
+		Init: init, Dir: filepath.Join(b.dir, "runtime"), Images: b.Images, Network: net, ID: id, Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	check(b.t, err)
 	b.t.Cleanup(func() { check(b.t, r.Destroy()) })

@@ -335,13 +335,10 @@ func (h *testHost) over(t *testing.T, words ...string) string {
 func (h *testHost) archive(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(h.dir, "release")
-	for program, cgo := range map[string]string{"paas": "1", "paas-init": "0"} {
-		cmd := exec.Command("go", "build", "-ldflags", "-X main.version=next", "-o", filepath.Join(dir, program), "paas/cmd/"+program)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
-		}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
 	}
+	buildBinary(t, dir, "-ldflags", "-X main.version=next")
 	path := filepath.Join(dir, "paas_next_linux_amd64.tar.gz")
 	sum := sha256.New()
 	f, err := os.Create(path)

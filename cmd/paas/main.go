@@ -46,9 +46,6 @@ type environ struct {
 }
 
 func main() {
-	if filepath.Base(os.Args[0]) == "paas-init" {
-		containerInit()
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	env := environ{get: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	var code int

@@ -16,7 +16,6 @@ import (
 	"paas/platform"
 	"paas/runtime"
 	"paas/runtime/image"
-	"paas/runtime/initproc"
 	"paas/runtime/network"
 	"paas/store"
 )
@@ -32,9 +31,6 @@ type rooms struct {
 	builder *buildpacks.Engine
 	repos   *gitreceive.Repos
 }
-
-// containerInit turns this process into a container's first one; it does not return.
-func containerInit() { initproc.Main() }
 
 // openRooms opens everything in the data directory; what was opened is closed again on failure.
 func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (_ *rooms, err error) {
@@ -65,8 +61,12 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
+	init, err := initProgram(self)
+	if err != nil {
+		return nil, err
+	}
 	if r.runtime, err = runtime.Open(ctx, runtime.Options{
-		Dir: s.Data, Images: r.images, Network: r.network, Init: initProgram(self), ID: id, Log: log,
+		Dir: s.Data, Images: r.images, Network: r.network, Init: init, ID: id, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -145,16 +145,16 @@ func (s settings) subnet() (netip.Prefix, error) {
 	return p, nil
 }
 
-// initProgram finds paas-init where the Makefile and the installer put it; without it this program
-// itself serves as one, a little slower.
-func initProgram(self string) string {
+// initProgram finds paas-init where the Makefile and the installer put it.
+func initProgram(self string) (string, error) {
 	for _, path := range []string{
 		filepath.Join(filepath.Dir(self), "paas-init"),
 		filepath.Join(filepath.Dir(self), "..", "lib", "paas", "paas-init"),
 	} {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
+			return path, nil
 		}
 	}
-	return ""
+	return "", platform.Errorf(platform.Failed, "paas-init, the first process of every container, is not beside %s", self).
+		WithHint("make build makes both; install.sh installs both")
 }

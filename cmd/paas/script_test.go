@@ -30,9 +30,6 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "paas-init" {
-		containerInit()
-	}
 	testscript.Main(runAndClean{m}, map[string]func(){"paas": main})
 }
 
@@ -104,15 +101,13 @@ func needPrograms(t *testing.T, names ...string) {
 // buildBinary builds what the Makefile builds into dir; flags are added to the build of paas.
 func buildBinary(t *testing.T, dir string, flags ...string) string {
 	t.Helper()
-	build := func(env string, args ...string) {
-		cmd := exec.Command("go", append([]string{"build"}, args...)...)
-		cmd.Env = append(os.Environ(), env)
+	args := append(append([]string{"build"}, flags...), "-o", filepath.Join(dir, "paas"), "paas/cmd/paas")
+	for _, cmd := range []*exec.Cmd{exec.Command("go", args...), exec.Command("sh", "../paas-init/build.sh", filepath.Join(dir, "paas-init"))} {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
 		}
 	}
-	build("CGO_ENABLED=1", append(flags, "-o", filepath.Join(dir, "paas"), "paas/cmd/paas")...)
-	build("CGO_ENABLED=0", "-ldflags", "-s -w", "-o", filepath.Join(dir, "paas-init"), "paas/cmd/paas-init")
 	return filepath.Join(dir, "paas")
 }
 

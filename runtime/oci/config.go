@@ -127,9 +127,6 @@ func checkNamespaces(s *specs.Spec) error {
 		}
 		seen[ns.Type] = true
 	}
-	if !seen[specs.MountNamespace] {
-		return errors.New("a mount namespace is needed")
-	}
 	if (s.Hostname != "" || s.Domainname != "") && !seen[specs.UTSNamespace] {
 		return errors.New("a hostname needs a uts namespace")
 	}

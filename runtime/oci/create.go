@@ -93,8 +93,8 @@ func (m *making) all(ctx context.Context) (err error) {
 	defer func() { _ = m.conn.Close() }()
 	stop := m.conn.Until(ctx)
 	defer stop()
-	plan := &plan{spec: m.spec, rootfs: m.Rootfs, groups: m.Groups, stage: m.program}
-	defer plan.close()
+	plan := planOf(m.spec, m.container)
+	plan.stage = m.program
 	if err := m.setUp(ctx, plan); err != nil {
 		return err
 	}
@@ -177,15 +177,16 @@ func (m *making) clone() error {
 
 // setUp makes everything of the container but its being locked in, and runs the hooks that look at it then.
 func (m *making) setUp(ctx context.Context, p *plan) error {
-	s, err := p.setupScript(m.Bundle)
-	if err != nil {
-		return err
+	if p.shared {
+		m.Attached = true
+		if err := m.save(); err != nil {
+			return err
+		}
 	}
-	if err := m.conn.Run(s, p.files...); err != nil {
-		return err
-	}
-	if err := awaitStep(m.conn, nil); err != nil {
-		return err
+	for _, step := range p.setup(m.Bundle) {
+		if err := m.step(p, step); err != nil {
+			return err
+		}
 	}
 	if err := m.Groups.restrictDevices(m.spec.Linux.Resources); err != nil {
 		return err
@@ -199,6 +200,19 @@ func (m *making) setUp(ctx context.Context, p *plan) error {
 		return err
 	}
 	return m.runInside(ctx, m.spec.Hooks.CreateContainer, m.container)
+}
+
+func (m *making) step(p *plan, write step) error {
+	defer p.close()
+	s := script.New()
+	if err := write(s); err != nil {
+		return err
+	}
+	s.TellStarted(script.N(0))
+	if err := m.conn.Run(s, p.files...); err != nil {
+		return err
+	}
+	return awaitStep(m.conn, nil)
 }
 
 // finish locks the container in and leaves it waiting for start.
@@ -234,6 +248,17 @@ func (m *making) finish(p *plan) error {
 	return errors.Join(writePID(m.options.PIDFile, m.PID), m.save())
 }
 
+func planOf(spec *specs.Spec, c *container) *plan {
+	return &plan{spec: spec, rootfs: c.Rootfs, groups: c.Groups, shared: has(spec, specs.MountNamespace) == absent}
+}
+
+// detach takes the mounts of a container without a mount namespace off the host.
+func (c *container) detach() {
+	if c.Attached {
+		_ = unix.Unmount(c.Rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+}
+
 func (m *making) takeTerminal(master *os.File) error {
 	if m.options.ConsoleSocket != "" {
 		return sendConsole(m.options.ConsoleSocket, master)
@@ -263,6 +288,7 @@ func (c *container) scrap() error {
 		_ = unix.Kill(c.PID, unix.SIGKILL)
 		errs = append(errs, reap(c.PID))
 	}
+	c.detach()
 	if c.Groups != nil {
 		errs = append(errs, c.Groups.destroy(c.Made))
 	}

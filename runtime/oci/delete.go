@@ -39,6 +39,7 @@ func (r *Runtime) delete(ctx context.Context, c *container, force bool) error {
 	}
 	spec, configErr := c.config()
 	state := c.state()
+	c.detach()
 	if c.Groups != nil {
 		if err := c.Groups.destroy(c.Made); err != nil {
 			return fmt.Errorf("delete %s: %w", c.ID, err)

@@ -39,8 +39,7 @@ func (p *plan) finishScript(preserve int) (*script.Script, error) {
 	if process != nil && process.Terminal {
 		openTerminal(s, root, process, true)
 	}
-	s.Pivot(root)
-	p.propagate(s)
+	p.lockIn(s, root)
 	if p.spec.Root.Readonly {
 		s.SetAttr("/", root, unix.MOUNT_ATTR_RDONLY, 0, 0, 0)
 	}
@@ -67,6 +66,17 @@ func (p *plan) protect(s *script.Script, root script.Arg) {
 			s.Close(clone, target)
 		})
 	}
+}
+
+// lockIn leaves the host's file system for ever, in a mount namespace of its own.
+func (p *plan) lockIn(s *script.Script, root script.Arg) {
+	if !p.shared {
+		s.Pivot(root)
+		p.propagate(s)
+		return
+	}
+	s.Do("enter the root file system", unix.SYS_FCHDIR, root)
+	s.Do("chroot", unix.SYS_CHROOT, s.String("."))
 }
 
 // propagate sets how mounts made in the container spread from its root.

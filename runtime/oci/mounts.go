@@ -21,13 +21,13 @@ type plan struct {
 	rootfs string // on the host
 	groups groups
 	stage  *os.File // our program for the inside
+	shared bool     // there is no mount namespace: mounts are the host's
 	files  []*os.File
 }
 
 func (p *plan) close() {
-	for _, f := range p.files {
-		_ = f.Close()
-	}
+	closeFiles(p.files)
+	p.files = nil
 }
 
 // detached are mounts of the host, cloned and changed before the container exists: what they are made of is
@@ -129,20 +129,40 @@ func (p *plan) root() (*os.File, error) {
 	return f, setAttr(f, unix.MountAttr{Propagation: uint64(kind)}, unix.AT_RECURSIVE)
 }
 
-// attachMounts makes the mounts of the configuration in their order.
-func (p *plan) attachMounts(s *script.Script, root script.Arg, prepared map[int]script.Arg, kinds map[int]detached) {
-	for i, m := range p.spec.Mounts {
+// steps cuts the mounts into runs that begin with what is prepared on the host: a clone is made when its turn
+// comes, so that the kernel lists the mounts in the order of the configuration.
+func (p *plan) steps() [][]mountPlan {
+	steps := [][]mountPlan{nil}
+	last := true // what comes first begins no step
+	for _, m := range p.spec.Mounts {
 		plan := planMount(m)
-		switch d, ok := kinds[i]; {
-		case ok && !d.dir:
-			s.AttachFile(root, plan.Destination, prepared[i])
-		case ok:
-			s.AttachDir(root, plan.Destination, prepared[i])
-		case m.Type == "cgroup" || m.Type == "cgroup2":
-			p.mountCgroup(s, root, plan, prepared)
-		default:
-			p.mountNew(s, root, plan)
+		prepared := p.isPrepared(plan)
+		if prepared && !last {
+			steps = append(steps, nil)
 		}
+		at := len(steps) - 1
+		steps[at], last = append(steps[at], plan), prepared
+	}
+	return steps
+}
+
+// isPrepared tells whether a mount is made of something on the host's side.
+func (p *plan) isPrepared(m mountPlan) bool {
+	_, v2 := p.groups[""]
+	return m.bind || m.Type == "tmpfs" && m.copyUp || m.Type == "cgroup" && !v2
+}
+
+// attach makes one mount; prepared is what prepare gave for it.
+func (p *plan) attach(s *script.Script, root script.Arg, m mountPlan, prepared []detached, args []script.Arg) {
+	switch {
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		p.mountCgroup(s, root, m, args)
+	case len(prepared) == 0:
+		p.mountNew(s, root, m)
+	case prepared[0].dir:
+		s.AttachDir(root, m.Destination, args[0])
+	default:
+		s.AttachFile(root, m.Destination, args[0])
 	}
 }
 
@@ -157,7 +177,7 @@ func lookup(m mountPlan) int {
 
 func (p *plan) mountNew(s *script.Script, root script.Arg, m mountPlan) {
 	options := m.data
-	if m.Source != "" && m.Type != "proc" && m.Type != "sysfs" && m.Type != "mqueue" {
+	if m.Source != "" {
 		options = append([]string{"source=" + m.Source}, options...)
 	}
 	all := m.attrs
@@ -173,7 +193,7 @@ func (p *plan) mountNew(s *script.Script, root script.Arg, m mountPlan) {
 
 // mountCgroup shows the container its own groups: version 2 as a file system of its cgroup namespace,
 // version 1 as a directory a controller.
-func (p *plan) mountCgroup(s *script.Script, root script.Arg, m mountPlan, prepared map[int]script.Arg) {
+func (p *plan) mountCgroup(s *script.Script, root script.Arg, m mountPlan, prepared []script.Arg) {
 	if _, v2 := p.groups[""]; v2 {
 		m.Type, m.Source, m.data = "cgroup2", "cgroup2", nil
 		p.mountNew(s, root, m)
@@ -184,7 +204,7 @@ func (p *plan) mountCgroup(s *script.Script, root script.Arg, m mountPlan, prepa
 	outer.Type, outer.Source, outer.data, outer.attrs.set = "tmpfs", "tmpfs", []string{"mode=755", "size=65536"}, m.attrs.set&^ro
 	p.mountNew(s, root, outer)
 	for i, dir := range p.cgroupDirs() {
-		s.AttachDir(root, filepath.Join(m.Destination, dir.name), prepared[firstCgroup+i])
+		s.AttachDir(root, filepath.Join(m.Destination, dir.name), prepared[i])
 		p.cgroupLinks(s, root, m.Destination, dir)
 	}
 	if ro != 0 {
@@ -193,9 +213,6 @@ func (p *plan) mountCgroup(s *script.Script, root script.Arg, m mountPlan, prepa
 		s.Close(top)
 	}
 }
-
-// firstCgroup is where the directories of version 1 are among the prepared mounts.
-const firstCgroup = 1 << 16
 
 // cgroupDir is one hierarchy of version 1 in which the container has a group.
 type cgroupDir struct {
@@ -248,44 +265,28 @@ func (p *plan) cgroupLinks(s *script.Script, root script.Arg, at string, d cgrou
 	s.Close(top)
 }
 
-func wantsCgroupMount(spec *specs.Spec) (mountPlan, bool) {
-	for _, m := range spec.Mounts {
-		if m.Type == "cgroup" {
-			return planMount(m), true
-		}
+// prepare clones what a mount takes from the host: one mount, or for cgroup one for each hierarchy.
+func (p *plan) prepare(m mountPlan, bundle string) ([]detached, error) {
+	switch {
+	case !p.isPrepared(m):
+		return nil, nil
+	case m.bind:
+		d, err := p.bind(m, bundle)
+		return []detached{d}, err
+	case m.Type == "tmpfs":
+		d, err := p.copyUp(m)
+		return []detached{d}, err
 	}
-	return mountPlan{}, false
-}
-
-// prepare clones what mounts take from the host.
-func (p *plan) prepare(bundle string) (map[int]detached, error) {
-	out := make(map[int]detached)
-	for i, m := range p.spec.Mounts {
-		plan := planMount(m)
-		var err error
-		switch {
-		case plan.bind:
-			out[i], err = p.bind(plan, bundle)
-		case plan.Type == "tmpfs" && plan.copyUp:
-			out[i], err = p.copyUp(plan)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("mount %s: %w", m.Destination, err)
-		}
-	}
-	m, wants := wantsCgroupMount(p.spec)
-	if _, v2 := p.groups[""]; !wants || v2 {
-		return out, nil
-	}
-	for i, dir := range p.cgroupDirs() {
-		m.Source, m.bind = dir.path, true
+	var list []detached
+	for _, dir := range p.cgroupDirs() {
+		m.Source, m.bind, m.data = dir.path, true, nil
 		d, err := p.bind(m, bundle)
 		if err != nil {
 			return nil, err
 		}
-		out[firstCgroup+i] = d
+		list = append(list, d)
 	}
-	return out, nil
+	return list, nil
 }
 
 // copyUp makes a tmpfs that holds what the image has at its place.

@@ -11,45 +11,71 @@ import (
 	"paas/runtime/script"
 )
 
-// setupScript turns fresh namespaces into the container, still beside the host's file system: everything up
-// to the point where hooks look at it. It answers when it is done.
-func (p *plan) setupScript(bundle string) (*script.Script, error) {
-	root, err := p.root()
-	if err != nil {
-		return nil, err
+// step is one of the scripts that turn fresh namespaces into the container, still beside the host's file
+// system: everything up to the point where hooks look at it. Each answers when it is done. The descriptors
+// that go along are in files until close.
+type step func(s *script.Script) error
+
+// setup is the steps in their order. Each prepares its part of the host's side when it is called.
+func (p *plan) setup(bundle string) []step {
+	steps := []step{p.begin}
+	for _, mounts := range p.steps() {
+		steps = append(steps, func(s *script.Script) error { return p.mount(s, mounts, bundle) })
 	}
-	mounts, err := p.prepare(bundle)
-	if err != nil {
-		return nil, err
-	}
-	nodes, err := p.hostNodes()
-	if err != nil {
-		return nil, err
-	}
-	s := script.New()
-	p.files = []*os.File{root}
-	rootArg := s.Inherit()
-	args := make(map[int]script.Arg)
-	for i, m := range mounts {
-		args[i] = s.Inherit()
-		p.files = append(p.files, m.file)
-	}
-	var nodeArgs []script.Arg
-	for _, f := range nodes {
-		nodeArgs = append(nodeArgs, s.Inherit())
-		p.files = append(p.files, f)
-	}
-	p.enter(s, rootArg)
-	p.attachMounts(s, rootArg, args, mounts)
-	p.makeDevices(s, rootArg, nodeArgs)
-	p.setSysctls(s)
-	p.workDir(s, rootArg)
-	s.Do("keep the root", unix.SYS_DUP3, rootArg, script.N(rootFD), script.N(unix.O_CLOEXEC))
-	s.TellStarted(script.N(0))
-	return s, nil
+	return append(steps, p.fill)
 }
 
-// rootFD is the number of the root file system's descriptor between the two scripts.
+// begin enters the namespaces and attaches the root.
+func (p *plan) begin(s *script.Script) error {
+	root, err := p.root()
+	if err != nil {
+		return err
+	}
+	p.files = []*os.File{root}
+	arg := s.Inherit()
+	p.enter(s, arg)
+	s.Do("keep the root", unix.SYS_DUP3, arg, script.N(rootFD), script.N(unix.O_CLOEXEC))
+	s.Close(arg)
+	return nil
+}
+
+// mount makes one run of mounts.
+func (p *plan) mount(s *script.Script, mounts []mountPlan, bundle string) error {
+	prepared := make([][]detached, len(mounts))
+	args := make([][]script.Arg, len(mounts))
+	for i, m := range mounts {
+		list, err := p.prepare(m, bundle)
+		if err != nil {
+			return fmt.Errorf("mount %s: %w", m.Destination, err)
+		}
+		for range list {
+			args[i] = append(args[i], s.Inherit())
+		}
+		prepared[i] = list
+	}
+	for i, m := range mounts {
+		p.attach(s, script.N(rootFD), m, prepared[i], args[i])
+	}
+	return nil
+}
+
+// fill makes what is in the mounts.
+func (p *plan) fill(s *script.Script) error {
+	if err := p.hostNodes(); err != nil {
+		return err
+	}
+	var nodes []script.Arg
+	for range p.files {
+		nodes = append(nodes, s.Inherit())
+	}
+	root := script.N(rootFD)
+	p.makeDevices(s, root, nodes)
+	p.setSysctls(s)
+	p.workDir(s, root)
+	return nil
+}
+
+// rootFD is the number of the root file system's descriptor from script to script.
 const rootFD = 200
 
 // enter takes on the ids of the namespace, separates its mounts from the host's, and attaches the root
@@ -58,7 +84,9 @@ func (p *plan) enter(s *script.Script, root script.Arg) {
 	if has(p.spec, specs.UserNamespace) == created {
 		s.SetIDs(0, 0, nil)
 	}
-	s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
+	if !p.shared {
+		s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
+	}
 	s.Do("attach the root file system", unix.SYS_MOVE_MOUNT, root, s.String(""), script.N(unix.AT_FDCWD), s.String(p.rootfs),
 		script.N(unix.MOVE_MOUNT_F_EMPTY_PATH))
 	p.names(s)
@@ -100,28 +128,27 @@ func (p *plan) nodes() []specs.LinuxDevice {
 	return append(list, p.spec.Linux.Devices...)
 }
 
-// hostNodes are the host's nodes for a container that may not make any: in a user namespace mknod(2) is
+// hostNodes clones the host's nodes for a container that may not make any: in a user namespace mknod(2) is
 // forbidden. What is at the path must be that device.
-func (p *plan) hostNodes() (nodes []*os.File, err error) {
+func (p *plan) hostNodes() error {
 	if has(p.spec, specs.UserNamespace) == absent {
-		return nil, nil
+		return nil
 	}
 	for _, d := range p.nodes() {
 		f, err := cloneTree(d.Path, false)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.files = append(p.files, f)
 		var st unix.Stat_t
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-			return nil, fmt.Errorf("stat %s: %w", d.Path, err)
+			return fmt.Errorf("stat %s: %w", d.Path, err)
 		}
 		if st.Mode&unix.S_IFMT != deviceType(d) || deviceType(d) != unix.S_IFIFO && st.Rdev != unix.Mkdev(uint32(d.Major), uint32(d.Minor)) {
-			return nil, fmt.Errorf("%s of the host is not the device %s %d:%d", d.Path, d.Type, d.Major, d.Minor)
+			return fmt.Errorf("%s of the host is not the device %s %d:%d", d.Path, d.Type, d.Major, d.Minor)
 		}
-		nodes = append(nodes, f)
 	}
-	return nodes, nil
+	return nil
 }
 
 func deviceType(d specs.LinuxDevice) uint32 {

@@ -49,8 +49,7 @@ func (c *container) running() specs.State {
 // release lets the process go on, and hears from it until it was executed. The script is written again for
 // the words of its errors.
 func (c *container) release(ctx context.Context, spec *specs.Spec) error {
-	p := &plan{spec: spec, rootfs: c.Rootfs, groups: c.Groups}
-	s, err := p.finishScript(c.Preserve)
+	s, err := planOf(spec, c).finishScript(c.Preserve)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ type record struct {
 	Created     time.Time         `json:"created"`
 	Groups      groups            `json:"cgroups"`
 	Made        []string          `json:"made,omitempty"`     // groups, and their parents
+	Attached    bool              `json:"attached,omitempty"` // the rootfs is mounted on the host
 	Preserve    int               `json:"preserve,omitempty"` // descriptors that the process inherits
 }
 

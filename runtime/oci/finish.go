@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"os"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -44,6 +46,9 @@ func (p *plan) finishScript(preserve int) (*script.Script, error) {
 		s.SetAttr("/", root, unix.MOUNT_ATTR_RDONLY, 0, 0, 0)
 	}
 	s.Close(root)
+	if process != nil {
+		findProgram(s, process)
+	}
 	s.TellStarted(script.N(0))
 	waitForStart(s, in[inheritedStart])
 	if process == nil {
@@ -53,6 +58,42 @@ func (p *plan) finishScript(preserve int) (*script.Script, error) {
 		s.Stdio([3]script.Arg(in[inheritedStdin:inheritedMore]))
 	}
 	return s, become(s, p.spec, process, in[inheritedMore:])
+}
+
+// findProgram makes create fail when start would, for want of a program: engines tell people so then.
+func findProgram(s *script.Script, p *specs.Process) {
+	name := p.Args[0]
+	if strings.Contains(name, "/") {
+		if !path.IsAbs(name) {
+			name = path.Join(p.Cwd, name)
+		}
+		findIn(s, p.Args[0], []string{name})
+		return
+	}
+	var candidates []string
+	for dir := range strings.SplitSeq(searchPath(p.Env), ":") {
+		candidates = append(candidates, path.Join("/", dir, name))
+	}
+	findIn(s, name, candidates)
+}
+
+// findIn fails like the last candidate if there is none that can be executed.
+func findIn(s *script.Script, name string, candidates []string) {
+	args := []script.Arg{script.N(unix.AT_FDCWD), s.String(candidates[0]), script.N(unix.X_OK)}
+	if len(candidates) == 1 {
+		s.Do("execute "+name, unix.SYS_FACCESSAT, args...)
+		return
+	}
+	s.IfNegative(s.Try("execute "+name, unix.SYS_FACCESSAT, args...), func() { findIn(s, name, candidates[1:]) })
+}
+
+func searchPath(env []string) string {
+	for _, v := range env {
+		if list, ok := strings.CutPrefix(v, "PATH="); ok {
+			return list
+		}
+	}
+	return ""
 }
 
 // protect puts a read-only copy of each path over it.

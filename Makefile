@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench demo demo-stop dist clean help
+.PHONY: build test lint bench conformance demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -32,6 +32,9 @@ bench: ## side by side with crun, bubblewrap, nginx and sshd (root; they come fr
 	@$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v | awk -F '\t' \
 		'NF == 4 { print; fflush(); next } /^=== |^PASS|^ok|^---/ { if (!/FAIL/) next } { print > "/dev/stderr"; bad = 1 } END { exit bad }'
 
+conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
+	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md
+
 demo: ## a private platform under ./.demo with an app pushed to it (sudo)
 	@PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start
 
@@ -48,4 +51,4 @@ clean: ## what build and dist made
 	rm -rf bin dist
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -177,7 +177,7 @@ func (m *making) clone() error {
 
 // setUp makes everything of the container but its being locked in, and runs the hooks that look at it then.
 func (m *making) setUp(ctx context.Context, p *plan) error {
-	if p.shared {
+	if p.shared { // if it is not attached at its place, there is nothing to detach
 		m.Attached = true
 		if err := m.save(); err != nil {
 			return err

@@ -69,9 +69,6 @@ func stageScript(spec *specs.Spec, joined []uintptr) *script.Script {
 	}
 	for i, flag := range joined {
 		s.Do("join a namespace", unix.SYS_SETNS, files[i], script.N(flag))
-		if flag == unix.CLONE_NEWUSER {
-			s.SetIDs(0, 0, nil)
-		}
 	}
 	if has(spec, specs.TimeNamespace) == created {
 		s.Do("make a time namespace", unix.SYS_UNSHARE, script.N(unix.CLONE_NEWTIME))

@@ -78,17 +78,21 @@ func (p *plan) fill(s *script.Script) error {
 // rootFD is the number of the root file system's descriptor from script to script.
 const rootFD = 200
 
-// enter takes on the ids of the namespace, separates its mounts from the host's, and attaches the root
-// where the host has it, so that hooks find it there.
+// enter separates the namespace's mounts from the host's and attaches the root where the host has it, so that
+// hooks find it there; if only others than its ids may go there, over /sys, where nothing looks again. Then it
+// takes on the ids.
 func (p *plan) enter(s *script.Script, root script.Arg) {
-	if has(p.spec, specs.UserNamespace) == created {
-		s.SetIDs(0, 0, nil)
-	}
 	if !p.shared {
 		s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
 	}
-	s.Do("attach the root file system", unix.SYS_MOVE_MOUNT, root, s.String(""), script.N(unix.AT_FDCWD), s.String(p.rootfs),
-		script.N(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	at := func(place string) []script.Arg {
+		return []script.Arg{root, s.String(""), script.N(unix.AT_FDCWD), s.String(place), script.N(unix.MOVE_MOUNT_F_EMPTY_PATH)}
+	}
+	attached := s.Try("attach the root file system", unix.SYS_MOVE_MOUNT, at(p.rootfs)...)
+	s.IfNegative(attached, func() { s.Do("attach the root file system", unix.SYS_MOVE_MOUNT, at("/sys")...) })
+	if has(p.spec, specs.UserNamespace) != absent {
+		s.SetIDs(0, 0, nil)
+	}
 	p.names(s)
 }
 

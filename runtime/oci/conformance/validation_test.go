@@ -49,19 +49,25 @@ func TestValidation(t *testing.T) {
 	ours := peer{name: "paas", path: binary(t)}
 	if !*all {
 		s := newSuite(t, quick())
-		for program, got := range s.judge(t, ours) {
-			if !got.passed() {
-				t.Errorf("%s: %s\n%s", program, got, got.output)
-			}
+		for _, program := range s.programs {
+			t.Run(program, func(t *testing.T) {
+				t.Parallel() // they mostly wait
+				if got := s.run(t, ours, program, t.TempDir()); !got.passed() {
+					t.Errorf("%s\n%s", got, got.output)
+				}
+			})
 		}
 		return
 	}
 	s := newSuite(t, wanted())
 	table := map[string]map[string]verdict{}
-	for _, p := range []peer{{name: "crun", path: lookPath(t, "crun"), version: "1.0.2", hide: true}, {name: "runc", path: lookPath(t, "runc")}, ours} {
-		t.Run(p.name, func(t *testing.T) { table[p.name] = s.judge(t, p) })
+	peers := []peer{{name: "crun", path: lookPath(t, "crun"), version: "1.0.2", hide: true}, {name: "runc", path: lookPath(t, "runc")}}
+	for _, p := range append(peers, ours) {
+		t.Run(p.name, func(t *testing.T) { table[p.name] = s.judge(t, p, s.programs) })
 	}
-	s.compare(t, table)
+	for _, p := range peers {
+		t.Run("against "+p.name, func(t *testing.T) { s.compare(t, p, table) })
+	}
 	report.validation = s.markdown(table)
 }
 
@@ -72,12 +78,15 @@ func wanted() []string {
 	return strings.Split(*only, ",")
 }
 
-// compare fails for each program that a peer passes and we do not.
-func (s *suite) compare(t *testing.T, table map[string]map[string]verdict) {
+// compare fails for each program that does better on a peer, and does so again: one passes by luck.
+func (s *suite) compare(t *testing.T, p peer, table map[string]map[string]verdict) {
 	for _, program := range s.programs {
-		got := table["paas"][program]
-		if best := max(table["crun"][program].worth(), table["runc"][program].worth()); got.worth() < best {
-			t.Errorf("%s does better on a peer, here: %s\n%s", program, got, got.output)
+		got, theirs := table["paas"][program], table[p.name][program]
+		if got.worth() >= theirs.worth() {
+			continue
+		}
+		if again := s.judge(t, p, []string{program})[program]; got.worth() < again.worth() {
+			t.Errorf("%s: %s on %s, here: %s\n%s", program, again, p.name, got, got.output)
 		}
 	}
 }
@@ -95,6 +104,7 @@ func lookPath(t *testing.T, program string) string {
 func newSuite(t *testing.T, names []string) *suite {
 	t.Helper()
 	s := &suite{dir: t.TempDir(), bundles: t.TempDir()}
+	t.Cleanup(func() { unmountBelow(s.bundles) })
 	out, err := exec.Command("go", "mod", "download", "-json", suiteModule+"@"+suiteVersion).Output()
 	var module struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &module); jsonErr != nil || module.Error != "" {
@@ -184,14 +194,14 @@ func (v verdict) worth() int {
 	return slices.Index([]string{"fail", "skip, with a complaint", "skip, content", "pass"}, v.String())
 }
 
-// judge runs every program with the runtime.
-func (s *suite) judge(t *testing.T, p peer) map[string]verdict {
+// judge runs programs with the runtime.
+func (s *suite) judge(t *testing.T, p peer, programs []string) map[string]verdict {
 	if p.hide {
 		hideHybrid(t)
 	}
 	root := t.TempDir()
 	verdicts := make(map[string]verdict)
-	for _, program := range s.programs {
+	for _, program := range programs {
 		verdicts[program] = s.run(t, p, program, root)
 		s.clean(t, p, root)
 	}

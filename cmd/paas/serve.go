@@ -72,7 +72,10 @@ func (d *daemon) run(ctx context.Context) error {
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Distribution: d.rooms.exchange, Log: d.log,
 	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
 	defer p.Close()
-	own[p.RegistryHost()] = registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
+	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
+	for _, host := range []string{p.RegistryHost(), "localhost", "127.0.0.1", "::1"} { // clients speak plain HTTP to these
+		own[host] = images
+	}
 	door, err := gitreceive.Open(gitreceive.Options{
 		Dir: d.settings.Data, Repos: d.rooms.repos, Platform: p, Commands: verbs.New(p, version), Log: d.log,
 	})

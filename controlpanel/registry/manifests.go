@@ -22,9 +22,9 @@ func (s *server) getManifest(r request) error {
 	if r.Request().Header.Get("If-None-Match") == `"`+m.Digest+`"` {
 		return r.NoContent(http.StatusNotModified)
 	}
+	h.Set("Content-Length", strconv.Itoa(len(m.Body))) // large answers would come in chunks without it
 	if r.Request().Method == http.MethodHead {
 		h.Set("Content-Type", m.MediaType)
-		h.Set("Content-Length", strconv.Itoa(len(m.Body)))
 		return r.NoContent(http.StatusOK)
 	}
 	return r.Blob(http.StatusOK, m.MediaType, m.Body)

@@ -79,9 +79,15 @@ func (p *Platform) imageNamed(ctx context.Context, call Call, in DeployImageInpu
 	if ours {
 		_, own, _ = strings.Cut(own, "/") // maybe with a port
 	}
+	if !ours {
+		own = in.Reference
+	}
 	v, err := p.ownImage(ctx, own)
 	if ours || KindOf(err) != NotFound {
 		return v, err
+	}
+	if first, _, _ := strings.Cut(own, "/"); p.isApp(ctx, first) {
+		return v, withHint(err, "for an image of the same name on Docker Hub write docker.io/%s", in.Reference)
 	}
 	name, err := p.Distribution.Name(in.Reference)
 	if err != nil {
@@ -92,6 +98,16 @@ func (p *Platform) imageNamed(ctx context.Context, call Call, in DeployImageInpu
 		return v, err
 	}
 	return p.pull(ctx, call, in.Reference, in.PlainHTTP)
+}
+
+// isApp tells whether a reference's first part is an app's name, maybe with a tag or digest.
+func (p *Platform) isApp(ctx context.Context, s string) bool {
+	name := s
+	if i := strings.IndexAny(s, ":@"); i >= 0 {
+		name = s[:i]
+	}
+	_, err := p.Store.App(ctx, AppName(name))
+	return err == nil
 }
 
 // ownImage finds what our own registry has under "blog:v12", "blog/worker:edge" or "library/x@sha256:…".

@@ -146,10 +146,7 @@ func (s shelves) Blob(ctx context.Context, repo platform.Repository, text string
 	if makeErr != nil {
 		return nil, fmt.Errorf("make blob %s of %s: %w", d, repo, makeErr)
 	}
-	if s.Has(d) {
-		makeErr = s.Link(ctx, repo, d)
-	}
-	return made, makeErr
+	return made, s.Link(ctx, repo, d)
 }
 
 // DeleteBlob implements registry.Store.

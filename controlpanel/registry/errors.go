@@ -38,6 +38,8 @@ var (
 		platform.Conflict: {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", ""},
 	}
 	anyCodes = codes{
+		platform.Unauthorized: {http.StatusUnauthorized, "UNAUTHORIZED", ""},
+
 		platform.Denied: {http.StatusForbidden, "DENIED", ""},
 		platform.Failed: {http.StatusInsufficientStorage, "DENIED", ""},
 		platform.Usage:  {http.StatusBadRequest, "UNSUPPORTED", ""},

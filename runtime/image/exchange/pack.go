@@ -174,9 +174,10 @@ func (x *Exchange) Packed(ctx context.Context, img platform.Image, c Compression
 	return platform.Manifest{Digest: p.descriptor.Digest.String(), MediaType: ocispec.MediaTypeImageManifest, Body: p.manifest}, err
 }
 
-// PackedBlob opens a layer or the configuration of one of the images by its digest, or their manifest.
-// What is in none of them, or was never asked for as a manifest, is fs.ErrNotExist. The caller closes it.
-func (x *Exchange) PackedBlob(ctx context.Context, images []platform.Image, d digest.Digest) (io.ReadSeekCloser, error) {
+// PackedBlob opens a layer or the configuration of one of the images by its digest, or their manifest;
+// it is in the blob area then. What is in none of them, or was never asked for as a manifest, is
+// fs.ErrNotExist. The caller closes it.
+func (x *Exchange) PackedBlob(ctx context.Context, images []platform.Image, d digest.Digest) (*os.File, error) {
 	layers := map[string]bool{}
 	for _, img := range images {
 		for _, layer := range img.Layers {
@@ -190,12 +191,25 @@ func (x *Exchange) PackedBlob(ctx context.Context, images []platform.Image, d di
 			}
 		}
 	}
-	return x.packedDocument(images, d)
+	body, err := x.packedDocument(images, d)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := x.Blobs.Write(ctx, func(w io.Writer) error { return writeAll(w, body) }); err != nil {
+		return nil, err
+	}
+	f, _, err := x.Blobs.Content(d)
+	return f, err
+}
+
+func writeAll(w io.Writer, body []byte) error {
+	_, err := w.Write(body)
+	return err
 }
 
 // packedDocument makes every configuration and manifest whose layers are known: cheap, nothing is read
 // but small records.
-func (x *Exchange) packedDocument(images []platform.Image, d digest.Digest) (io.ReadSeekCloser, error) {
+func (x *Exchange) packedDocument(images []platform.Image, d digest.Digest) ([]byte, error) {
 	for _, img := range images {
 		for _, c := range []Compression{Gzip, Zstd} {
 			p, err := x.packKnown(img, c)
@@ -204,9 +218,9 @@ func (x *Exchange) packedDocument(images []platform.Image, d digest.Digest) (io.
 			}
 			switch d {
 			case p.doc.Config.Digest:
-				return document{bytes.NewReader(p.config)}, nil
+				return p.config, nil
 			case p.descriptor.Digest:
-				return document{bytes.NewReader(p.manifest)}, nil
+				return p.manifest, nil
 			}
 		}
 	}

@@ -56,6 +56,9 @@ func (p *Platform) RegistryHost() string { return "registry." + strings.ToLower(
 
 // free is of kind Conflict for a hostname that the platform answers at itself.
 func (p *Platform) free(host string) error {
+	if host == p.defaultHost(Library) {
+		return Errorf(Conflict, "library is where images live that belong to no app").WithHint("choose another name")
+	}
 	if host == p.RegistryHost() {
 		return Errorf(Conflict, "%s is the platform's own registry", host).WithHint("choose another name")
 	}

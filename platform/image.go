@@ -24,6 +24,7 @@ type Image struct {
 	Shell      []string                 // prefix that runs a command line, e.g. ["/bin/bash", "-c"]
 	Processes  map[ProcessType]string   // Procfile: command line of each process type
 	Commands   map[ProcessType][]string `json:",omitempty"` // argv of process types that run without Shell
+	Port       uint16                   `json:",omitempty"` // where web listens, whatever PORT would say; 0: at PORT
 	Checks     map[ProcessType][]Check
 	Formation  map[ProcessType]int // app.json: quantities for the first deploy
 	StopSignal string              // "SIGTERM" if empty

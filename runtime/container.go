@@ -114,6 +114,9 @@ func (c *container) placeAndAttach() (*network.Endpoint, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("attach network: %w", err), <-placed)
 	}
+	if c.record.Port != 0 {
+		endpoint.Port = c.record.Port
+	}
 	err = errors.Join(<-placed, c.save(func(r *record) { r.Endpoint = &endpoint }))
 	return &endpoint, err
 }

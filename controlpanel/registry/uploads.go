@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"time"
 
 	"paas/platform"
 )
@@ -83,11 +84,31 @@ func (s *server) receive(r request, at int64) (int64, error) {
 		return 0, err
 	}
 	defer done()
-	size, err := s.Store.Append(r.ctx(), r.repo, r.ref, at, r.Request().Body)
+	body := &patient{http.NewResponseController(r.Response()), r.Request().Body}
+	size, err := s.Store.Append(r.ctx(), r.repo, r.ref, at, body)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return size, problem{http.StatusBadRequest, "BLOB_UPLOAD_INVALID", "the content broke off"}
 	}
 	return size, uploadCodes.of(err)
+}
+
+// silence is how long a client may send nothing before it loses its place.
+const silence = time.Minute
+
+// patient reads a body as long as something comes.
+type patient struct {
+	connection *http.ResponseController
+	body       io.Reader
+}
+
+// Read implements io.Reader. At the end the connection has no deadline, for the answer and what follows.
+func (p *patient) Read(b []byte) (int, error) {
+	_ = p.connection.SetReadDeadline(time.Now().Add(silence)) // HTTP/2 has no such thing, and its own
+	n, err := p.body.Read(b)
+	if err != nil {
+		_ = p.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 func (s *server) finishUpload(r request) error {

@@ -106,6 +106,9 @@ func ConfigOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 	} else if web, ok := img.Processes[platform.Web]; ok {
 		c.Config.Cmd = []string{web}
 	}
+	if img.Port != 0 {
+		c.Config.ExposedPorts = map[string]struct{}{fmt.Sprintf("%d/tcp", img.Port): {}}
+	}
 	c.Config.Labels = labelsOf(img)
 	return c
 }

@@ -35,11 +35,13 @@ func (a *Area) Partial(d digest.Digest) (*os.File, int64, error) {
 
 // Spool writes a stream to a file without a name, at most MaxBlob bytes; closing it frees the space.
 func (a *Area) Spool(ctx context.Context, in io.Reader) (*os.File, error) {
-	fd, err := unix.Open(filepath.Join(a.dir, "uploads"), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	f, err := os.CreateTemp(filepath.Join(a.dir, "uploads"), "spool-")
 	if err != nil {
 		return nil, fmt.Errorf("make spool file: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "spool")
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	n, err := io.Copy(&roomy{ctx: ctx, dst: f, area: a}, io.LimitReader(in, MaxBlob+1))
 	if err == nil && n > MaxBlob {
 		err = platform.Errorf(platform.Failed, "an archive has at most %d GiB", MaxBlob>>30)

@@ -87,6 +87,7 @@ func (x *Exchange) processes(img *platform.Image, c ocispec.ImageConfig) error {
 	if len(argv) == 0 {
 		return nil
 	}
+	img.Port = exposed(c.ExposedPorts)
 	img.Processes[platform.Web] = quoted(argv)
 	img.Commands = map[platform.ProcessType][]string{platform.Web: argv}
 	return nil
@@ -101,9 +102,27 @@ func (x *Exchange) labelled(img *platform.Image, c ocispec.ImageConfig) error {
 	}
 	img.Shell = x.shell(img.Layers)
 	if len(c.Entrypoint) > 0 {
+		img.Port = exposed(c.ExposedPorts)
 		img.Commands = map[platform.ProcessType][]string{platform.Web: c.Entrypoint}
 	}
 	return nil
+}
+
+// exposed is the lowest TCP port that an image says it listens on, 0 for none (OCI image-spec, config.md,
+// "ExposedPorts"). Images made for other platforms know nothing of PORT.
+func exposed(ports map[string]struct{}) uint16 {
+	var lowest uint16
+	for port := range ports {
+		number, protocol, given := strings.Cut(port, "/")
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || given && protocol != "tcp" || n == 0 {
+			continue
+		}
+		if lowest == 0 || uint16(n) < lowest {
+			lowest = uint16(n)
+		}
+	}
+	return lowest
 }
 
 // shell finds what runs command lines in the image; some have none.

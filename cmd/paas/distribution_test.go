@@ -3,8 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +17,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -173,5 +181,101 @@ func TestSkopeo(t *testing.T) {
 	skopeo("delete", "--creds", "x:"+token, "--tls-verify=false", at+":1")
 	if out, err := exec.Command("skopeo", "inspect", "--creds", "x:"+token, "--tls-verify=false", at+":2").CombinedOutput(); err == nil {
 		t.Errorf("skopeo deletes by digest, and the image is still there: %s", out)
+	}
+}
+
+// A client whose connection breaks in the middle of a blob asks how far it came and goes on from there.
+func TestUploadOverABrokenLine(t *testing.T) {
+	p := newTestPlatform(t)
+	token := p.verb(t, "tokens:create", "ci")
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	call := func(method, address string, body []byte, header ...string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+p.registry()+address, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("x", token)
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res
+	}
+	place := call("POST", "/v2/library/big/blobs/uploads/", nil).Header.Get("Location")
+	sendHalf(t, p.registry(), place, token, content)
+	var last int
+	for range 50 { // the server may still be reading what the kernel has
+		if _, err := fmt.Sscanf(call("GET", place, nil).Header.Get("Range"), "0-%d", &last); err == nil && last > 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if last == 0 || last >= len(content)-1 {
+		t.Fatalf("%d of %d bytes have arrived", last+1, len(content))
+	}
+	if res := call("PATCH", place, []byte("x"), "Content-Range", fmt.Sprintf("%d-%d", last+2, last+2)); res.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+		t.Errorf("a gap: status %d", res.StatusCode)
+	}
+	rest := fmt.Sprintf("%d-%d", last+1, len(content)-1)
+	if res := call("PATCH", place, content[last+1:], "Content-Range", rest); res.StatusCode != http.StatusAccepted {
+		t.Fatalf("the rest: status %d", res.StatusCode)
+	}
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	if res := call("PUT", place+"?digest="+sum, nil); res.StatusCode != http.StatusCreated {
+		t.Fatalf("the end: status %d", res.StatusCode)
+	}
+	if res := call("HEAD", "/v2/library/big/blobs/"+sum, nil); res.ContentLength != int64(len(content)) {
+		t.Errorf("the blob: status %d, %d bytes", res.StatusCode, res.ContentLength)
+	}
+}
+
+// sendHalf promises all of the content, sends half and hangs up.
+func sendHalf(t *testing.T, host, place, token string, content []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte("x:" + token))
+	head := fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Length: %d\r\n\r\n", place, host, basic, len(content))
+	_, err = conn.Write(append([]byte(head), content[:len(content)/2]...))
+	if err = errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A manifest of any size has its length: clients refuse one that comes in chunks.
+func TestLargeManifestsHaveALength(t *testing.T) {
+	p := newTestPlatform(t)
+	auth := remote.WithAuth(&authn.Basic{Username: "x", Password: p.verb(t, "tokens:create", "ci")})
+	img, err := random.Image(100, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := mutate.Annotations(img, map[string]string{"a": strings.Repeat("A", 1<<20)}).(v1.Image)
+	ref := reference(t, p, "library/large:1")
+	if err := remote.Write(ref, large, auth); err != nil {
+		t.Fatal(err)
+	}
+	d, err := remote.Get(ref, auth)
+	if err != nil || d.Size < 1<<20 {
+		t.Errorf("%v, %v", d, err)
+	}
+	res, err := http.Get("http://x:" + p.verb(t, "tokens:create", "other") + "@" + p.registry() + "/v2/library/large/manifests/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.ContentLength < 1<<20 {
+		t.Errorf("Content-Length %d", res.ContentLength)
+	}
+	huge := mutate.Annotations(img, map[string]string{"a": strings.Repeat("A", 5<<20)}).(v1.Image)
+	if err := remote.Write(reference(t, p, "library/large:2"), huge, auth); err == nil || !strings.Contains(err.Error(), "SIZE_INVALID") {
+		t.Errorf("5 MiB: %v", err)
 	}
 }

@@ -46,6 +46,7 @@ type Exchange struct {
 	Options
 	making  singleflight.Group // one at a time makes the same blob
 	backoff time.Duration      // before the second try of what the network failed; doubles
+	keep    int64              // downloads of so many bytes are written down, to be gone on with
 }
 
 // Open opens what was remembered in Dir, making it if there is none.
@@ -53,7 +54,7 @@ func Open(o Options) (*Exchange, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open image exchange: %w", err)
 	}
-	return &Exchange{Options: o, backoff: 500 * time.Millisecond}, nil
+	return &Exchange{Options: o, backoff: 500 * time.Millisecond, keep: worthKeeping}, nil
 }
 
 // Name implements platform.Distribution.

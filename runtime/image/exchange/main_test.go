@@ -46,7 +46,7 @@ func open(t testing.TB) *Exchange {
 	ok(t, err)
 	x, err := Open(Options{Dir: filepath.Join(dir, "made"), Images: images, Blobs: area, Procfile: procfile.Parse})
 	ok(t, err)
-	x.backoff = time.Millisecond
+	x.backoff, x.keep = time.Millisecond, 64<<10
 	return x
 }
 

@@ -120,7 +120,7 @@ const worthKeeping = 4 << 20
 
 func (x *Exchange) remember(want ocispec.Descriptor, rest *resuming) io.ReadCloser {
 	r := &remembered{rest: rest, want: want, sum: want.Digest.Algorithm().Hash()}
-	if want.Size < worthKeeping {
+	if want.Size < x.keep {
 		return r
 	}
 	kept, size, err := x.Blobs.Partial(want.Digest)

@@ -180,7 +180,7 @@ func (x *Exchange) account(layers []string, file, name string) (account, error) 
 			continue
 		}
 		id, ok := parseID(fields[2])
-		if !ok || fields[0] != name && !(isNumber && id == number) {
+		if !ok || fields[0] != name && (!isNumber || id != number) {
 			continue
 		}
 		group, _ := parseID(fields[3]) // of group(5) it is a list, and not used

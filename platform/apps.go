@@ -74,6 +74,9 @@ func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
+	if err := p.free(p.defaultHost(name)); err != nil {
+		return App{}, err
+	}
 	for _, other := range apps {
 		if host := p.defaultHost(name); p.owns(ctx, other.Name, host) {
 			return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).

@@ -154,12 +154,15 @@ func (w want) spec(s slot) InstanceSpec {
 	return InstanceSpec{
 		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
 		Type: s.Type, Number: s.Number, Image: image,
-		Command: commandLine(image, image.Processes[s.Type]), Env: environment(w.release),
+		Command: image.argv(s.Type), Env: environment(w.release),
 	}
 }
 
-// commandLine makes the argv that runs a Procfile line.
+// commandLine makes the argv that runs a Procfile line. In an image without a shell it is split at blanks.
 func commandLine(image Image, line string) []string {
+	if len(image.Shell) == 0 {
+		return strings.Fields(line)
+	}
 	return append(slices.Clone(image.Shell), line)
 }
 

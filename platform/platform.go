@@ -52,8 +52,11 @@ type Rooms struct {
 	Runner  Runner
 	Router  Router
 	Sources Sources
-	Log     *slog.Logger
-	Now     func() time.Time
+
+	Distribution Distribution
+
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Platform is the whole: every door calls its methods.

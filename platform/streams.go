@@ -128,11 +128,11 @@ func (w want) job(in RunInput) (JobSpec, error) {
 		return JobSpec{}, err
 	}
 	line := strings.Join(in.Command, " ")
-	if declared, ok := w.release.Image.Processes[ProcessType(line)]; ok {
-		line = declared
-	}
 	spec := w.spec(slot{"run", int(time.Now().UnixNano()/int64(time.Millisecond)) % 10000})
 	spec.Command = commandLine(w.release.Image, line)
+	if _, declared := w.release.Image.Processes[ProcessType(line)]; declared {
+		spec.Command = w.release.Image.argv(ProcessType(line))
+	}
 	for key, value := range extra {
 		spec.Env[key] = value
 	}

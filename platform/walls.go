@@ -163,4 +163,8 @@ type Store interface {
 	RemoveKey(ctx context.Context, name string) error
 	Keys(ctx context.Context) ([]Key, error)
 	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
+
+	Tokens
+	Logins
+	Pulls
 }

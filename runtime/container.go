@@ -87,8 +87,12 @@ func (c *container) equip(o *order) (err error) {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
+	endpoint := *c.shell.endpoint
+	if c.record.Port != 0 {
+		endpoint.Port = c.record.Port
+	}
 	err = c.save(func(r *record) {
-		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, c.shell.endpoint, c.init.pid, started
+		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, &endpoint, c.init.pid, started
 	})
 	if err != nil {
 		return err

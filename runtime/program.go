@@ -110,7 +110,7 @@ func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) (null script
 // ownFiles puts files of this container over those of the image. They live, nameless, in the /dev tmpfs:
 // a file in a mount that is not attached can be cloned from Linux 6.15 on only.
 func (c *container) ownFiles(s *script.Script, root script.Arg, o *order) {
-	e := c.shell.endpoint
+	e := c.record.Endpoint
 	hosts := fmt.Sprintf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", e.Addr, o.host)
 	dev := s.System(root, "/dev")
 	for path, text := range map[string]string{
@@ -172,7 +172,7 @@ func (c *container) becomeApp(s *script.Script, o *order, b box) {
 		})
 	})
 	s.KeepOnlyStdio()
-	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.shell.endpoint.Port)))
+	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.record.Endpoint.Port)))
 }
 
 // openTerminal makes a PTY in the container's own devpts, so that tty(1) and /dev/tty work inside, and

@@ -39,6 +39,7 @@ type record struct {
 	Group     string            // above its cgroup, "apps"
 	Shell     string            // name of its cgroup
 	Endpoint  *network.Endpoint `json:",omitempty"`
+	Port      uint16            `json:",omitempty"` // the app listens there and nowhere else
 	Boot      string            // the host's boot id: pids mean nothing after a reboot
 	PID       int               // of its init
 	Started   uint64            // of its init, in clock ticks after boot: a pid is used again

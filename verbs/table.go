@@ -20,14 +20,14 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: declared(), version: version}
+	return &Table{platform: p, verbs: append(declared(), distribution()...), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
 var status = map[platform.Kind]int{
 	platform.Internal: 1, platform.Failed: 1, platform.Usage: 2, platform.NotFound: 3, platform.Denied: 4,
 	platform.Conflict: 5, platform.Timeout: 6, platform.Unhealthy: 7, platform.Unknown: 127,
-	platform.Interrupted: 130,
+	platform.Interrupted: 130, platform.Unauthorized: 4,
 }
 
 // Run carries out one command line and returns its exit status. It blocks until the command is over.

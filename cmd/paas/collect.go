@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -57,5 +58,16 @@ func (r *rooms) collect(ctx context.Context) (freed int64, err error) {
 			}
 		}
 	}
-	return r.images.Collect(func(layer string) bool { return keep[layer] })
+	pulled, err := r.store.AllPulled(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list pulled images: %w", err)
+	}
+	for _, v := range pulled {
+		for _, layer := range v.Image.Layers {
+			keep[layer] = true
+		}
+	}
+	freed, err = r.images.Collect(func(layer string) bool { return keep[layer] })
+	n, blobsErr := r.blobs.Collect()
+	return freed + n, errors.Join(err, blobsErr, r.exchange.Forget())
 }

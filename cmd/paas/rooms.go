@@ -16,6 +16,8 @@ import (
 	"paas/platform"
 	"paas/runtime"
 	"paas/runtime/image"
+	"paas/runtime/image/blobs"
+	"paas/runtime/image/exchange"
 	"paas/runtime/network"
 	"paas/store"
 )
@@ -30,6 +32,9 @@ type rooms struct {
 	runtime *runtime.Runtime
 	builder *buildpacks.Engine
 	repos   *gitreceive.Repos
+
+	blobs    *blobs.Area
+	exchange *exchange.Exchange
 }
 
 // openRooms opens everything in the data directory; what was opened is closed again on failure.
@@ -52,6 +57,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 		return nil, err
 	}
 	if r.images, err = image.Open(filepath.Join(s.Data, "store")); err != nil {
+		return nil, err
+	}
+	if err := r.openRegistry(filepath.Join(s.Data, "registry")); err != nil {
 		return nil, err
 	}
 	if r.network, err = network.Open(network.Options{ID: id, Subnet: subnet, Dir: s.Data}); err != nil {
@@ -113,15 +121,16 @@ func (r *rooms) destroy(context.Context) error {
 	return nil
 }
 
-// sources forgets an app's repository and its build caches together.
+// sources forgets an app's repository, its build caches and its images in our registry together.
 type sources struct {
 	repos   *gitreceive.Repos
 	builder *buildpacks.Engine
+	blobs   *blobs.Area
 }
 
 // Remove implements platform.Sources.
 func (s sources) Remove(app platform.App) error {
-	return errors.Join(s.repos.Remove(app), s.builder.Forget(app))
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app), s.blobs.RemoveApp(context.Background(), app.Name))
 }
 
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.

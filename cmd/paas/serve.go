@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"paas/controlpanel/registry"
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/router"
@@ -63,12 +65,17 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close())
 	}
-	web := router.New(router.Options{Log: d.log, AccessLog: nil})
+	own := map[string]http.Handler{} // filled below, before anybody serves
+	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder}, Log: d.log,
+		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Distribution: d.rooms.exchange, Log: d.log,
 	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
 	defer p.Close()
+	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
+	for _, host := range []string{p.RegistryHost(), "localhost", "127.0.0.1", "::1"} { // clients speak plain HTTP to these
+		own[host] = images
+	}
 	door, err := gitreceive.Open(gitreceive.Options{
 		Dir: d.settings.Data, Repos: d.rooms.repos, Platform: p, Commands: verbs.New(p, version), Log: d.log,
 	})

@@ -90,13 +90,19 @@ func TestHostileArchives(t *testing.T) {
 		"name with a long part":       {file(strings.Repeat("n", 256), "x")},
 		"deep":                        {dir(deep)},
 		"unknown type":                {special("x", 'Z')},
+		"overlay attribute": {dir("d").with(func(h *tar.Header) {
+			h.PAXRecords = map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/../../etc"}
+		})},
+		"trusted attribute": {file("f", "x").with(func(h *tar.Header) {
+			h.PAXRecords = map[string]string{"SCHILY.xattr.trusted.any": "y"}
+		})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			world := openDir(t)
 			root := filepath.Join(world, "a/b/root")
 			write(t, root+"/", "")
 			write(t, filepath.Join(world, "victim"), "unharmed")
-			err := extract(t.Context(), bytes.NewReader(tarOf(t, entries...)), root, limits{1 << 20, 5000})
+			err := extract(t.Context(), bytes.NewReader(tarOf(t, entries...)), root, limits{bytes: 1 << 20, entries: 5000})
 			if err == nil {
 				t.Error("no error")
 			}
@@ -149,7 +155,7 @@ func TestExtract(t *testing.T) {
 		file("attrs", "x").with(func(h *tar.Header) {
 			h.PAXRecords = map[string]string{
 				"SCHILY.xattr.user.kept": "v\x00w", "SCHILY.xattr.user.overlay.opaque": "y",
-				"SCHILY.xattr.trusted.overlay.opaque": "y", "SCHILY.xattr.security.selinux": "x",
+				"SCHILY.xattr.security.selinux":    "x",
 				"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
 			}
 		}),
@@ -297,7 +303,7 @@ func FuzzExtract(f *testing.F) {
 		root := filepath.Join(world, "a/b/root")
 		write(t, root+"/", "")
 		write(t, filepath.Join(world, "victim"), "unharmed")
-		_ = extract(context.Background(), bytes.NewReader(data), root, limits{1 << 20, 100})
+		_ = extract(context.Background(), bytes.NewReader(data), root, limits{bytes: 1 << 20, entries: 100})
 		onlyInside(t, world, root)
 	})
 }

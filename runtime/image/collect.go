@@ -51,7 +51,7 @@ func (s *Store) usage(layer string) (LayerUsage, error) {
 	size, known := s.size[layer]
 	s.mu.Unlock()
 	if !known {
-		if size, err = treeBytes(s.Dir(layer)); err != nil {
+		if size, err = s.layerBytes(layer); err != nil {
 			return LayerUsage{}, err
 		}
 		s.mu.Lock()
@@ -82,6 +82,16 @@ func (s *Store) Collect(keep func(layer string) bool) (freed int64, err error) {
 		freed += u.Bytes
 	}
 	return freed, err
+}
+
+// layerBytes is what a layer takes with its shifted copies.
+func (s *Store) layerBytes(layer string) (sum int64, err error) {
+	dirs, err := s.copies(layer)
+	for _, dir := range append(dirs, s.Dir(layer)) {
+		n, e := treeBytes(dir)
+		sum, err = sum+n, errors.Join(err, e)
+	}
+	return sum, err
 }
 
 // throwAway removes a tree of the store so that half of it never keeps its old place.

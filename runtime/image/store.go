@@ -47,11 +47,14 @@ type Store struct {
 	budget, reserve int64
 	making          flights // layers that are being imported or copied
 
-	mu      sync.Mutex
-	used    map[string]time.Time // layer -> when Has last found it here
-	marked  map[string]time.Time // layer -> when its note was last touched
-	size    map[string]int64     // layer -> bytes; layers never change
-	reduced string               // why owners are shifted by copying; "" as long as mounts map them
+	mu     sync.Mutex
+	used   map[string]time.Time // layer -> when Has last found it here
+	marked map[string]time.Time // layer -> when its note was last touched
+	size   map[string]int64     // layer -> bytes; layers never change
+
+	probe   sync.Once
+	probed  error
+	reduced string // why owners are shifted by copying; "" where mounts map them
 }
 
 // Options are what a store needs beside its directory.
@@ -72,11 +75,10 @@ func OpenWith(o Options) (*Store, error) {
 		now: time.Now, used: map[string]time.Time{}, marked: map[string]time.Time{}, size: map[string]int64{},
 		reserve: o.Reserve, budget: o.Budget,
 	}
-	err := s.open(o.Dir)
-	if err == nil && o.Shift {
-		err = s.reduce("the options ask for it")
+	if o.Shift {
+		s.reduced = "the options ask for it"
 	}
-	if err != nil {
+	if err := s.open(o.Dir); err != nil {
 		return nil, fmt.Errorf("open content store %s: %w", o.Dir, err)
 	}
 	return s, nil
@@ -98,7 +100,7 @@ func (s *Store) open(dir string) (err error) {
 			return err
 		}
 	}
-	return errors.Join(s.sweepDrafts(), s.emptyTrash())
+	return errors.Join(s.sweepDrafts(), s.sweepShifted(), s.emptyTrash())
 }
 
 // Dir is the directory of a layer, which need not exist. It panics on a malformed name, since the

@@ -75,3 +75,76 @@ func Bytes(n int64) string {
 }
 
 const units = "KMGTPE"
+
+// Contents is what the layers of an image hold.
+type Contents struct {
+	Layers     []LayerChanges `json:"layers"`          // bottom first
+	Paths      []PathChanges  `json:"paths,omitempty"` // of the explored path, if one was
+	Bytes      int64          `json:"bytes"`           // of all files in all layers
+	Wasted     int64          `json:"wasted"`          // of those, what later layers replace or remove
+	Efficiency float64        `json:"efficiency"`      // the part of Bytes that is not wasted, 0 to 1
+	Waste      []Waste        `json:"waste"`           // where it is, the most first, at most 100
+}
+
+// LayerChanges is what one layer does to those below it.
+type LayerChanges struct {
+	Number int    `json:"number"` // from 1, at the bottom
+	Layer  string `json:"layer"`
+	Note   string `json:"made_by"` // the command or step; may be empty
+	Bytes  int64  `json:"bytes"`   // of its files
+	Wasted int64  `json:"wasted"`  // of Bytes, what later layers replace or remove
+	Changes
+}
+
+// PathChanges is what a layer does to a path and all below it.
+type PathChanges struct {
+	Number int    `json:"layer"`
+	Path   string `json:"path"`
+	Changes
+}
+
+// Changes counts files; directories count by what is in them.
+type Changes struct {
+	Added   Tally `json:"added"`
+	Changed Tally `json:"changed"` // Bytes are those of the new version
+	Removed Tally `json:"removed"`
+}
+
+// Tally is a number of files with their bytes.
+type Tally struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Waste is a path with versions that the image does not show.
+type Waste struct {
+	Path     string `json:"path"`
+	Bytes    int64  `json:"bytes"` // of those versions
+	Versions int    `json:"versions"`
+}
+
+// DiskUse is what something other than layers takes.
+type DiskUse struct {
+	Kind  string  `json:"kind"` // "repository", "build cache", "log", "writable layer", "database", …
+	App   AppName `json:"app"`  // empty if it is nobody's
+	Name  string  `json:"name"` // where there are many of a kind
+	Bytes int64   `json:"bytes"`
+	Cache bool    `json:"reclaimable"` // images:prune --all removes it
+}
+
+// Shrunk is what was removed, or would be.
+type Shrunk struct {
+	Layers []LayerUsage
+	Caches []DiskUse
+}
+
+// Bytes is the sum.
+func (s Shrunk) Bytes() (sum int64) {
+	for _, l := range s.Layers {
+		sum += l.Bytes
+	}
+	for _, c := range s.Caches {
+		sum += c.Bytes
+	}
+	return sum
+}

@@ -226,21 +226,23 @@ func (c *container) kill() {
 }
 
 // idMap is the app's id-mapping user namespace. It stays open: making one costs a millisecond.
-func (r *Runtime) idMap(appID int64) (*os.File, error) {
+func (r *Runtime) idMap(appID int64) (image.IDRange, error) {
 	base, err := uidBase(appID)
+	ids := image.IDRange{Base: base, Size: rangeSize}
 	if err != nil {
-		return nil, err
+		return ids, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f, ok := r.maps[appID]; ok {
-		return f, nil
+		ids.UserNS = f
+		return ids, nil
 	}
-	f, err := image.UserNS(base, rangeSize)
+	ids.UserNS, err = image.UserNS(base, rangeSize)
 	if err == nil {
-		r.maps[appID] = f
+		r.maps[appID] = ids.UserNS
 	}
-	return f, err
+	return ids, err
 }
 
 func terminalFile(fd int) *os.File {

@@ -154,13 +154,12 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := image.MountSpec{Upper: o.upper, UserNS: ids}
+	m := image.Root{Layers: o.layers, Upper: o.upper, IDs: ids}
 	for _, layer := range o.layers {
 		if !c.runtime.options.Images.Has(layer) {
 			return nil, platform.Errorf(platform.NotFound, "%s needs layer %s, which is not in the store", o.what, layer).
 				WithHint("deploy the app again")
 		}
-		m.Lowers = append(m.Lowers, c.runtime.options.Images.Dir(layer))
 	}
 	if m.Upper == "" {
 		m.Upper = filepath.Join(c.dir, writesDir, "fs")
@@ -171,7 +170,7 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 			return nil, err
 		}
 	}
-	return image.Overlay(m)
+	return c.runtime.options.Images.Mount(c.runtime.life, m)
 }
 
 // makeOpen makes a directory that everybody inside may enter, whatever the umask.
@@ -203,6 +202,6 @@ func (c *container) bind(o *order, b platform.Bind, h *handover) initproc.Mount 
 		h.errs = append(h.errs, err)
 		return m
 	}
-	m.FD = h.add(image.Bind(b.Source, b.ReadOnly, ids))
+	m.FD = h.add(c.runtime.options.Images.Bind(b.Source, b.ReadOnly, ids))
 	return m
 }

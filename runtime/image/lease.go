@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,12 +22,13 @@ type Lease struct {
 	path  string
 
 	mu   sync.Mutex
-	file *os.File // nil after Close
+	file *os.File        // nil after Close
+	have map[string]bool // what is in it
 }
 
 // Lease makes a lease that holds nothing yet. Whoever makes one defers Close.
 func (s *Store) Lease() (*Lease, error) {
-	l := &Lease{store: s, path: filepath.Join(s.dir, "leases", newID())}
+	l := &Lease{store: s, path: filepath.Join(s.dir, "leases", newID()), have: map[string]bool{}}
 	if err := l.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("make lease: %w", err), l.Close())
 	}
@@ -54,23 +56,38 @@ func (l *Lease) Hold(layers ...string) error {
 			return fmt.Errorf("hold layer %q: %w", layer, ErrLayerName)
 		}
 	}
-	lock, err := l.store.lock(unix.LOCK_SH)
-	if err != nil {
-		return fmt.Errorf("hold layers: %w", err)
-	}
-	defer func() { _ = lock.Close() }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
 		return errors.New("hold layers: the lease is over")
 	}
-	if _, err := l.file.WriteString(strings.Join(layers, "\n") + "\n"); err != nil {
+	layers = slices.DeleteFunc(slices.Clone(layers), func(layer string) bool { return l.have[layer] })
+	if len(layers) == 0 {
+		return nil
+	}
+	if err := l.add(layers); err != nil {
 		return fmt.Errorf("hold layers: %w", err)
 	}
 	return nil
 }
 
-// Close ends the lease; a second Close does nothing.
+// add holds the store's lock, so that a collection sees all of it or none.
+func (l *Lease) add(layers []string) error {
+	lock, err := l.store.lock(unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := l.file.WriteString(strings.Join(layers, "\n") + "\n"); err != nil {
+		return err
+	}
+	for _, layer := range layers {
+		l.have[layer] = true
+	}
+	return nil
+}
+
+// Close ends the lease; its layers count as used until now. A second Close does nothing.
 func (l *Lease) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,6 +95,9 @@ func (l *Lease) Close() error {
 	l.file = nil
 	if file == nil {
 		return nil
+	}
+	for layer := range l.have {
+		l.store.use(layer)
 	}
 	return errors.Join(os.Remove(l.path), file.Close())
 }

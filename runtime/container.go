@@ -198,7 +198,8 @@ func (c *container) release() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile, initErrors} {
+	errs = append(errs, c.dropWrites())
+	for _, name := range []string{execSocket, statusFile, initErrors} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, <-detached)...)

@@ -163,6 +163,9 @@ func (c *container) rootfs(o *order) (*os.File, error) {
 	}
 	if m.Upper == "" {
 		m.Upper = filepath.Join(c.dir, writesDir, "fs")
+		if err := c.limitDisk(o.limits); err != nil {
+			return nil, err
+		}
 	}
 	m.Work = filepath.Join(filepath.Dir(m.Upper), "work")
 	for _, dir := range []string{m.Upper, m.Work} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,7 +97,7 @@ func (l *Lease) Close() error {
 	if file == nil {
 		return nil
 	}
-	for layer := range l.have {
+	for _, layer := range slices.Sorted(maps.Keys(l.have)) {
 		l.store.use(layer)
 	}
 	return errors.Join(os.Remove(l.path), file.Close())

@@ -25,13 +25,15 @@ const (
 	inheritFlag = 0x200      // FS_XFLAG_PROJINHERIT: what is made inside joins the project
 )
 
-// join gives a directory its project id.
+// join gives a directory or file its project id.
 func join(f *os.File, p Project) error {
 	var attr fsxattr
 	if err := ioctl(f, getFSXAttr, &attr); err != nil {
 		return err
 	}
-	attr.flags |= inheritFlag
+	if fi, err := f.Stat(); err == nil && fi.IsDir() {
+		attr.flags |= inheritFlag
+	}
 	attr.project = uint32(p)
 	return ioctl(f, setFSXAttr, &attr)
 }

@@ -7,7 +7,9 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,8 +45,22 @@ func Of(dir string) (Project, error) {
 	return Project(ownProjects | st.Ino&(ownProjects-1)), nil //nolint:gosec // that is the range
 }
 
-// Set puts a directory, and all that will be made in it, into a project with limits. What is in it already
-// is left alone: set it while the directory is empty. Whoever reaches a limit gets EDQUOT.
+// In is the project that Set put a directory into; false if it did not.
+func In(dir string) (Project, bool) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return 0, false
+	}
+	defer func() { _ = f.Close() }()
+	var attr fsxattr
+	if err := ioctl(f, getFSXAttr, &attr); err != nil {
+		return 0, false
+	}
+	return Project(attr.project), attr.project >= ownProjects
+}
+
+// Set puts a directory, the directories and files in it, and all that will be made there into a project
+// with limits. Nobody else may write to it meanwhile. Whoever reaches a limit gets EDQUOT.
 func Set(dir string, p Project, l Limits) error {
 	if err := set(dir, p, l); err != nil {
 		return fmt.Errorf("set disk quota of %s: %w", dir, err)
@@ -64,7 +80,20 @@ func set(dir string, p Project, l Limits) error {
 	if err := l.write(f, p); err != nil {
 		return err
 	}
-	return join(f, p)
+	return joinAll(dir, p)
+}
+
+func joinAll(dir string, p Project) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() && !d.Type().IsRegular() { // the others cannot be opened for it
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(join(f, p), f.Close())
+	})
 }
 
 // Clear takes a project's limits away. dir is any directory of the file system. Do it when the project's

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestLimitsAreKept(t *testing.T) {
 	small, large := filepath.Join(dir, "small"), filepath.Join(dir, "large")
 	projects := map[string]Project{small: limited(t, small, Limits{Bytes: 2 << 20, Files: 10}), large: limited(t, large, Limits{Bytes: 30 << 20})}
 
-	err := os.WriteFile(filepath.Join(small, "f"), make([]byte, 4<<20), 0o600)
+	err := asContainer(t, func() error { return os.WriteFile(filepath.Join(small, "f"), make([]byte, 4<<20), 0o600) })
 	if !errors.Is(err, unix.EDQUOT) && !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("4 MiB into 2: %v", err)
 	}
@@ -97,31 +98,62 @@ func TestLimitsAreKept(t *testing.T) {
 	if u.Bytes == 0 || u.Bytes > 2<<20 || u.Limits != (Limits{2 << 20, 10}) {
 		t.Errorf("usage %+v", u)
 	}
-	must(t, os.WriteFile(filepath.Join(large, "f"), make([]byte, 8<<20), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "free"), make([]byte, 8<<20), 0o600))
+	must(t, asContainer(t, func() error {
+		return errors.Join(os.WriteFile(filepath.Join(large, "f"), make([]byte, 8<<20), 0o600),
+			os.WriteFile(filepath.Join(dir, "free"), make([]byte, 8<<20), 0o600))
+	}))
 	tooManyFiles(t, small)
 	cleared(t, small, projects[small])
 }
 
+// asContainer does something without the capability to exceed quotas (CAP_SYS_RESOURCE), which overlayfs
+// never uses for those who write through it.
+func asContainer(t *testing.T, f func() error) error {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var caps [2]unix.CapUserData
+		err := unix.Capget(&head, &caps[0])
+		caps[0].Effective &^= 1 << unix.CAP_SYS_RESOURCE
+		err = errors.Join(err, unix.Capset(&head, &caps[0]))
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
 func limited(t *testing.T, dir string, l Limits) Project {
 	t.Helper()
-	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.MkdirAll(filepath.Join(dir, "there"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "there", "already"), []byte("x"), 0o600))
 	p, err := Of(dir)
 	must(t, err)
+	if got, limited := In(dir); limited {
+		t.Errorf("before: project %d", got)
+	}
 	must(t, Set(dir, p, l))
+	if got, limited := In(dir); !limited || got != p {
+		t.Errorf("after: project %d, %v; want %d", got, limited, p)
+	}
 	return p
 }
 
 // tooManyFiles also shows that directories below belong to the project.
 func tooManyFiles(t *testing.T, dir string) {
 	t.Helper()
-	below := filepath.Join(dir, "a", "b")
+	below := filepath.Join(dir, "there", "b")
 	must(t, os.Remove(filepath.Join(dir, "f")))
 	must(t, os.MkdirAll(below, 0o700))
-	var err error
-	for i := 0; i < 20 && err == nil; i++ {
-		err = os.WriteFile(filepath.Join(below, fmt.Sprint(i)), nil, 0o600)
-	}
+	err := asContainer(t, func() (err error) {
+		for i := 0; i < 20 && err == nil; i++ {
+			err = os.WriteFile(filepath.Join(below, fmt.Sprint(i)), nil, 0o600)
+		}
+		return err
+	})
 	if !errors.Is(err, unix.EDQUOT) {
 		t.Errorf("20 files where 10 may be: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,7 @@ func (s *Store) Shrink(need func(layer string) platform.Need, goal platform.Goal
 
 // victims are the layers to remove, in order.
 func (s *Store) victims(need func(layer string) platform.Need, goal platform.Goal) (list []platform.LayerUsage, err error) {
-	layers, err := s.Usage()
+	layers, err := s.names("layers")
 	if err != nil {
 		return nil, err
 	}
@@ -47,16 +48,25 @@ func (s *Store) victims(need func(layer string) platform.Need, goal platform.Goa
 		return nil, err
 	}
 	needs := map[string]platform.Need{}
-	for _, u := range layers {
-		n := need(u.Layer)
-		needs[u.Layer] = n
-		if n == platform.Needed || n == platform.Cached && !goal.Caches || held[u.Layer] || s.young(u, goal.MinAge) {
+	for _, layer := range layers {
+		n := need(layer)
+		needs[layer] = n
+		if n == platform.Needed || n == platform.Cached && !goal.Caches || held[layer] || !layerName.MatchString(layer) {
 			continue
 		}
-		list = append(list, u)
+		u, err := s.usage(layer)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // collected meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("measure layer %s: %w", layer, err)
+		}
+		if !s.young(u, goal.MinAge) {
+			list = append(list, u)
+		}
 	}
 	slices.SortFunc(list, func(a, b platform.LayerUsage) int {
-		return cmp.Or(cmp.Compare(needs[a.Layer], needs[b.Layer]), a.Used.Compare(b.Used))
+		return cmp.Or(cmp.Compare(needs[a.Layer], needs[b.Layer]), a.Used.Compare(b.Used), cmp.Compare(a.Layer, b.Layer))
 	})
 	return enough(list, goal.Bytes), nil
 }

@@ -15,6 +15,8 @@ import (
 // nobody needs anything, and nothing is young.
 func nobody(string) platform.Need { return platform.Unneeded }
 
+var everything = platform.Goal{Caches: true}
+
 func shrink(t *testing.T, s *Store, need func(string) platform.Need, goal platform.Goal) string {
 	t.Helper()
 	gone, err := s.Shrink(need, goal)

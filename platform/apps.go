@@ -220,6 +220,11 @@ func (p *Platform) Destroy(ctx context.Context, call Call, in DestroyInput) (Don
 
 // destroy forgets the app first, so that a crash afterwards leaves only what Boot removes.
 func (p *Platform) destroy(ctx context.Context, app App) error {
+	drop, err := p.holdRunning(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer drop()
 	if err := p.Store.DestroyApp(ctx, app.Name); err != nil {
 		return err
 	}

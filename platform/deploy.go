@@ -52,10 +52,11 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story)
 	if err != nil {
 		return Release{}, err
 	}
-	image, err := p.Builder.Build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
+	image, drop, err := p.build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
 	if err != nil {
-		return Release{}, fmt.Errorf("build %s: %w", app.Name, err)
+		return Release{}, err
 	}
+	defer drop()
 	if config, err = p.firstConfig(app, image, config, story); err != nil {
 		return Release{}, err
 	}

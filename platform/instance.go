@@ -27,6 +27,7 @@ type Limits struct {
 	Memory    int64   // bytes
 	CPUs      float64 // 1.5 is one and a half CPUs' time
 	Processes int     // pids, threads included
+	Disk      int64   // bytes of what it writes to its root file system, where the host keeps quotas; 0: no bound
 }
 
 // Instance is one container that a Runner started and has not forgotten, running or ended.

@@ -18,9 +18,12 @@ type Settings struct {
 	Drain     time.Duration // requests in flight on replaced instances may take this long
 	Grace     time.Duration // between the stop signal and SIGKILL
 	StartWait time.Duration // a web process must listen within this
+
+	KeepReleases int // how many releases of each app can be rolled back to, beside the current
 }
 
-// Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port.
+// Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port, ten
+// releases to go back to.
 func (s Settings) Defaults() Settings {
 	fill := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
@@ -30,6 +33,9 @@ func (s Settings) Defaults() Settings {
 	fill(&s.Drain, 30*time.Second)
 	fill(&s.Grace, 30*time.Second)
 	fill(&s.StartWait, 60*time.Second)
+	if s.KeepReleases == 0 {
+		s.KeepReleases = 10
+	}
 	if s.Domain == "" {
 		s.Domain = "localhost"
 	}
@@ -52,6 +58,7 @@ type Rooms struct {
 	Runner  Runner
 	Router  Router
 	Sources Sources
+	Images  Images
 
 	Distribution Distribution
 
@@ -77,6 +84,9 @@ type Platform struct {
 func New(rooms Rooms, settings Settings) *Platform {
 	if rooms.Now == nil {
 		rooms.Now = time.Now
+	}
+	if rooms.Images == nil {
+		rooms.Images = noImages{}
 	}
 	life, cancel := context.WithCancel(context.Background())
 	return &Platform{

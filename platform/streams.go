@@ -111,6 +111,11 @@ func (p *Platform) Run(ctx context.Context, call Call, in RunInput) (Streamed, e
 		return Streamed{}, err
 	}
 	job.Terminal = call.Terminal
+	drop, err := p.hold(w.release) // it may be replaced, and older than all that are kept, before the job ends
+	if err != nil {
+		return Streamed{}, err
+	}
+	defer drop()
 	exit, err := p.Runner.Run(ctx, job, call.In, call.Out, call.Err)
 	if err != nil {
 		return Streamed{}, fmt.Errorf("run in %s v%d: %w", app.Name, w.release.Number, err)

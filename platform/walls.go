@@ -92,6 +92,32 @@ type LogQuery struct {
 	Follow bool
 }
 
+// Images is the content store, with all else that takes the disk.
+type Images interface {
+	// Hold keeps layers from being removed until drop is called or the process ends. It fails with kind
+	// NotFound when one is not there.
+	Hold(layers []string) (drop func(), err error)
+	// Kept tells whether all of the layers are there.
+	Kept(layers []string) bool
+	// Usage measures every layer, by name. It blocks on the disk for layers that are new to it.
+	Usage() ([]LayerUsage, error)
+	// Space tells how full the disk is; it costs what Usage costs.
+	Space() (Space, error)
+	// Room fails with kind Failed and a sentence when the reserve is touched. It does not block.
+	Room() error
+	// Shrink removes layers, and if the goal says so build caches, until the goal is reached: first what
+	// nobody needs, what was unused for longest first, then what only the next builds need. Layers in
+	// needed and those that somebody holds stay. apps are all that there are: what builds keep for others
+	// goes.
+	Shrink(ctx context.Context, apps []App, needed map[string]bool, goal Goal) (Shrunk, error)
+	// Explore tells what is in an image's layers, bottom first, and with a path what they do to it.
+	Explore(ctx context.Context, layers []string, path string) (Contents, error)
+	// Disk measures all that takes the disk but layers. It reads every directory.
+	Disk(ctx context.Context, apps []App) ([]DiskUse, error)
+	// Report tells what people should know about how images are kept on this host.
+	Report() []string
+}
+
 // Router sends requests to instances.
 type Router interface {
 	// Swap replaces the app's route in one step; requests that come after it returned see only the new

@@ -176,7 +176,7 @@ func (c *container) dispose() error {
 	for _, name := range []string{execSocket, statusFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
-	return errors.Join(append(errs, c.runtime.recycle(c.writes), c.detach())...)
+	return errors.Join(append(errs, c.dropWrites(), c.detach())...)
 }
 
 func (c *container) detach() error {
@@ -206,21 +206,23 @@ func (c *container) kill() {
 }
 
 // idMap is the app's id-mapping user namespace. It stays open: making one costs a millisecond.
-func (r *Runtime) idMap(appID int64) (*os.File, error) {
+func (r *Runtime) idMap(appID int64) (image.IDRange, error) {
 	base, err := uidBase(appID)
+	ids := image.IDRange{Base: base, Size: rangeSize}
 	if err != nil {
-		return nil, err
+		return ids, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f, ok := r.maps[appID]; ok {
-		return f, nil
+		ids.UserNS = f
+		return ids, nil
 	}
-	f, err := image.UserNS(base, rangeSize)
+	ids.UserNS, err = image.UserNS(base, rangeSize)
 	if err == nil {
-		r.maps[appID] = f
+		r.maps[appID] = ids.UserNS
 	}
-	return f, err
+	return ids, err
 }
 
 // terminalFile gives the PTY's master to the poller.

@@ -8,7 +8,6 @@
 //	<Dir>/instances/<ID>/  fs (the writes)  work
 //	<Dir>/shells/<name>/   the same of a container to be
 //	<Dir>/logs/<app>/<ID>/ meta.json  0  1
-//	<Dir>/floor/           the lowest layer
 package runtime
 
 import (
@@ -54,6 +53,7 @@ type Runtime struct {
 	exits     chan platform.Instance
 	pools     map[string]*pool // by group
 	janitor   *janitor
+	floor     *image.Lease
 	hardFiles uint64 // how many open files the host allows a process
 
 	life   context.Context // ends with Close: jobs end with it
@@ -161,6 +161,9 @@ func (r *Runtime) Close() error {
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())
 	}
+	if r.floor != nil {
+		errs = append(errs, r.floor.Close())
+	}
 	if r.program != nil {
 		errs = append(errs, r.program.Close())
 	}
@@ -180,7 +183,7 @@ func (r *Runtime) Destroy() error {
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
 	errs = append(errs, r.Close(), r.groups.destroy(), os.RemoveAll(r.options.Run))
-	for _, dir := range []string{"instances", "shells", "logs", "floor"} {
+	for _, dir := range []string{"instances", "shells", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}
 	return errors.Join(errs...)

@@ -19,12 +19,16 @@ func (r *Runtime) writable(name string) (string, error) {
 	if spare := r.spare(); spare != "" {
 		return path, os.Rename(spare, path)
 	}
+	return path, makeWrites(path)
+}
+
+func makeWrites(path string) error {
 	for _, dir := range []string{"fs", "work"} {
 		if err := makeOpen(filepath.Join(path, dir)); err != nil {
-			return path, err
+			return err
 		}
 	}
-	return path, nil
+	return nil
 }
 
 func (r *Runtime) spare() string {

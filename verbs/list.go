@@ -53,6 +53,17 @@ func declared() []Verb {
 		define(Verb{Name: "run", Access: Member, Summary: "Run a command in a container of the current release",
 			Example: "run blog ls -la"}, (*p).Run),
 
+		define(Verb{Name: "images:list", Aliases: []string{"images"}, Summary: "List images, their releases and what they take",
+			Example: "images:list blog"}, (*p).ListImages),
+		define(Verb{Name: "images:tree", Summary: "Show the layers of a release's image",
+			Example: "images:tree blog v12"}, (*p).TreeOfImage),
+		define(Verb{Name: "images:du", Summary: "Show what takes the disk, and what can be freed",
+			Example: "images:du --json"}, (*p).DiskUsage),
+		define(Verb{Name: "images:prune", Summary: "Remove layers that no release needs",
+			Example: "images:prune --all --dry-run"}, (*p).Prune),
+		define(Verb{Name: "images:explore", Summary: "Show what each layer adds, changes, removes and wastes",
+			Example: "images:explore blog v12 /app"}, (*p).ExploreImage),
+
 		define(Verb{Name: "keys:add", Summary: "Let an SSH key in",
 			Example: "keys:add alice < alice.pub"}, (*p).AddKey),
 		define(Verb{Name: "keys:list", Aliases: []string{"keys"}, Summary: "List SSH keys",

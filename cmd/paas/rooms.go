@@ -56,7 +56,7 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if r.store, err = store.Open(ctx, filepath.Join(s.Data, databaseName)); err != nil {
 		return nil, err
 	}
-	if r.images, err = image.Open(filepath.Join(s.Data, "store")); err != nil {
+	if r.images, err = s.openImages(); err != nil {
 		return nil, err
 	}
 	if err := r.openRegistry(filepath.Join(s.Data, "registry")); err != nil {
@@ -87,6 +87,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	r.repos, err = gitreceive.OpenRepos(filepath.Join(s.Data, "repos"))
 	return r, err
 }
+
+// disk is everything that takes the disk.
+func (r *rooms) disk(s settings) images { return images{r.images, r.builder, r.blobs, r.exchange, s.Data} }
 
 // close closes what is open. Containers run on.
 func (r *rooms) close(log *slog.Logger) {

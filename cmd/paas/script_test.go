@@ -132,15 +132,15 @@ func under(ts *testscript.TestScript) *platformUnderTest {
 	return ts.Value(platformKey{}).(*platformUnderTest)
 }
 
-// daemon start|stop|kill|crash
+// daemon start [FLAG…]|stop|kill
 func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: daemon start|stop|kill")
+	if neg || len(args) == 0 || len(args) > 1 && args[0] != "start" {
+		ts.Fatalf("usage: daemon start [flag…]|stop|kill")
 	}
 	p := under(ts)
 	switch args[0] {
 	case "start":
-		ts.Check(p.start())
+		ts.Check(p.start(args[1:]...))
 	case "stop":
 		p.end(syscall.SIGTERM)
 	case "kill":

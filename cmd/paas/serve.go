@@ -69,8 +69,11 @@ func (d *daemon) run(ctx context.Context) error {
 	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Distribution: d.rooms.exchange, Log: d.log,
-	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
+		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings),
+		Distribution: d.rooms.exchange, Log: d.log,
+	}, platform.Settings{
+		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
+	})
 	defer p.Close()
 	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
 	for _, host := range []string{p.RegistryHost(), "localhost", "127.0.0.1", "::1"} { // clients speak plain HTTP to these
@@ -89,19 +92,22 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.serveAll(ctx, web, door, listeners{httpListener, sshListener, local})
+	for _, note := range d.rooms.disk(d.settings).Report() {
+		d.log.Warn("images", "warning", note)
+	}
+	return d.serveAll(ctx, web, door, p, listeners{httpListener, sshListener, local})
 }
 
 type listeners struct{ http, ssh, local net.Listener }
 
 // serveAll runs the doors until ctx ends or one of them breaks, then closes them in order: no new
 // pushes, then no new requests.
-func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
+func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, p *platform.Platform, l listeners) error {
 	broken := make(chan error, 3)
 	ctx, cancelChores := context.WithCancel(ctx)
 	var chores sync.WaitGroup
 	chores.Go(func() { d.keepWalls(ctx) })
-	chores.Go(func() { d.collectGarbage(ctx) })
+	chores.Go(func() { d.collectGarbage(ctx, p) })
 	defer chores.Wait()
 	defer cancelChores()
 	go func() { broken <- web.Serve(l.http) }()

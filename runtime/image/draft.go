@@ -15,6 +15,7 @@ import (
 type Draft struct {
 	Dir  string // empty, owned 0:0, mode 0755; fill it by any means, also as an overlay's upper directory
 	Work string // empty, beside Dir: fit to be the overlay's work directory; never part of the layer
+	Note string // what makes the layer, for people; set it before Commit
 
 	store *Store
 	home  string   // holds both
@@ -78,6 +79,9 @@ func (d *Draft) commit(layer string) error {
 	there, err := exists(d.store.Dir(layer))
 	if err != nil || there {
 		return err
+	}
+	if err := d.store.writeNote(layer, d.Note); err != nil {
+		return fmt.Errorf("note: %w", err)
 	}
 	if err := syncTree(d.Dir); err != nil {
 		return fmt.Errorf("sync: %w", err)

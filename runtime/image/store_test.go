@@ -174,7 +174,7 @@ func TestDraftsCommitsAndCollectsAtOnce(t *testing.T) {
 	nothingLeft(t, s)
 }
 
-func nothingLeft(t *testing.T, s *Store) {
+func nothingLeft(t testing.TB, s *Store) {
 	t.Helper()
 	for _, dir := range []string{"drafts", "trash"} {
 		left, err := s.names(dir)

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,15 +36,11 @@ func (s *Store) Unpack(ctx context.Context, blob io.Reader, mediaType string, di
 	if name, err = layerFor(diffID); err != nil || s.Has(name) {
 		return name, err
 	}
-	draft, err := s.Draft()
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, draft.Discard()) }()
-	if err := unpack(ctx, blob, mediaType, diffID, draft.Dir); err != nil {
+	p := parcel{blob: ocispec.Descriptor{MediaType: mediaType}, diffID: diffID, name: name}
+	if err := s.take(ctx, p, func() (io.ReadCloser, error) { return io.NopCloser(blob), nil }); err != nil {
 		return "", fmt.Errorf("extract layer %s: %w", diffID, err)
 	}
-	return name, draft.Commit(name)
+	return name, nil
 }
 
 // ReadFile reads a file of the file system that layers make, at most limit bytes. Symlinks lead where

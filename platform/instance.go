@@ -39,6 +39,7 @@ type Instance struct {
 	Number    int
 	Addr      netip.AddrPort // its own address and its PORT
 	StartedAt time.Time
+	Paused    bool
 	Exit      *Exit // nil while it runs
 }
 

@@ -56,6 +56,7 @@ type Builder interface {
 // Runner runs containers on one host. All methods are safe for concurrent use.
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
+	Living
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)

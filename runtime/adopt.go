@@ -14,7 +14,7 @@ import (
 //	none      any       before anything was noted        swept by cgroup, directory removed
 //	making    any       before anybody was told          killed and removed
 //	passing   any       and its jobs with it             killed and removed
-//	running   alive     at any time                      watched
+//	running   alive     at any time                      watched, and paused if it was to be
 //	running   gone      before it noted the end          settled as if it ended now
 //	ended     gone      maybe before it reported         reported unless it was
 func (r *Runtime) adopt() error {
@@ -26,6 +26,7 @@ func (r *Runtime) adopt() error {
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
+	errs = append(errs, r.sweepFreezers())
 	errs = append(errs, r.groups.sweep(func(name string) bool {
 		c, ok := r.containers[platform.InstanceID(name)]
 		return ok && c.record.Phase == running
@@ -42,6 +43,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if err != nil { // it died before the record was written, or the machine did
 		return os.RemoveAll(dir)
 	}
+	rec.Paused = wasPaused(dir)
 	c := &container{runtime: r, dir: dir, gone: make(chan struct{}), record: rec}
 	if rec.Phase == ended {
 		close(c.gone)
@@ -75,6 +77,7 @@ func (r *Runtime) resume(c *container) {
 	case c.init == nil:
 		r.work.Go(c.settle)
 	default:
+		c.freezeAgain()
 		r.work.Go(c.watch)
 	}
 }

@@ -45,6 +45,8 @@ func daemon() int {
 		}
 		fmt.Println(i.ID)
 		select {}
+	case "pause", "pause and resume":
+		return pauseFor(b, script)
 	case "run":
 		job := platform.JobSpec{InstanceSpec: spec(script)}
 		_, err := b.Run(context.Background(), job, nil, os.Stdout, os.Stderr)
@@ -57,6 +59,28 @@ func daemon() int {
 			return complain(err)
 		}
 		fmt.Println(n)
+	}
+}
+
+// pauseFor starts an instance and pauses it; told to, it then pauses and resumes for ever.
+func pauseFor(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	if err != nil {
+		return complain(err)
+	}
+	for n := 0; ; n++ {
+		if err := b.Pause(context.Background(), i.ID); err != nil {
+			return complain(err)
+		}
+		if n == 0 {
+			fmt.Println(i.ID)
+		}
+		if os.Getenv("RUNTIME_TEST_DO") == "pause" {
+			select {}
+		}
+		if err := b.Resume(context.Background(), i.ID); err != nil {
+			return complain(err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,9 @@ type container struct {
 	control *os.File // socket to init while it starts, and as long as the container passes
 	master  *os.File // of its PTY
 	made    []string // mount points that init created in the root file system
+
+	frost sync.Mutex // held while it is frozen or thawed
+	cold  *freezer   // once it was looked for; guarded by frost
 
 	gone chan struct{} // closed when every process ended and everything but the record is released
 	exit platform.Exit // valid then
@@ -198,7 +202,8 @@ func (c *container) release() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile, initErrors} {
+	errs = append(errs, c.removeFreezer())
+	for _, name := range []string{writesDir, execSocket, statusFile, initErrors, pausedFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, <-detached)...)
@@ -222,6 +227,7 @@ func (c *container) forget() error {
 func (c *container) kill() {
 	if c.init != nil {
 		c.init.signal(unix.SIGKILL)
+		c.thaw()
 	}
 }
 

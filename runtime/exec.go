@@ -18,7 +18,7 @@ const outputPatience = time.Second
 
 // Exec implements platform.Runner. The instance's own init runs the command, with the app's rights.
 func (r *Runtime) Exec(ctx context.Context, id platform.InstanceID, argv []string, out io.Writer) (platform.Exit, error) {
-	c, err := r.running(id)
+	c, err := r.awake(id)
 	if err != nil {
 		return platform.Exit{}, err
 	}

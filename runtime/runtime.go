@@ -42,6 +42,7 @@ type Runtime struct {
 	log     *slog.Logger
 	now     func() time.Time
 	groups  *cgroups
+	trees   trees
 	boot    string
 	program *os.File  // init's, on a read-only mount
 	rights  [2]rights // of processes: uid 0, any other
@@ -154,7 +155,7 @@ func (r *Runtime) Destroy() error {
 		}
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
-	errs = append(errs, r.Close(), r.groups.destroy())
+	errs = append(errs, r.Close(), r.groups.destroy(), r.destroyFreezers())
 	for _, dir := range []string{"instances", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}

@@ -36,7 +36,7 @@ type Living interface {
 	Changes(ctx context.Context, id InstanceID, layers []string) ([]Change, error)
 	// Commit makes a layer of what the instance wrote and returns its name in the content store. The
 	// instance stands still meanwhile. Equal writes give equal layers.
-	Commit(ctx context.Context, id InstanceID, layers []string) (layer string, err error)
+	Commit(ctx context.Context, id InstanceID) (layer string, err error)
 }
 
 // Command is what runs beside an app.

@@ -47,6 +47,8 @@ func daemon() int {
 		select {}
 	case "pause", "pause and resume":
 		return pauseFor(b, script)
+	case "commit":
+		return commitForEver(b, script)
 	case "run":
 		job := platform.JobSpec{InstanceSpec: spec(script)}
 		_, err := b.Run(context.Background(), job, nil, os.Stdout, os.Stderr)
@@ -82,6 +84,26 @@ func pauseFor(b *bench, script string) int {
 			return complain(err)
 		}
 	}
+}
+
+// commitForEver starts an instance and, when it is ready, copies and commits what it wrote, for ever.
+func commitForEver(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	for err == nil {
+		exit, failed := b.Exec(context.Background(), i.ID, []string{"test", "-s", "/app/big"}, io.Discard)
+		if err = failed; err == nil && exit.Code == 0 {
+			break
+		}
+	}
+	for n := 0; err == nil; n++ {
+		if n == 0 {
+			fmt.Println(i.ID)
+		}
+		if _, err = b.Commit(context.Background(), i.ID); err == nil {
+			err = b.CopyOut(context.Background(), i.ID, "/app", io.Discard)
+		}
+	}
+	return complain(err)
 }
 
 func complain(err error) int {

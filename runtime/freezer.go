@@ -154,6 +154,14 @@ func (f freezer) frozen() bool {
 	return slices.Contains(strings.Split(readControl(filepath.Join(f.dir, "cgroup.events")), "\n"), "frozen 1")
 }
 
+// begun tells whether its processes stand still or are about to.
+func (f freezer) begun() bool {
+	if f.v2 {
+		return readControl(filepath.Join(f.dir, "cgroup.freeze")) == "1"
+	}
+	return readControl(filepath.Join(f.dir, "freezer.state")) != "THAWED"
+}
+
 // freezerDirs are where this platform makes freezers of its own.
 func (r *Runtime) freezerDirs(name string) (dirs []string) {
 	for _, tree := range []string{unified, v1Freezer} {

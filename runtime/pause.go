@@ -80,14 +80,46 @@ func (c *container) thaw() {
 	}
 }
 
-// freezeAgain makes an adopted container what its record says.
-func (c *container) freezeAgain() {
-	if !c.record.Paused {
-		return
+// holdStill pauses a container for a moment, without a note: a successor of a daemon that dies meanwhile
+// lets it go on. The returned function does that here, unless somebody paused it for good.
+func (c *container) holdStill() (thaw func() error, err error) {
+	c.frost.Lock()
+	if err := c.freeze(); err != nil {
+		c.frost.Unlock()
+		return nil, err
 	}
-	if err := c.freeze(); err != nil && !c.init.over() {
+	return func() error {
+		defer c.frost.Unlock()
+		if c.paused() || c.init.over() {
+			return nil
+		}
+		return c.cold.thaw()
+	}, nil
+}
+
+// freezeAgain makes an adopted container what its note says: paused, or not.
+func (c *container) freezeAgain() {
+	err := c.freezeAsNoted()
+	if err != nil && !c.init.over() {
 		c.runtime.log.Error("pause an adopted instance", "instance", c.record.ID, "error", err)
 	}
+}
+
+func (c *container) freezeAsNoted() error {
+	if c.record.Paused {
+		return c.freeze()
+	}
+	own, err := c.runtime.placesOf(c.init.pid)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{unified, v1Freezer} {
+		f := freezer{own[name], name == unified}
+		if f.dir != "" && f.begun() {
+			return f.thaw()
+		}
+	}
+	return nil
 }
 
 func (c *container) paused() bool {
@@ -187,4 +219,3 @@ func (p *process) over() bool {
 	}
 	return ended
 }
-

@@ -47,6 +47,8 @@ func daemon() int {
 		select {}
 	case "pause", "pause and resume":
 		return pauseFor(b, script)
+	case "enter":
+		return enterFor(b, script)
 	case "commit":
 		return commitForEver(b, script)
 	case "run":
@@ -103,6 +105,20 @@ func commitForEver(b *bench, script string) int {
 			err = b.CopyOut(context.Background(), i.ID, "/app", io.Discard)
 		}
 	}
+	return complain(err)
+}
+
+// enterFor runs a command on a terminal in an instance.
+func enterFor(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	if err != nil {
+		return complain(err)
+	}
+	cmd := platform.Command{
+		Argv:     []string{"/bin/sh", "-c", "trap '' HUP; echo " + string(i.ID) + "; sleep 999"},
+		Terminal: &platform.Terminal{Cols: 80, Rows: 24},
+	}
+	_, err = b.Enter(context.Background(), i.ID, cmd, nil, os.Stdout, nil)
 	return complain(err)
 }
 

@@ -82,7 +82,7 @@ func (b *box) beside(payload []byte, fds []int, err error) (int, <-chan unix.Wai
 	process := b.spec.Process
 	process.Argv = request.Argv
 	process.Env = append(slices.Clone(process.Env), request.Env...)
-	return b.children.start(launch{process: process, stdio: [3]int(fds)})
+	return b.children.start(launch{process: process, stdio: [3]int(fds), terminal: request.Terminal})
 }
 
 func replyExited(conn *os.File, status unix.WaitStatus) {

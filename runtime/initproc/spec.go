@@ -70,8 +70,9 @@ type Go struct {
 // Request asks a running init to run a command beside the app; its three streams come with the
 // message as SCM_RIGHTS. The command dies when the connection closes.
 type Request struct {
-	Argv []string
-	Env  []string // in addition to the app's
+	Argv     []string
+	Env      []string // in addition to the app's
+	Terminal bool     // the first stream becomes the controlling terminal
 }
 
 // Reply is what init tells, on the control socket and to an exec request.
@@ -143,6 +144,7 @@ func (g *Go) fields(c *codec) {
 func (r *Request) fields(c *codec) {
 	c.strs(&r.Argv)
 	c.strs(&r.Env)
+	c.flag(&r.Terminal)
 }
 
 func (r *Reply) fields(c *codec) {

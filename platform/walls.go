@@ -130,6 +130,7 @@ type Key struct {
 // Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
+	Ledger
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

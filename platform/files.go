@@ -27,10 +27,10 @@ func (p *Platform) CopyOut(ctx context.Context, call Call, in CopyOutInput) (Str
 	if err != nil {
 		return Streamed{}, err
 	}
-	p.sayOf(EventCopiedOut, i, call.Actor.Name, "%s was copied out of %s", in.Path, i.Name())
 	if err := p.Runner.CopyOut(ctx, i.ID, in.Path, call.Out); err != nil {
 		return Streamed{}, fmt.Errorf("copy %s out of %s of %s: %w", in.Path, i.Name(), in.App, err)
 	}
+	p.sayOf(EventCopiedOut, i, call.Actor.Name, "%s was copied out of %s", in.Path, i.Name())
 	return Streamed{}, nil
 }
 
@@ -57,10 +57,10 @@ func (p *Platform) CopyIn(ctx context.Context, call Call, in CopyInInput) (Done,
 		return Done{}, err
 	}
 	to := CopyIn{Dir: in.Dir, UID: release.Image.UID, GID: release.Image.GID, Owners: in.Owners}
-	p.sayOf(EventCopiedIn, i, call.Actor.Name, "an archive was copied to %s of %s", in.Dir, i.Name())
 	if err := p.Runner.CopyIn(ctx, i.ID, to, call.In); err != nil {
 		return Done{}, fmt.Errorf("copy into %s of %s: %w", i.Name(), in.App, err)
 	}
+	p.sayOf(EventCopiedIn, i, call.Actor.Name, "an archive was copied to %s of %s", in.Dir, i.Name())
 	return donef("Copied to %s of %s.", in.Dir, i.Name()), nil
 }
 

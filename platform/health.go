@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -145,7 +146,7 @@ func listening(ctx context.Context, addr netip.AddrPort, limit time.Duration) er
 var errDeaf = errors.New("nothing listens")
 
 func (p *Platform) command(ctx context.Context, i Instance, c Check) error {
-	exit, err := p.Runner.Exec(ctx, i.ID, c.Command, io.Discard)
+	exit, err := p.Runner.Exec(ctx, i.ID, slices.Clone(c.Command), io.Discard)
 	if err != nil {
 		return err
 	}

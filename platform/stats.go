@@ -58,7 +58,7 @@ func (p *Platform) Stats(ctx context.Context, call Call, in StatsInput) (Streame
 	for pause := firstSample; sleep(ctx, pause) == nil; pause = statsEvery {
 		views, err := m.read(ctx)
 		if err == nil {
-			err = printStats(call.Out, views, in.JSON)
+			err = printStats(page(call), views, in.JSON)
 		}
 		if err != nil || !in.Follow {
 			return Streamed{}, err
@@ -148,6 +148,14 @@ func printStats(w io.Writer, views []StatsView, json bool) error {
 		return nil
 	}
 	return table(w, []string{"NAME", "CPU", "MEMORY", "PEAK", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT"}, rows)
+}
+
+// page is where a table goes: aligned for people, tab-separated for programs.
+func page(call Call) io.Writer {
+	if call.Terminal != nil {
+		return call.Out
+	}
+	return Piped{call.Out}
 }
 
 func plain(n *int64) string {

@@ -36,7 +36,8 @@ type slot struct {
 type crash struct {
 	count int
 	retry time.Time
-	exit  *Exit // the last end; nil if it did not even start
+	exit  *Exit      // the last end; nil if it did not even start
+	last  InstanceID // whose end that was: nobody's is counted twice
 
 	resting bool // the policy leaves it at that
 }

@@ -80,8 +80,12 @@ func (p *Platform) resting(ctx context.Context, w want, have []Instance) (list [
 		if i.Exit == nil || i.Release != w.release.Number || i.Epoch != w.app.Epoch {
 			continue
 		}
-		if !policy.again(i.Exit, max(l.crashes[s].count, 1)) {
-			l.crashes[s] = crash{count: max(l.crashes[s].count, 1), exit: i.Exit, resting: true}
+		count := l.crashes[s].count
+		if l.crashes[s].last != i.ID {
+			count++ // its end was not counted yet
+		}
+		if !policy.again(i.Exit, count) {
+			l.crashes[s] = crash{count: count, exit: i.Exit, last: i.ID, resting: true}
 			list = append(list, i)
 		}
 	}

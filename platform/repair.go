@@ -105,6 +105,9 @@ func (p *Platform) countCrash(i Instance) crash {
 	defer l.mu.Unlock()
 	s := slot{i.Type, i.Number}
 	c := l.crashes[s]
+	if i.ID != "" && c.last == i.ID {
+		return c
+	}
 	end := p.Now()
 	if i.Exit != nil {
 		end = i.Exit.At
@@ -114,7 +117,7 @@ func (p *Platform) countCrash(i Instance) crash {
 	}
 	c.retry = p.Now().Add(min(firstRetry<<min(c.count, 10), lastRetry))
 	c.count++
-	c.exit = i.Exit
+	c.exit, c.last = i.Exit, i.ID
 	l.crashes[s] = c
 	return c
 }

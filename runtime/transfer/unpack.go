@@ -138,10 +138,10 @@ func (u *unpacker) makeParents(name string) error {
 		if err != nil {
 			return err
 		}
-		err = unix.Mkdirat(int(dir.Fd()), part, 0o755)
-		if err == nil {
+		switch err = unix.Mkdirat(int(dir.Fd()), part, 0o755); err {
+		case nil:
 			err = u.chown(dir, part, u.uid, u.gid)
-		} else if err == unix.EEXIST {
+		case unix.EEXIST:
 			err = nil
 		}
 		if err := errors.Join(err, dir.Close()); err != nil {

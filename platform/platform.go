@@ -75,6 +75,8 @@ type Platform struct {
 	lanes  map[AppName]*lane
 	closed bool
 
+	feed feed
+
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -125,6 +127,7 @@ func (p *Platform) Close() {
 	p.mu.Unlock()
 	p.cancel()
 	p.tasks.Wait()
+	p.carry(context.Background()) // what was said on the way out
 }
 
 // failPending marks what a crash interrupted.
@@ -154,6 +157,13 @@ func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
 		}
 	}
 	p.publish(ctx, app, web)
+	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
+		for _, i := range have {
+			if w.fits(i) {
+				p.tend(w, i)
+			}
+		}
+	}
 }
 
 // stopStrangers ends instances of apps that are no more: a crash in the middle of apps:destroy.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,9 @@ type container struct {
 	init    *process
 	master  *os.File // of its PTY
 	made    []string // mount points that init created in the root file system
+
+	frost sync.Mutex // held while it is frozen or thawed
+	cold  *freezer   // once it was looked for; guarded by frost
 
 	gone chan struct{} // closed when every process ended
 	exit platform.Exit // valid then
@@ -173,7 +177,8 @@ func (c *container) dispose() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{execSocket, statusFile} {
+	errs = append(errs, c.removeFreezer())
+	for _, name := range []string{execSocket, statusFile, pausedFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, c.dropWrites(), c.detach())...)
@@ -202,6 +207,7 @@ func (c *container) forget() error {
 func (c *container) kill() {
 	if c.init != nil {
 		c.init.signal(unix.SIGKILL)
+		c.thaw()
 	}
 }
 

@@ -47,6 +47,7 @@ type Runtime struct {
 	log       *slog.Logger
 	now       func() time.Time
 	groups    *cgroups
+	trees     trees
 	boot      string
 	program   *os.File  // init's, sealed
 	rights    [2]rights // of processes: uid 0, any other
@@ -182,7 +183,7 @@ func (r *Runtime) Destroy() error {
 		}
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
-	errs = append(errs, r.Close(), r.groups.destroy(), os.RemoveAll(r.options.Run))
+	errs = append(errs, r.Close(), r.groups.destroy(), r.destroyFreezers(), os.RemoveAll(r.options.Run))
 	for _, dir := range []string{"instances", "shells", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}

@@ -155,7 +155,7 @@ func TestInstanceOutlivesTheDaemon(t *testing.T) {
 		trap 'echo stopping; exit 17' TERM
 		httpd -p $PORT
 		n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done`, 0))
-	time.Sleep(300 * time.Millisecond) // lines are written while nobody is there
+	time.Sleep(time.Second) // lines are written while nobody is there
 	b.open()
 	all, err := b.Instances(context.Background())
 	check(t, err)

@@ -80,7 +80,7 @@ func (r *Runtime) rightsOf(uid uint32) rights {
 }
 
 // maskedPaths and readOnlyPaths are Docker's (moby, daemon/pkg/oci/defaults.go): what tells about the
-// host or reaches it.
+// host or reaches it. Whoever writes below /proc/pressure sets an alarm of the whole host.
 func maskedPaths() []string {
 	return []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -90,5 +90,5 @@ func maskedPaths() []string {
 }
 
 func readOnlyPaths() []string {
-	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"}
 }

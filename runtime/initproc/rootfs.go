@@ -62,8 +62,9 @@ func (b *box) kernelMounts() error {
 	if err := b.root.mount("/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k"); err != nil {
 		return err
 	}
-	// gid 5 is tty on every distribution (Linux Standard Base, users and groups).
-	err := b.root.mount("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+	// gid 5 is tty on every distribution (Linux Standard Base, users and groups). The host has some 4096
+	// terminals in all (kernel.pty.max): without a bound one container takes the others'.
+	err := b.root.mount("/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=64")
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,23 @@ func otherEntries() []try {
 // children are the parts of attacks that need a process of their own: it may die, or be changed for good.
 func children() map[string]func(words []string) int {
 	return map[string]func([]string) int{
-		"unshare":      func(w []string) int { return status(unix.Unshare(number(w))) },
-		"int80":        func(w []string) int { return status(sign(int80(uintptr(number(w))))) },
-		"mount-cgroup": func([]string) int { return status(unix.Mount("cgroup", "/tmp", "cgroup", 0, "rdma")) },
-		"sleep":        func([]string) int { time.Sleep(time.Hour); return 0 },
-		"threads":      threads,
-		"drop":         drop,
+		"unshare":         func(w []string) int { return status(unix.Unshare(number(w))) },
+		"int80":           func(w []string) int { return status(sign(int80(uintptr(number(w))))) },
+		"mount-cgroup":    func([]string) int { return status(unix.Mount("cgroup", "/tmp", "cgroup", 0, "rdma")) },
+		"sleep":           func([]string) int { time.Sleep(time.Hour); return 0 },
+		"threads":         threads,
+		"hoard-terminals": hoardTerminals,
+		"limit-init": func(w []string) int {
+			return status(unix.Prlimit(1, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(number(w)), Max: uint64(number(w))}, nil))
+		},
+		"zombies": zombies,
+		"signals": signals,
+		"drop":    drop,
+		"swap": func(w []string) int {
+			for { // until it is killed
+				_ = unix.Renameat2(unix.AT_FDCWD, w[0], unix.AT_FDCWD, w[1], unix.RENAME_EXCHANGE)
+			}
+		},
 		"whoami": func([]string) int {
 			fmt.Println(os.Getuid(), os.Geteuid(), capabilities())
 			return 0

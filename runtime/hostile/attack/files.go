@@ -28,7 +28,7 @@ func doors(words []string) []try {
 	} {
 		tries = append(tries, try{"find the host behind " + dir, func() error { return present(dir + words[0]) }})
 	}
-	for fd := range 1024 {
+	for fd := range 96 {
 		path := "/proc/1/fd/" + strconv.Itoa(fd)
 		tries = append(tries, try{"open init's " + path, func() error { return follow(path) }})
 		for _, up := range []string{"", "/..", "/../..", "/../../../../../../.."} {

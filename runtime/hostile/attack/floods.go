@@ -34,7 +34,6 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"spin":        func(w []string) map[string]int64 { return spin(duration(w)) },
 		"log":         func(w []string) map[string]int64 { return logFlood(duration(w)) },
 		"longline":    func([]string) map[string]int64 { return longLine() },
-		"connections": func(w []string) map[string]int64 { return connectionFlood(w[0]) },
 		"hold":        func([]string) map[string]int64 { hold(); return nil },
 	}
 }
@@ -74,11 +73,14 @@ func threadBomb(d time.Duration) map[string]int64 {
 	if err := cmd.Start(); err != nil {
 		return map[string]int64{"failed": 1}
 	}
-	time.Sleep(d)
-	tasks, _ := os.ReadDir("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task")
+	most := 0
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		tasks, _ := os.ReadDir("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task")
+		most = max(most, len(tasks))
+	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	return map[string]int64{"threads": int64(len(tasks))}
+	return map[string]int64{"threads": int64(most)}
 }
 
 // threads makes OS threads until that fails.
@@ -111,6 +113,35 @@ func terminalFlood() map[string]int64 {
 		n++
 	}
 	return map[string]int64{"terminals": n}
+}
+
+// hoardTerminals keeps them.
+func hoardTerminals([]string) int {
+	fmt.Println("held", terminalFlood()["terminals"])
+	time.Sleep(time.Hour)
+	return 0
+}
+
+// zombies never waits for its children.
+func zombies([]string) int {
+	for {
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			time.Sleep(time.Hour)
+		}
+		if pid == 0 {
+			_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
+}
+
+// signals sends init those that it cares for, as fast as it can.
+func signals([]string) int {
+	for {
+		for _, s := range []unix.Signal{unix.SIGCHLD, unix.SIGHUP, unix.SIGWINCH, unix.SIGUSR1, unix.Signal(34), unix.SIGPIPE} {
+			_ = unix.Kill(1, s)
+		}
+	}
 }
 
 const mebibyte = 1 << 20
@@ -221,7 +252,7 @@ func socketFlood() map[string]int64 {
 
 // pageCache reads back more of a file than the container may have in memory.
 func pageCache(path string) map[string]int64 {
-	const size = 256 * mebibyte
+	const size = 128 * mebibyte
 	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return map[string]int64{"failed": 1}
@@ -307,16 +338,6 @@ func longLine() map[string]int64 {
 		written += int64(n)
 	}
 	return map[string]int64{"bytes": written}
-}
-
-func connectionFlood(to string) map[string]int64 {
-	var n int64
-	for range 5000 {
-		if _, err := net.DialTimeout("tcp", to, 50*time.Millisecond); err == nil {
-			n++
-		}
-	}
-	return map[string]int64{"connections": n}
 }
 
 // hold offers by name what a neighbour must not find, says "ready", and stays.

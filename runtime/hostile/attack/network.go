@@ -136,7 +136,9 @@ func reach(words []string) []try {
 	var tries []try
 	for _, w := range words {
 		kind, peer, _ := strings.Cut(w, ":")
-		tries = append(tries, try{"reach " + w, func() error { return answers(kind, peer) }})
+		answer := make(chan error, 1)
+		go func() { answer <- answers(kind, peer) }() // all at once: silence takes its time
+		tries = append(tries, try{"reach " + w, func() error { return <-answer }})
 	}
 	return tries
 }
@@ -196,8 +198,23 @@ func ping(peer string) error {
 		return err
 	}
 	_ = c.SetReadDeadline(time.Now().Add(dialPatience))
-	_, _, err = c.ReadFrom(make([]byte, 64))
-	return err
+	for {
+		_, from, err := c.ReadFrom(make([]byte, 64))
+		if err != nil || !isOwn(from) {
+			return err
+		}
+	}
+}
+
+// isOwn tells whether this container itself answered, as it does to a multicast.
+func isOwn(from net.Addr) bool {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if a.(*net.IPNet).IP.Equal(from.(*net.UDPAddr).IP) {
+			return true
+		}
+	}
+	return false
 }
 
 // spoof sends datagrams with a source that is not the container's. words are pairs of source and

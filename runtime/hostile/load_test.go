@@ -36,7 +36,7 @@ func floods() map[string]flood {
 	small := platform.Limits{Memory: 64 * mebibyte, Processes: 64}
 	wide := platform.Limits{Memory: 256 * mebibyte, Processes: 64}
 	return map[string]flood{
-		"fork bomb":         {[]string{"forkbomb", "2s"}, small, false, map[string]int64{"forked": 64}, map[string]int64{"refused": 100}},
+		"fork bomb":         {[]string{"forkbomb", "2s"}, small, false, map[string]int64{"forked": 64}, map[string]int64{"refused": 1}},
 		"thread bomb":       {[]string{"threadbomb", "1s"}, small, false, map[string]int64{"threads": 64}, map[string]int64{"threads": 10}},
 		"descriptors":       {[]string{"files"}, small, false, map[string]int64{"files": 65536}, map[string]int64{"files": 100}},
 		"terminals":         {[]string{"terminals"}, wide, false, map[string]int64{"terminals": 64}, map[string]int64{"terminals": 16}},

@@ -60,16 +60,19 @@ func (h *Host) Reopen() (err error) {
 	return err
 }
 
+// Shut lets go of everything and leaves all that runs: the orderly end of a daemon.
+func (h *Host) Shut() error { return errors.Join(h.Close(), h.Network.Close()) }
+
 // New opens a host for a test, with the base layer. At the test's end it must be gone without a trace.
 func New(t testing.TB) *Host {
 	t.Helper()
 	dir := t.TempDir()
 	before := Mounts(t)
-	t.Cleanup(func() { leavesNothing(t, dir, before) })
+	t.Cleanup(func() { LeavesNothing(t, dir, before) })
 	h, err := Open(dir)
 	Check(t, err)
 	t.Cleanup(func() { h.destroy(t) })
-	h.Layer(t, Base, fillBase)
+	h.Layer(t, Base, FillBase)
 	return h
 }
 
@@ -92,7 +95,8 @@ func (h *Host) Layer(t testing.TB, name string, fill func(dir string) error) {
 	Check(t, d.Commit(name))
 }
 
-func fillBase(dir string) error {
+// FillBase puts the base layer's files into a directory.
+func FillBase(dir string) error {
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
 		return fmt.Errorf("these tests need /bin/busybox (apt package busybox-static): %w", err)
@@ -143,8 +147,8 @@ func (h *Host) Job(t testing.TB, s platform.InstanceSpec) (exit platform.Exit, s
 // Patience is how long anything may take on a slow and busy machine.
 const Patience = 2 * time.Minute
 
-// leavesNothing compares the machine with how it was.
-func leavesNothing(t testing.TB, dir, mounts string) {
+// LeavesNothing compares the machine with how it was before the host at dir.
+func LeavesNothing(t testing.TB, dir, mounts string) {
 	if now := Mounts(t); now != mounts {
 		t.Errorf("mounts are left:\n%s\nbefore:\n%s", now, mounts)
 	}

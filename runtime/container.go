@@ -184,7 +184,8 @@ func (c *container) scrap() error {
 	return errors.Join(c.release(), c.forget())
 }
 
-// release gives back what the container held while it ran. All its processes must have ended.
+// release gives back what the container held while it ran. All its processes must have ended. The exit
+// status stays on the disk until forget: a successor needs it if the end was not noted yet.
 func (c *container) release() error {
 	var errs []error
 	if c.init != nil {
@@ -198,7 +199,7 @@ func (c *container) release() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile, initErrors} {
+	for _, name := range []string{writesDir, execSocket, initErrors} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, <-detached)...)

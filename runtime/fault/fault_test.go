@@ -94,6 +94,9 @@ func (x *trial) destroy() {
 func (x *trial) round(f fate) {
 	runtimetest.Check(x.t, os.WriteFile(x.dir+diaryFile, nil, 0o600))
 	x.doom(f)
+	if f.exact {
+		x.troubles()
+	}
 	h := x.open()
 	x.compare(h, f)
 	x.stopAll(h)
@@ -149,6 +152,17 @@ func isInit(dir string) bool {
 		}
 	}
 	return false
+}
+
+// troubles are what failed in the daemon though nothing but the daemon was going to be killed.
+func (x *trial) troubles() {
+	text, err := os.ReadFile(x.dir + diaryFile)
+	runtimetest.Check(x.t, err)
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "trouble") {
+			x.t.Error(line)
+		}
+	}
 }
 
 // compare holds what the new daemon knows against the diary of the old one.

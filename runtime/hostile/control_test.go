@@ -74,7 +74,8 @@ func runWeak(t *testing.T, root string, words []string) report {
 	cmd.Path, cmd.Err = "/mounter", nil
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Chroot: root, Setsid: true, Unshareflags: unix.CLONE_NEWNS,
-		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
+		// The cgroup namespace keeps a mount of cgroup2 from changing the options of the host's.
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP,
 	}
 	cmd.Dir = "/"
 	var stderr strings.Builder

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -34,6 +35,7 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"spin":        func(w []string) map[string]int64 { return spin(duration(w)) },
 		"log":         func(w []string) map[string]int64 { return logFlood(duration(w)) },
 		"longline":    func([]string) map[string]int64 { return longLine() },
+		"flows":       func(w []string) map[string]int64 { return flowFlood(w[0], number(w[1:])) },
 		"hold":        func([]string) map[string]int64 { hold(); return nil },
 	}
 }
@@ -338,6 +340,23 @@ func longLine() map[string]int64 {
 		written += int64(n)
 	}
 	return map[string]int64{"bytes": written}
+}
+
+// flowFlood sends a datagram to every port of many addresses, so that the host has a connection to track for each.
+func flowFlood(prefix string, most int) map[string]int64 {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return map[string]int64{"failed": 1}
+	}
+	first := netip.MustParseAddr(prefix).As4()
+	var sent int64
+	for sent < int64(most) {
+		to := &unix.SockaddrInet4{Addr: first, Port: 1 + int(sent%60_000)}
+		to.Addr[3] += byte(sent / 60_000)
+		_ = unix.Sendto(fd, []byte{0}, 0, to)
+		sent++
+	}
+	return map[string]int64{"sent": sent}
 }
 
 // hold offers by name what a neighbour must not find, says "ready", and stays.

@@ -332,13 +332,6 @@ func kernelDoors() []try {
 			}
 			return nil
 		}},
-		try{"push input into a terminal", func() error {
-			fd, err := unix.Open("/dev/tty", unix.O_RDWR, 0)
-			if err != nil {
-				return err
-			}
-			return call("", unix.SYS_IOCTL, fd, unix.TIOCSTI, p).do()
-		}},
 	}
 }
 

@@ -40,7 +40,9 @@ func Main(m *testing.M, programs ...string) int {
 func Program(pkg string) string { return program.Path(os.Getenv(sandboxEnv), pkg) }
 
 // ID tells the platforms of test binaries that run at the same time apart.
-func ID() string { return "test-" + strings.TrimPrefix(filepath.Base(os.Getenv(sandboxEnv)), sandboxPrefix) }
+func ID() string {
+	return "test-" + strings.TrimPrefix(filepath.Base(os.Getenv(sandboxEnv)), sandboxPrefix)
+}
 
 const sandboxPrefix = "paas-runtimetest-"
 

@@ -257,6 +257,7 @@ func hostSecrets() []try {
 		"/proc/1/io", "/proc/1/pagemap", "/proc/1/personality", "/proc/1/smaps", "/sys/firmware/dmi/tables/DMI",
 		"/sys/kernel/debug/x", "/sys/kernel/tracing/trace", "/sys/kernel/security/lockdown",
 		"/sys/kernel/notes.x", "/sys/fs/cgroup/../../fs/pstore/x", "/dev/mem", "/dev/kmem", "/dev/kmsg", "/dev/port", "/etc/shadow",
+		"/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "/sys/devices/virtual/powercap/x",
 	} {
 		tries = append(tries, try{"read " + path, func() error { return readSome(path) }})
 	}

@@ -41,36 +41,33 @@ const (
 
 // attacks is what can be named on the command line.
 func attacks() map[string]func(words []string) []try {
-	return map[string]func([]string) []try{
-		"doors":       func(w []string) []try { return doors(w) },
-		"descriptors": func([]string) []try { return descriptors() },
-		"programs":    func([]string) []try { return programs() },
-		"proc-write":  func([]string) []try { return writableFiles("/proc") },
-		"sys-write":   func([]string) []try { return writableFiles("/sys") },
-		"proc-write-self": func([]string) []try {
-			return ownFiles()
-		},
-		"proc-read":  func([]string) []try { return hostSecrets() },
-		"devices":    func([]string) []try { return deviceNodes() },
-		"mounts":     func([]string) []try { return mounts() },
-		"cgroups":    func([]string) []try { return controlGroups() },
-		"namespaces": func([]string) []try { return namespaces() },
-		"chroot":     func(w []string) []try { return chrootEscape(w) },
-		"handles":    func(w []string) []try { return handles(w) },
-		"kernel":     func([]string) []try { return kernelDoors() },
-		"quota":      func([]string) []try { return quota() },
-		"keys":       func([]string) []try { return keys() },
-		"entries":    func([]string) []try { return otherEntries() },
-		"sockets":    func([]string) []try { return sockets() },
-		"netlink":    func([]string) []try { return netlinkChanges() },
-		"init":       func([]string) []try { return attackInit() },
-		"rights":     func([]string) []try { return moreRights() },
-		"identity":   func([]string) []try { return identity() },
-		"limits":     func([]string) []try { return limits() },
-		"ipc":        func(w []string) []try { return neighbourIPC(w) },
-		"reach":      func(w []string) []try { return reach(w) },
-		"spoof":      func(w []string) []try { return spoof(w) },
+	return map[string]func(words []string) []try{
+		"doors": doors, "chroot": chrootEscape, "handles": handles, "ipc": neighbourIPC, "reach": reach, "spoof": spoof,
+		"proc-write":      func([]string) []try { return writableFiles("/proc") },
+		"sys-write":       func([]string) []try { return writableFiles("/sys") },
+		"descriptors":     wordless(descriptors),
+		"programs":        wordless(programs),
+		"proc-write-self": wordless(ownFiles),
+		"proc-read":       wordless(hostSecrets),
+		"devices":         wordless(deviceNodes),
+		"mounts":          wordless(mounts),
+		"cgroups":         wordless(controlGroups),
+		"namespaces":      wordless(namespaces),
+		"kernel":          wordless(kernelDoors),
+		"quota":           wordless(quota),
+		"keys":            wordless(keys),
+		"entries":         wordless(otherEntries),
+		"sockets":         wordless(sockets),
+		"netlink":         wordless(netlinkChanges),
+		"init":            wordless(attackInit),
+		"rights":          wordless(moreRights),
+		"identity":        wordless(identity),
+		"limits":          wordless(limits),
 	}
+}
+
+func wordless(tries func() []try) func([]string) []try {
+	return func([]string) []try { return tries() }
 }
 
 func main() {

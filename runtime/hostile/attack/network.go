@@ -96,7 +96,7 @@ func netlinkChanges() []try {
 				IP: net.IPv4(10, 0, 0, 1), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
 		}},
 		{"add a rule", func() error { r := netlink.NewRule(); r.Table, r.Priority = 99, 99; return netlink.RuleAdd(r) }},
-		{"read the firewall", func() error { return netfilter() }},
+		{"read the firewall", netfilter},
 		{"list conntrack", func() error {
 			flows, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
 			if err == nil && len(flows) == 0 {

@@ -179,6 +179,9 @@ func (x *trial) compare(h *runtimetest.Host, f fate) {
 			x.t.Errorf("%s should have ended", id)
 		case i.Exit != nil:
 			x.rightEnd(i, kind, f)
+			if f.exact && len(started) <= keptLogs {
+				x.wholeLog(h, i)
+			}
 		}
 	}
 	for id, i := range instances {
@@ -193,6 +196,21 @@ func (x *trial) rightEnd(i platform.Instance, kind string, f fate) {
 	killed := i.Exit.Code == 137 && !f.exact
 	if i.Exit.Lost || (strconv.Itoa(i.Exit.Code) != kind && !killed) {
 		x.t.Errorf("%s ended with %+v, not %s", i.ID, *i.Exit, kind)
+	}
+}
+
+// keptLogs is how many ended instances' logs an app has at least.
+const keptLogs = 20
+
+// wholeLog expects both lines, the one before and the one after the daemon was killed.
+func (x *trial) wholeLog(h *runtimetest.Host, i platform.Instance) {
+	var lines []string
+	err := h.Logs(context.Background(), platform.LogQuery{App: i.App, ID: i.ID, Lines: 10}, func(l platform.LogLine) error {
+		lines = append(lines, l.Text)
+		return nil
+	})
+	if err != nil || strings.Join(lines, " ") != "hello bye" {
+		x.t.Errorf("the log of %s is %q, %v", i.ID, lines, err)
 	}
 }
 

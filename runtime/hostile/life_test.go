@@ -32,9 +32,9 @@ func TestHarmToOneself(t *testing.T) {
 			s.Command, s.Limits = runtimetest.Shell(script), platform.Limits{Memory: 64 * mebibyte, Processes: 64}
 			i, err := a.Start(context.Background(), s)
 			runtimetest.Check(t, err)
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond)
 			began := time.Now()
-			runtimetest.Check(t, a.Stop(context.Background(), i.ID, 500*time.Millisecond))
+			runtimetest.Check(t, a.Stop(context.Background(), i.ID, 200*time.Millisecond))
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("stopping it took %s", took)
 			}

@@ -36,8 +36,8 @@ func floods() map[string]flood {
 	small := platform.Limits{Memory: 64 * mebibyte, Processes: 64}
 	wide := platform.Limits{Memory: 256 * mebibyte, Processes: 64}
 	return map[string]flood{
-		"fork bomb":         {[]string{"forkbomb", "2s"}, small, false, map[string]int64{"forked": 64}, map[string]int64{"refused": 1}},
-		"thread bomb":       {[]string{"threadbomb", "1s"}, small, false, map[string]int64{"threads": 64}, map[string]int64{"threads": 10}},
+		"fork bomb":         {[]string{"forkbomb", "1s"}, small, false, map[string]int64{"forked": 64}, map[string]int64{"refused": 1}},
+		"thread bomb":       {[]string{"threadbomb", "500ms"}, small, false, map[string]int64{"threads": 64}, map[string]int64{"threads": 3}},
 		"descriptors":       {[]string{"files"}, small, false, map[string]int64{"files": 65536}, map[string]int64{"files": 100}},
 		"terminals":         {[]string{"terminals"}, wide, false, map[string]int64{"terminals": 64}, map[string]int64{"terminals": 16}},
 		"memory":            {[]string{"memory"}, small, true, nil, nil},
@@ -48,9 +48,9 @@ func floods() map[string]flood {
 		"pipes":             {[]string{"pipes"}, small, false, map[string]int64{"bytes": 128 * mebibyte}, nil},
 		"socket buffers":    {[]string{"socketbuf"}, small, false, map[string]int64{"bytes": 128 * mebibyte}, nil},
 		"files of no size":  {[]string{"inodes", "/tmp", "2000"}, small, false, nil, map[string]int64{"inodes": 1000}},
-		"inodes of a tmpfs": {[]string{"inodes", "/dev/shm", "1000000"}, small, false, nil, nil},
+		"inodes of a tmpfs": {[]string{"inodes", "/dev/shm", "100000"}, small, false, nil, nil},
 		"watches":           {[]string{"watches"}, small, false, map[string]int64{"instances": 20000}, nil},
-		"spinning":          {[]string{"spin", "2s"}, small, false, nil, nil},
+		"spinning":          {[]string{"spin", "1s"}, small, false, nil, nil},
 	}
 }
 
@@ -190,7 +190,7 @@ func TestMemoryBombWithChildren(t *testing.T) {
 	a := newArena(t)
 	w := a.watch()
 	s := attacker(false)
-	s.Command, s.Limits = []string{"/attack", "memory-tree", "2s"}, platform.Limits{Memory: 64 * mebibyte, Processes: 200}
+	s.Command, s.Limits = []string{"/attack", "memory-tree", "1s"}, platform.Limits{Memory: 64 * mebibyte, Processes: 200}
 	i, err := a.Start(context.Background(), s)
 	runtimetest.Check(t, err)
 	ended := a.ends(i.ID)
@@ -232,11 +232,11 @@ func TestLogFlood(t *testing.T) {
 	a := newArena(t)
 	w := a.watch()
 	s := attacker(false)
-	s.Command, s.Limits = []string{"/attack", "log", "3s"}, platform.Limits{Memory: 64 * mebibyte}
+	s.Command, s.Limits = []string{"/attack", "log", "2s"}, platform.Limits{Memory: 64 * mebibyte}
 	i, err := a.Start(context.Background(), s)
 	runtimetest.Check(t, err)
 	largest := int64(0)
-	for range 60 {
+	for range 40 {
 		largest = max(largest, diskUse(t, a.Dir+"/state/logs/app0"))
 		time.Sleep(50 * time.Millisecond)
 	}

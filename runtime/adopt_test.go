@@ -315,3 +315,15 @@ func TestReopen(t *testing.T) {
 	c.init.signal(unix.SIGHUP)
 	equal(t, "code", b.ends().Exit.Code, 5)
 }
+
+// A daemon that is killed between releasing an ended container and noting its end has lost no exit status.
+func TestKilledBeforeTheEndIsNoted(t *testing.T) {
+	b := newBench(t)
+	id := platform.InstanceID(b.doomed("start", `exit 33`, time.Second))
+	rec, err := loadRecord(b.instanceDir(id))
+	check(t, err)
+	rec.Phase, rec.Exit, rec.Reported = running, nil, false
+	check(t, rec.save(b.instanceDir(id)))
+	b.open()
+	equal(t, "code", b.ends().Exit.Code, 33)
+}

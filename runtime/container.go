@@ -161,7 +161,8 @@ func (c *container) scrap() error {
 }
 
 // release gives back what the container held while it ran, in the background: the kernel takes its time
-// over it. All its processes must have ended.
+// over it. All its processes must have ended. The exit status stays until forget: a successor needs it if
+// the end was not noted yet.
 func (c *container) release() {
 	if c.init != nil {
 		c.init.close()
@@ -178,7 +179,7 @@ func (c *container) dispose() error {
 		errs = append(errs, c.group.remove())
 	}
 	errs = append(errs, c.removeFreezer())
-	for _, name := range []string{execSocket, statusFile, pausedFile} {
+	for _, name := range []string{execSocket, pausedFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, c.dropWrites(), c.detach())...)

@@ -182,3 +182,17 @@ func TestTerminalEndOfInput(t *testing.T) {
 	equal(t, "exit", exit.Code, 2)
 	equal(t, "screen", strings.Contains(screen, "end\r\n"), true)
 }
+
+// A job that cannot start has given the caller's writer back when Run returns: the race detector looks.
+func TestFailedStartGivesTheWriterBack(t *testing.T) {
+	b := newBench(t)
+	for range 20 {
+		var out, errs bytes.Buffer
+		s := spec("")
+		s.Command = []string{"/no/such/program"}
+		if _, err := b.Run(context.Background(), platform.JobSpec{InstanceSpec: s}, nil, &out, &errs); err == nil {
+			t.Fatal("it ran")
+		}
+		equal(t, "output", out.String()+errs.String(), "")
+	}
+}

@@ -70,8 +70,9 @@ func (c *container) kernelMounts(s *script.Script, root script.Arg) {
 	s.TryWrite(root, "/proc/sys/net/ipv4/ping_group_range", "0 65535")
 	s.Mount(root, "/sys", "sysfs", script.Inert|unix.MOUNT_ATTR_RDONLY)
 	s.Mount(root, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k")
-	// gid 5 is tty on every distribution (Linux Standard Base, users and groups).
-	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+	// gid 5 is tty on every distribution (Linux Standard Base, users and groups). The host has some 4096
+	// terminals in all (kernel.pty.max): without a bound one container takes the others'.
+	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=64")
 	s.Mount(root, "/dev/shm", "tmpfs", script.Inert, "mode=1777", "size="+strconv.Itoa(sharedMemory))
 	s.Close(s.Dir(root, "/dev/mqueue", 0))
 	s.TryMount(root, "/dev/mqueue", "mqueue", script.Inert) // not on a kernel without POSIX message queues

@@ -249,6 +249,9 @@ func CheckProcess(p *specs.Process) error {
 	if err := checkCapabilities(p.Capabilities); err != nil {
 		return err
 	}
+	if err := checkSchedule(p); err != nil {
+		return err
+	}
 	return checkRlimits(p.Rlimits)
 }
 

@@ -70,6 +70,9 @@ func v1Controllers() []string {
 	}
 }
 
+// defaultGroup holds the groups of containers without a cgroupsPath.
+const defaultGroup = "paas-oci"
+
 // groupPath is the path below every hierarchy's mount. A relative path is taken from there too, which the
 // specification leaves to us; one of the form slice:prefix:name is where systemd would have the scope.
 func groupPath(cgroupsPath, id string, systemd bool) (string, error) {
@@ -77,7 +80,7 @@ func groupPath(cgroupsPath, id string, systemd bool) (string, error) {
 		return scopePath(cgroupsPath, id)
 	}
 	if cgroupsPath == "" {
-		return "/paas-oci/" + id, nil
+		return "/" + defaultGroup + "/" + id, nil
 	}
 	clean := filepath.Clean("/" + cgroupsPath)
 	if clean == "/" {
@@ -278,6 +281,11 @@ func (g groups) destroy(made []string) error {
 	for _, dir := range g.dirs() {
 		for _, below := range tree(dir) {
 			errs = append(errs, removeGroup(below, deadline))
+		}
+	}
+	for _, dir := range g.dirs() {
+		if filepath.Base(filepath.Dir(dir)) == defaultGroup { // several containers have it, the last one takes it
+			made = append(made, filepath.Dir(dir))
 		}
 	}
 	for _, dir := range slices.Backward(made) {

@@ -134,7 +134,7 @@ func parse(set *flag.FlagSet, args []string, least, most int) ([]string, error) 
 	}
 	if len(given) < least || len(given) > most {
 		set.Usage()
-		return nil, platform.Errorf(platform.Usage, "%s takes %d to %d words, not %d", set.Name(), least, most, len(given))
+		return nil, platform.Errorf(platform.Usage, "%s does not take %d words", set.Name(), len(given))
 	}
 	return given, nil
 }

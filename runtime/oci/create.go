@@ -201,7 +201,7 @@ func (m *making) setUp(ctx context.Context, p *plan) error {
 	m.hooked = true
 	state := m.state()
 	state.Status = specs.StateCreated // what runc and crun tell prestart hooks
-	if err := runHooks(ctx, m.spec.Hooks.Prestart, state); err != nil {
+	if err := runHooks(ctx, prestart(m.spec.Hooks), state); err != nil {
 		return err
 	}
 	if err := runHooks(ctx, m.spec.Hooks.CreateRuntime, m.state()); err != nil {

@@ -172,6 +172,9 @@ func makeGroup(dir string) (made []string, err error) {
 		missing = append(missing, d)
 	}
 	slices.Reverse(missing)
+	for _, d := range above(dir) {
+		passDown(d)
+	}
 	for _, d := range missing {
 		passDown(filepath.Dir(d))
 		if err := os.Mkdir(d, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
@@ -181,6 +184,22 @@ func makeGroup(dir string) (made []string, err error) {
 		inheritCPUs(d)
 	}
 	return made, nil
+}
+
+// above are the version 2 groups that are there already, from the root of all down to the one that holds dir.
+func above(dir string) []string {
+	var list []string
+	for d := filepath.Dir(dir); d != "/"; d = filepath.Dir(d) {
+		_, hasControllers := os.Stat(filepath.Join(d, "cgroup.controllers"))
+		_, there := os.Stat(d)
+		if hasControllers == nil {
+			list = append(list, d)
+		} else if there == nil {
+			break // above the mount
+		}
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // passDown lets version 2 groups below dir have its controllers. One the kernel refuses is refused alone,

@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -285,32 +284,6 @@ func allCapabilities() uint64 {
 		}
 	}
 	return 1<<last - 1
-}
-
-// schedule sets priorities.
-func schedule(s *script.Script, p *specs.Process) {
-	if io := p.IOPriority; io != nil {
-		class := slices.Index([]specs.IOPriorityClass{"", specs.IOPRIO_CLASS_RT, specs.IOPRIO_CLASS_BE, specs.IOPRIO_CLASS_IDLE}, io.Class)
-		s.Do("set the I/O priority", unix.SYS_IOPRIO_SET, script.N(1), script.N(0), script.N(class<<13|io.Priority)) // ioprio_set(2)
-	}
-	if p.Scheduler == nil {
-		return
-	}
-	policies := []specs.LinuxSchedulerPolicy{
-		specs.SchedOther, specs.SchedFIFO, specs.SchedRR, specs.SchedBatch, specs.SchedISO, specs.SchedIdle, specs.SchedDeadline,
-	}
-	var flags uint64
-	for _, f := range p.Scheduler.Flags {
-		flags |= 1 << slices.Index([]specs.LinuxSchedulerFlag{
-			specs.SchedFlagResetOnFork, specs.SchedFlagReclaim, specs.SchedFlagDLOverrun, specs.SchedFlagKeepPolicy,
-			specs.SchedFlagKeepParams, specs.SchedFlagUtilClampMin, specs.SchedFlagUtilClampMax,
-		}, f)
-	}
-	// struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period
-	policy := uint64(slices.Index(policies, p.Scheduler.Policy))
-	attr := s.Words(48|policy<<32, flags, uint64(uint32(p.Scheduler.Nice))|uint64(uint32(p.Scheduler.Priority))<<32,
-		p.Scheduler.Runtime, p.Scheduler.Deadline, p.Scheduler.Period)
-	s.Do("set the scheduler", unix.SYS_SCHED_SETATTR, script.N(0), attr, script.N(0))
 }
 
 // confineByAppArmor has the profile take effect at the exec.

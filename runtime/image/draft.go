@@ -131,7 +131,7 @@ func (s *Store) sweepDraft(home string) error {
 	} else if err != nil {
 		return err
 	}
-	return os.Rename(home, filepath.Join(s.dir, "trash", newID()))
+	return ignoreMissing(os.Rename(home, filepath.Join(s.dir, "trash", newID()))) // discarded in between
 }
 
 func newID() string { return rand.Text()[:12] }

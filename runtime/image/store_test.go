@@ -105,6 +105,28 @@ func TestOpenRemovesDeadDrafts(t *testing.T) {
 	nothingLeft(t, s)
 }
 
+// A draft that is discarded between the sweep's look at it and its removal is no error.
+func TestDraftsDiscardedWhileSwept(t *testing.T) {
+	s := openStore(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				d, err := s.Draft()
+				if err == nil {
+					err = d.Discard()
+				}
+				if err := errors.Join(err, s.sweepDrafts()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	check(t, s.emptyTrash())
+	nothingLeft(t, s)
+}
+
 func TestCollect(t *testing.T) {
 	s := openStore(t)
 	layer(t, s, "kept", "f", "x")

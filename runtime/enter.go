@@ -152,7 +152,7 @@ func (e *entry) run(ctx context.Context, c *container, stdin io.Reader, stdout, 
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	init := script.Wrap(conn)
-	err = request(init, e.cmd.Argv, e.cmd.Env, [3]*os.File(e.theirs), e.master != nil)
+	err = request(init, e.cmd.Argv, e.cmd.Env, e.theirs, e.master != nil)
 	e.handOver()
 	if err != nil {
 		return platform.Exit{}, err

@@ -89,7 +89,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 }
 
 // disk is everything that takes the disk.
-func (r *rooms) disk(s settings) images { return images{r.images, r.builder, r.blobs, r.exchange, s.Data} }
+func (r *rooms) disk(s settings) images {
+	return images{r.images, r.builder, r.blobs, r.exchange, s.Data}
+}
 
 // close closes what is open. Containers run on.
 func (r *rooms) close(log *slog.Logger) {

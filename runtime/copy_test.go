@@ -286,9 +286,13 @@ func TestCommitOfPausedStaysPaused(t *testing.T) {
 func TestDaemonDiesWhileItCommits(t *testing.T) {
 	b := newBench(t)
 	for round := range 4 {
-		id := platform.InstanceID(b.doomed("commit", `head -c 30000000 /dev/urandom > /app/big; echo ready; `+ticking, time.Duration(15+40*round)*time.Millisecond))
+		id := platform.InstanceID(b.doomed("commit", `head -c 5000000 /dev/urandom > /app/big; echo ready; `+ticking, time.Duration(15+40*round)*time.Millisecond))
 		b.open()
-		eventually(t, "it runs", func() bool { return !b.standsStill() })
+		c, err := b.running(id)
+		check(t, err)
+		f, err := c.freezer()
+		check(t, err)
+		equal(t, "frozen", f.begun(), false)
 		equal(t, "it answers", b.inside(id, "echo yes"), "yes")
 		check(t, b.Stop(context.Background(), id, 0))
 	}

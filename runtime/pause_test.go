@@ -217,7 +217,7 @@ func TestCheckpoint(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	b := newBench(t)
-	s := spec(`head -c 3000000 /dev/zero > /app/x; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo ready; exec sleep 1000`)
+	s := spec(`head -c 3000000 /dev/zero > /app/x; i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; echo ready; exec sleep 1000`)
 	s.Limits = platform.Limits{Memory: 64 << 20, Processes: 30}
 	i, err := b.Start(context.Background(), s)
 	check(t, err)

@@ -38,7 +38,7 @@ func floods() map[string]flood {
 	return map[string]flood{
 		"fork bomb":         {[]string{"forkbomb", "1s"}, small, false, map[string]int64{"forked": 64}, map[string]int64{"refused": 1}},
 		"thread bomb":       {[]string{"threadbomb", "500ms"}, small, false, map[string]int64{"threads": 64}, map[string]int64{"threads": 3}},
-		"descriptors":       {[]string{"files"}, small, false, map[string]int64{"files": 65536}, map[string]int64{"files": 100}},
+		"descriptors":       {[]string{"files"}, small, false, map[string]int64{"files": 1 << 20}, map[string]int64{"files": 100}},
 		"terminals":         {[]string{"terminals"}, wide, false, map[string]int64{"terminals": 64}, map[string]int64{"terminals": 16}},
 		"memory":            {[]string{"memory"}, small, true, nil, nil},
 		"shared memory":     {[]string{"tmpfs", "/dev/shm/x"}, wide, false, map[string]int64{"bytes": 64 * mebibyte}, map[string]int64{"bytes": mebibyte}},

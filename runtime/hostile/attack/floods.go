@@ -98,12 +98,12 @@ func threads([]string) int {
 
 func filesFlood() map[string]int64 {
 	var n int64
-	for {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); n++ {
 		if _, err := unix.Open("/dev/null", unix.O_RDONLY, 0); err != nil {
-			return map[string]int64{"files": n}
+			break
 		}
-		n++
 	}
+	return map[string]int64{"files": n}
 }
 
 func terminalFlood() map[string]int64 {

@@ -126,6 +126,11 @@ func (s *Store) sweepDraft(home string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return s.throwAbandoned(f, home)
+}
+
+// throwAbandoned throws an opened draft away if nobody holds it.
+func (s *Store) throwAbandoned(f *os.File, home string) error {
 	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil
 	} else if err != nil {

@@ -18,7 +18,7 @@ import (
 //	running   gone      before it noted the end          settled as if it ended now
 //	ended     gone      maybe before it reported         reported unless it was
 func (r *Runtime) adopt() error {
-	entries, err := os.ReadDir(filepath.Join(r.options.Dir, "instances"))
+	entries, err := os.ReadDir(r.options.Run)
 	if err != nil {
 		return err
 	}
@@ -26,6 +26,7 @@ func (r *Runtime) adopt() error {
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
+	errs = append(errs, r.removeWrites())
 	shells := make(map[string]bool)
 	for _, c := range r.containers {
 		shells[c.record.Shell] = c.record.Phase == running
@@ -37,13 +38,30 @@ func (r *Runtime) adopt() error {
 	return errors.Join(errs...)
 }
 
+// removeWrites removes what containers wrote that nobody knows any more: the machine went down, or they
+// never came to be.
+func (r *Runtime) removeWrites() error {
+	paths, err := filepath.Glob(filepath.Join(r.options.Dir, "shells", "*"))
+	written, err2 := filepath.Glob(filepath.Join(r.options.Dir, "instances", "*"))
+	for _, path := range written {
+		if r.containers[platform.InstanceID(filepath.Base(path))] == nil {
+			paths = append(paths, path)
+		}
+	}
+	err = errors.Join(err, err2)
+	for _, path := range paths {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
 func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	dir := r.instanceDir(id)
 	rec, err := loadRecord(dir)
 	if err != nil { // it died before the record was written, or the machine did
 		return os.RemoveAll(dir)
 	}
-	c := &container{runtime: r, dir: dir, gone: make(chan struct{}), record: rec}
+	c := &container{runtime: r, dir: dir, writes: r.writesDir(id), gone: make(chan struct{}), record: rec}
 	if rec.Phase == ended {
 		close(c.gone)
 		r.containers[id] = c

@@ -163,7 +163,7 @@ func TestJobDiesWithTheDaemon(t *testing.T) {
 	b := newBench(t)
 	equal(t, "output", b.doomed("run", `echo ready; exec sleep 1000`, 0), "ready")
 	b.open()
-	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
+	equal(t, "directories", b.directories(), 0)
 	equal(t, "groups", b.used(buildsGroup), 0)
 }
 
@@ -188,6 +188,7 @@ func TestDaemonIsKilledWhileItStarts(t *testing.T) {
 		if len(want) == 0 {
 			t.Error("no instance was adopted")
 		}
+		b.settle()
 		var dirs, groups, shells []string
 		for _, path := range glob(t, b.dir+"/state/instances/*") {
 			dirs = append(dirs, path[strings.LastIndexByte(path, '/')+1:])

@@ -19,14 +19,15 @@ import (
 // container is one container in the eyes of the daemon.
 type container struct {
 	runtime *Runtime
-	dir     string
+	dir     string  // of its state
+	writes  string  // of its writes
 	shell   *shell  // what it was made of; nil before, and if it was adopted
 	group   *cgroup // nil before it was made
 	init    *process
 	master  *os.File // of its PTY
 	made    []string // mount points that init created in the root file system
 
-	gone chan struct{} // closed when every process ended and everything but the record is released
+	gone chan struct{} // closed when every process ended
 	exit platform.Exit // valid then
 
 	// Guarded by runtime.mu. ID, Passing and Group of the record never change.
@@ -53,7 +54,7 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 func (r *Runtime) register(o *order) *container {
 	o.record.ID = platform.InstanceID(string(o.record.App) + "-" + strings.ToLower(rand.Text()[:13]))
 	o.record.Phase, o.record.Boot, o.record.StartedAt = making, r.boot, r.now()
-	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), gone: make(chan struct{}), record: o.record}
+	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), writes: r.writesDir(o.record.ID), gone: make(chan struct{}), record: o.record}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.containers[c.record.ID] = c
@@ -61,12 +62,6 @@ func (r *Runtime) register(o *order) *container {
 }
 
 func (c *container) make(ctx context.Context, o *order) error {
-	if err := os.Mkdir(c.dir, 0o700); err != nil {
-		return fmt.Errorf("make instance directory: %w", err)
-	}
-	if err := c.save(func(*record) {}); err != nil {
-		return err
-	}
 	if err := c.equip(o); err != nil {
 		return err
 	}
@@ -81,10 +76,13 @@ func (c *container) make(ctx context.Context, o *order) error {
 
 // equip makes an empty container this one's and notes that.
 func (c *container) equip(o *order) (err error) {
-	if c.shell, err = c.runtime.pool.take(o.record.Group); err != nil {
+	if c.shell, err = c.runtime.pools[o.record.Group].take(); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	c.group, c.init = &c.shell.group, c.shell.init
+	if err := errors.Join(os.Mkdir(c.dir, 0o700), os.Rename(c.shell.dir, c.writes)); err != nil {
+		return fmt.Errorf("make instance directory: %w", err)
+	}
 	started, err := startTime(c.init.pid)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
@@ -138,6 +136,9 @@ func (c *container) save(change func(*record)) error {
 	c.runtime.mu.Lock()
 	defer c.runtime.mu.Unlock()
 	change(&c.record)
+	if c.record.Passing { // a directory without a record is one that nobody needs
+		return nil
+	}
 	return c.record.save(c.dir)
 }
 
@@ -147,27 +148,31 @@ func (c *container) scrap() error {
 		c.kill()
 		_ = c.init.wait()
 	}
-	return errors.Join(c.release(), c.forget())
+	c.release()
+	return c.forget()
 }
 
-// release gives back what the container held while it ran. All its processes must have ended.
-func (c *container) release() error {
-	var errs []error
+// release gives back what the container held while it ran, in the background: the kernel takes its time
+// over it. All its processes must have ended.
+func (c *container) release() {
 	if c.init != nil {
 		c.init.close()
 	}
 	if c.shell != nil {
 		_ = c.shell.conn.Close()
 	}
-	detached := make(chan error, 1)
-	go func() { detached <- c.detach() }() // waits for the kernel while the rest is removed
+	c.runtime.janitor.do(c.dispose)
+}
+
+func (c *container) dispose() error {
+	var errs []error
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{writesDir, execSocket, statusFile} {
+	for _, name := range []string{execSocket, statusFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
-	return errors.Join(append(errs, <-detached)...)
+	return errors.Join(append(errs, c.runtime.recycle(c.writes), c.detach())...)
 }
 
 func (c *container) detach() error {
@@ -180,9 +185,14 @@ func (c *container) detach() error {
 // forget removes the record. The log stays.
 func (c *container) forget() error {
 	c.runtime.mu.Lock()
-	defer c.runtime.mu.Unlock()
 	delete(c.runtime.containers, c.record.ID)
-	return os.RemoveAll(c.dir)
+	c.runtime.mu.Unlock()
+	err := os.Remove(filepath.Join(c.dir, recordFile))
+	c.runtime.janitor.do(func() error { return os.RemoveAll(c.dir) })
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (c *container) kill() {

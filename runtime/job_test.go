@@ -27,7 +27,7 @@ func TestJobStreams(t *testing.T) {
 	all, err := b.Instances(context.Background())
 	check(t, err)
 	equal(t, "instances", len(all), 0)
-	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
+	equal(t, "directories", b.directories(), 0)
 }
 
 func TestJobWithoutStdin(t *testing.T) {
@@ -83,7 +83,7 @@ func TestCloseEndsJobs(t *testing.T) {
 	eventually(t, "it runs", func() bool { return out.String() == "ready\n" })
 	b.reopen()
 	equal(t, "kind", platform.KindOf(<-ended), platform.Interrupted)
-	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
+	equal(t, "directories", b.directories(), 0)
 }
 
 // typing is what a user types at a terminal, each after the screen shows what it waits for.

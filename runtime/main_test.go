@@ -107,12 +107,27 @@ type bench struct {
 	log    *safeBuffer
 }
 
+// settle waits for what the runtime does in the background.
+func (b *bench) settle() {
+	for _, p := range b.pools {
+		p.work.Wait()
+	}
+	b.janitor.tasks.Wait()
+}
+
+// directories counts those of instances.
+func (b *bench) directories() int {
+	b.settle()
+	return len(glob(b.t, b.dir+"/state/instances/*")) + len(glob(b.t, b.Runtime.options.Run+"/*"))
+}
+
 // used counts the groups of containers that are not waiting in the pool.
 func (b *bench) used(group string) int {
-	b.pool.work.Wait()
-	b.pool.mu.Lock()
-	defer b.pool.mu.Unlock()
-	return len(b.groups.names(group)) - len(b.pool.ready[group])
+	b.settle()
+	p := b.pools[group]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(b.groups.names(group)) - len(p.ready)
 }
 
 const baseLayer = "base"

@@ -4,8 +4,11 @@
 // A container outlives the daemon. Its init (cmd/paas-init) owns the app's output and exit status;
 // the daemon keeps a record per container and finds its containers again by it:
 //
-//	<Dir>/instances/<ID>/  record.json  status  fs/ (the writes)  work/  exec.sock
+//	<Run>/<ID>/            record.json  status  exec.sock: of this boot
+//	<Dir>/instances/<ID>/  fs (the writes)  work
+//	<Dir>/shells/<name>/   the same of a container to be
 //	<Dir>/logs/<app>/<ID>/ meta.json  0  1
+//	<Dir>/floor/           the lowest layer
 package runtime
 
 import (
@@ -29,7 +32,8 @@ import (
 
 // Options is what Open needs. Dir, Images, Network and ID must be set.
 type Options struct {
-	Dir     string           // state, on the file system that shall take the containers' writes
+	Dir     string           // on the file system that shall take the containers' writes and logs
+	Run     string           // what need not survive the machine, best on a tmpfs; empty: /run/paas-<ID>
 	Images  *image.Store     // where the layers are
 	Network *network.Network // where the addresses come from
 	Init    string           // path of the paas-init program
@@ -48,7 +52,8 @@ type Runtime struct {
 	program   *os.File  // init's, sealed
 	rights    [2]rights // of processes: uid 0, any other
 	exits     chan platform.Instance
-	pool      *pool
+	pools     map[string]*pool // by group
+	janitor   *janitor
 	hardFiles uint64 // how many open files the host allows a process
 
 	life   context.Context // ends with Close: jobs end with it
@@ -57,7 +62,9 @@ type Runtime struct {
 
 	mu         sync.Mutex
 	containers map[platform.InstanceID]*container
-	maps       map[int64]*os.File // id-mapping user namespace of each app
+	maps       map[int64]*os.File        // id-mapping user namespace of each app
+	spares     []string                  // directories for writes that nobody used
+	pruning    map[platform.AppName]bool // whose journals wait to be pruned
 }
 
 // Open takes over what a predecessor with the same Dir and ID left: it watches the instances that run,
@@ -68,11 +75,13 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 		exits:      make(chan platform.Instance),
 		containers: make(map[platform.InstanceID]*container),
 		maps:       make(map[int64]*os.File),
+		pruning:    make(map[platform.AppName]bool),
 	}
 	if r.now == nil {
 		r.now = time.Now
 	}
-	r.pool = newPool(r)
+	r.janitor = newJanitor(r.log)
+	r.pools = map[string]*pool{appsGroup: {runtime: r, group: appsGroup}, buildsGroup: {runtime: r, group: buildsGroup}}
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
@@ -81,12 +90,19 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 }
 
 func (r *Runtime) open() error {
-	for _, dir := range []string{"", "instances", "logs"} {
-		if err := os.MkdirAll(filepath.Join(r.options.Dir, dir), 0o700); err != nil {
+	if r.options.Run == "" {
+		r.options.Run = "/run/paas-" + r.options.ID
+	}
+	dirs := []string{r.options.Run}
+	for _, dir := range []string{"", "instances", "shells", "logs"} {
+		dirs = append(dirs, filepath.Join(r.options.Dir, dir))
+	}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.adopt} {
+	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.layFloor, r.adopt} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -137,7 +153,11 @@ func (r *Runtime) Close() error {
 	}
 	r.mu.Unlock()
 	r.work.Wait()
-	errs := []error{r.pool.close()}
+	var errs []error
+	for _, p := range r.pools {
+		errs = append(errs, p.close())
+	}
+	r.janitor.close()
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())
 	}
@@ -159,8 +179,8 @@ func (r *Runtime) Destroy() error {
 		}
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
-	errs = append(errs, r.Close(), r.groups.destroy())
-	for _, dir := range []string{"instances", "logs"} {
+	errs = append(errs, r.Close(), r.groups.destroy(), os.RemoveAll(r.options.Run))
+	for _, dir := range []string{"instances", "shells", "logs", "floor"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}
 	return errors.Join(errs...)
@@ -206,6 +226,12 @@ func (r *Runtime) running(id platform.InstanceID) (*container, error) {
 	return c, nil
 }
 
+// instanceDir is where a container's state is.
 func (r *Runtime) instanceDir(id platform.InstanceID) string {
+	return filepath.Join(r.options.Run, string(id))
+}
+
+// writesDir is where a container's writes are: fs and the overlay's work directory, and nothing else.
+func (r *Runtime) writesDir(id platform.InstanceID) string {
 	return filepath.Join(r.options.Dir, "instances", string(id))
 }

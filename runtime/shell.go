@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 	"paas/runtime/network"
@@ -19,6 +18,7 @@ import (
 // It ends with the daemon, as its control socket does.
 type shell struct {
 	name     string // of its groups
+	dir      string // takes the writes
 	group    cgroup
 	init     *process
 	conn     *script.Conn
@@ -36,6 +36,9 @@ func (r *Runtime) newShell(group string) (*shell, error) {
 }
 
 func (r *Runtime) fillShell(s *shell, group string) (err error) {
+	if s.dir, err = r.writable(s.name); err != nil {
+		return err
+	}
 	if s.group, err = r.groups.create(group, s.name); err != nil {
 		return err
 	}
@@ -139,94 +142,5 @@ func (r *Runtime) dropShell(s *shell) error {
 	if s.endpoint != nil {
 		errs = append(errs, r.options.Network.Detach(*s.endpoint))
 	}
-	return errors.Join(errs...)
-}
-
-// poolSize is how many shells of each group wait. They take about half a megabyte each.
-const poolSize = 3
-
-// pool keeps shells ready for the groups that were asked for before.
-type pool struct {
-	runtime *Runtime
-	mu      sync.Mutex
-	ready   map[string][]*shell
-	making  map[string]int
-	closed  bool
-	work    sync.WaitGroup
-}
-
-func newPool(r *Runtime) *pool {
-	return &pool{runtime: r, ready: make(map[string][]*shell), making: make(map[string]int)}
-}
-
-// take gives a shell, a fresh one if none is ready, and has another one made in the background.
-func (p *pool) take(group string) (*shell, error) {
-	for {
-		s := p.pop(group)
-		p.refill(group)
-		if s == nil {
-			return p.runtime.newShell(group)
-		}
-		if s.alive() {
-			return s, nil
-		}
-		if err := p.runtime.dropShell(s); err != nil {
-			p.runtime.log.Error("remove an empty container that ended", "error", err)
-		}
-	}
-}
-
-func (p *pool) pop(group string) *shell {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := p.ready[group]
-	if len(list) == 0 {
-		return nil
-	}
-	p.ready[group] = list[1:]
-	return list[0]
-}
-
-func (p *pool) refill(group string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for !p.closed && len(p.ready[group])+p.making[group] < poolSize {
-		p.making[group]++
-		p.work.Go(func() { p.fill(group) })
-	}
-}
-
-func (p *pool) fill(group string) {
-	s, err := p.runtime.newShell(group)
-	if err != nil {
-		p.runtime.log.Error("make an empty container ahead", "error", err) // the next start says it to somebody
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.making[group]--
-	if s != nil {
-		p.ready[group] = append(p.ready[group], s)
-	}
-}
-
-// close removes what was not used.
-func (p *pool) close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	return p.drain()
-}
-
-func (p *pool) drain() error {
-	p.work.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, list := range p.ready {
-		for _, s := range list {
-			errs = append(errs, p.runtime.dropShell(s))
-		}
-	}
-	p.ready = make(map[string][]*shell)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.recycle(s.dir))...)
 }

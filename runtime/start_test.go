@@ -97,7 +97,7 @@ func TestStartFails(t *testing.T) {
 	all, err := b.Instances(ctx)
 	check(t, err)
 	equal(t, "instances", len(all), 0)
-	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
+	equal(t, "directories", b.directories(), 0)
 	equal(t, "groups", b.used(appsGroup), 0)
 }
 
@@ -108,7 +108,7 @@ func TestCancelledStart(t *testing.T) {
 	if _, err := b.Start(ctx, spec("sleep 100")); err == nil {
 		t.Error("it started")
 	}
-	equal(t, "directories", len(glob(t, b.dir+"/state/instances/*")), 0)
+	equal(t, "directories", b.directories(), 0)
 }
 
 func TestManyAtOnce(t *testing.T) {

@@ -21,7 +21,9 @@ func TestContainersOnCgroupV2(t *testing.T) {
 		for _, i := range all {
 			check(t, b.Stop(context.Background(), i.ID, 0))
 		}
-		check(t, b.pool.drain())
+		for _, p := range b.pools {
+			check(t, p.drain())
+		}
 		check(t, v2.destroy())
 		b.groups = own
 	})

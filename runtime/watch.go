@@ -22,14 +22,15 @@ func (c *container) unwatch() {
 	}
 }
 
-// settle notes how the container ended, releases what it held, and reports an instance that ended
+// settle notes how the container ended, lets go of what it held, and reports an instance that ended
 // without being asked to.
 func (c *container) settle() {
 	c.exit = c.howItEnded()
-	if err := c.release(); err != nil {
-		c.runtime.log.Error("clean up after container", "instance", c.record.ID, "error", err)
-	}
+	c.release()
 	close(c.gone)
+	if !c.record.Passing {
+		c.runtime.pruneLater(c.record.App)
+	}
 	if !c.record.Passing && c.noteEnd() {
 		c.runtime.report(c)
 	}

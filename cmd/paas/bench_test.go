@@ -1,28 +1,19 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"paas/platform"
-	"paas/runtime/image"
 )
 
 // `make bench` measures us against peers from Debian's packages, side by side in one run, and prints a
@@ -35,11 +26,9 @@ func TestPeers(t *testing.T) {
 	if !*peers {
 		return // `make bench` runs it; a test of the machine's speed has no place among the others
 	}
-	needPrograms(t, "node", "npm", "crun", "bwrap", "nginx", "wrk", "sshd")
+	needPrograms(t, "node", "npm", "nginx", "wrk", "sshd")
 	p := newPlainPlatform(t)
 	fmt.Println("figure (ms, or requests/s)\tours\tpeer\tratio")
-	benchStart(t)
-
 	benchPush(t, p)
 	benchProxy(t, p)
 }
@@ -254,124 +243,4 @@ http {
 	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
 	awaitPort(t, port)
 	return fmt.Sprintf("http://127.0.0.1:%d/", port)
-}
-
-// benchStart times a container from the wish for it until its /bin/true has ended and everything of it is
-// gone, on one and the same root file system. Ours has what an app has: user namespace, overlay, cgroup
-// with limits, seccomp, an address of its own. crun gets the same namespaces but no address; bubblewrap
-// unshares everything and has neither cgroup nor overlay nor address.
-func benchStart(t *testing.T) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("/var/tmp", "paas-bench-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	env := environ{get: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
-	r, err := openRooms(ctx, settings{Data: dir}, env, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.destroy(ctx); err != nil {
-			t.Error(err)
-		}
-		r.close(slog.New(slog.DiscardHandler))
-	})
-	rootfs := busybox(t, r.images)
-	job := platform.JobSpec{InstanceSpec: platform.InstanceSpec{
-		AppID: 1, App: "bench", Type: "run", Number: 1, Command: []string{"/bin/true"},
-		Image: platform.Image{Layers: []string{"busybox"}, WorkDir: "/", UID: 1000, GID: 1000},
-	}}
-	bundle := crunBundle(t, rootfs)
-	hideHybrid(t)
-	n := 0
-	m := interleaved(t, 5*rounds,
-		func() error {
-			_, err := r.runtime.Run(ctx, job, nil, io.Discard, io.Discard)
-			return err
-		},
-		func() error {
-			n++
-			return shellOut("crun", "run", "--bundle", bundle, fmt.Sprint("paas-bench-", n))()
-		},
-		shellOut("bwrap", "--unshare-all", "--bind", rootfs, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"))
-	figure("container-start-vs-crun-run", m[0], m[1])
-	figure("container-start-vs-bwrap", m[0], m[2])
-}
-
-// busybox makes a layer of busybox and returns its directory.
-func busybox(t *testing.T, images *image.Store) string {
-	t.Helper()
-	draft, err := images.Draft()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []string{"bin", "proc", "sys", "dev", "tmp", "etc", "run"} {
-		if err := os.Mkdir(filepath.Join(draft.Dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := shellOut("cp", "/bin/busybox", filepath.Join(draft.Dir, "bin", "busybox"))(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("busybox", filepath.Join(draft.Dir, "bin", "true")); err != nil {
-		t.Fatal(err)
-	}
-	if err := draft.Commit("busybox"); err != nil {
-		t.Fatal(err)
-	}
-	return images.Dir("busybox")
-}
-
-// crunBundle is `crun spec` with our root file system and /bin/true.
-func crunBundle(t *testing.T, rootfs string) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("crun", "spec")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("crun spec: %v\n%s", err, out)
-	}
-	path := filepath.Join(dir, "config.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var spec map[string]any
-	if err := json.Unmarshal(text, &spec); err != nil {
-		t.Fatal(err)
-	}
-	process := spec["process"].(map[string]any)
-	process["terminal"], process["args"] = false, []string{"/bin/true"}
-	delete(process, "rlimits") // raising them needs a capability that not every host gives
-	spec["root"] = map[string]any{"path": rootfs, "readonly": true}
-	if text, err = json.Marshal(spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// hideHybrid lets crun work on a host with cgroup v1 and a v2 tree that offers a controller, which it
-// refuses: in a mount namespace of this goroutine's thread, from which crun is started, the v2 tree offers
-// none. The thread ends with the goroutine.
-func hideHybrid(t *testing.T) {
-	t.Helper()
-	const controllers = "/sys/fs/cgroup/unified/cgroup.controllers"
-	if _, err := os.Stat(controllers); err != nil {
-		return
-	}
-	goruntime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("/dev/null", controllers, "", unix.MS_BIND, ""); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -88,7 +88,7 @@ func (n *Network) attach(pid int, key string) (Endpoint, error) {
 	}
 	e := Endpoint{Addr: n.addr(number), Port: uint16(firstPort + number), Iface: n.iface(number), Resolv: resolv}
 	if err := n.connect(e, link, ns, key); err != nil {
-		return Endpoint{}, errors.Join(err, n.expel(e), n.route.LinkDel(link))
+		return Endpoint{}, errors.Join(err, n.route.LinkDel(link))
 	}
 	return e, nil
 }
@@ -140,7 +140,8 @@ func (n *Network) hasLink(number uint32) bool {
 
 // connect opens the walls for the endpoint before its interface carries anything.
 func (n *Network) connect(e Endpoint, link netlink.Link, ns *os.File, key string) error {
-	if err := n.admit(e); err != nil {
+	number, _ := n.number(e.Iface)
+	if err := n.admit(number); err != nil {
 		return err
 	}
 	if err := n.route.LinkSetAlias(link, key[:min(len(key), maxAlias)]); err != nil {
@@ -170,28 +171,31 @@ func (n *Network) Adopt(e Endpoint) error {
 	} else if err != nil {
 		return fmt.Errorf("adopt %s: %w", e.Iface, err)
 	}
-	return n.admit(e)
+	return n.admit(number)
 }
 
 // reapAfter is how long the kernel may take to remove an interface whose container has ended.
 const reapAfter = 5 * time.Second
 
-// Detach takes the endpoint out of service: from now on none of its packets passes. The interface
-// goes with the container's namespace; if that lives on, a goroutine that Close ends removes the
-// interface later, since that blocks for some 30 ms. Detaching twice is no error.
+// Detach lets go of the endpoint. The interface goes with the container's namespace; if that lives on, a
+// goroutine that Close ends removes the interface later, since that blocks for some 30 ms. Detaching
+// twice is no error.
 func (n *Network) Detach(e Endpoint) error {
 	if _, ok := n.number(e.Iface); !ok {
 		return fmt.Errorf("detach %q: it is no endpoint of network %s", e.Iface, n.id)
 	}
 	link, err := n.route.LinkByName(e.Iface)
 	if isNotFound(err) {
-		return n.expel(e)
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("detach %s: %w", e.Iface, err)
 	}
+	if err := n.route.LinkSetDown(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("detach %s: %w", e.Iface, err)
+	}
 	n.reaper.Go(func() { n.reap(link.Attrs().Index) })
-	return n.expel(e)
+	return nil
 }
 
 // reap goes by index: the name may have been given to another endpoint by then.

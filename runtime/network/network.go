@@ -67,6 +67,7 @@ type Network struct {
 
 	mu        sync.Mutex // one transaction at a time, and:
 	resolvers []netip.Addr
+	admitted  map[uint32]bool // numbers in the set of endpoints
 }
 
 var platformID = regexp.MustCompile(`^[a-z0-9]{1,6}$`)
@@ -97,7 +98,7 @@ func open(o Options) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open route socket: %w", err)
 	}
-	n := &Network{id: o.ID, dir: dir, route: route, closed: make(chan struct{})}
+	n := &Network{id: o.ID, dir: dir, route: route, closed: make(chan struct{}), admitted: make(map[uint32]bool)}
 	if err := n.setUp(o.Subnet); err != nil {
 		route.Close()
 		return nil, err
@@ -146,6 +147,8 @@ func (n *Network) Repair() error {
 		return fmt.Errorf("write nftables table %s: %w", n.table().Name, err)
 	}
 	n.resolvers = servers
+	clear(n.admitted)
+	n.remember(numbers)
 	return nil
 }
 

@@ -99,31 +99,39 @@ func (n *Network) addNAT(c *nftables.Conn) {
 	rule(notTo(n.prefix()), sourceWithin(n.subnet), []expr.Any{&expr.Masq{}})
 }
 
-// admit lets the endpoint's packets pass.
-func (n *Network) admit(e Endpoint) error {
-	err := n.change(func(c *nftables.Conn, s *nftables.Set) error {
-		return c.SetAddElements(s, []nftables.SetElement{member(e.Iface, e.Addr)})
-	})
-	if err != nil {
-		return fmt.Errorf("admit %s to nftables table %s: %w", e.Iface, n.table().Name, err)
-	}
-	return nil
-}
+// block is how many numbers are admitted by one transaction: one costs the kernel milliseconds, whatever
+// its size.
+const block = 64
 
-// expel is the opposite of admit; who is not there is no error.
-func (n *Network) expel(e Endpoint) error {
-	err := n.change(func(c *nftables.Conn, s *nftables.Set) error {
-		return c.SetDeleteElements(s, []nftables.SetElement{member(e.Iface, e.Addr)})
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("expel %s from nftables table %s: %w", e.Iface, n.table().Name, err)
-	}
-	return nil
-}
-
-func (n *Network) change(what func(*nftables.Conn, *nftables.Set) error) error {
+// admit lets the endpoint's packets pass. What the table says of a number is the same whoever has it, and
+// nothing while nobody has, so it stays when the endpoint goes.
+func (n *Network) admit(number uint32) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.admitted[number] {
+		return nil
+	}
+	var members []nftables.SetElement
+	var numbers []uint32
+	for m := number; m < min(number+block, n.count()+firstIndex); m++ {
+		if !n.admitted[m] {
+			members, numbers = append(members, member(n.iface(m), n.addr(m))), append(numbers, m)
+		}
+	}
+	if err := n.addMembers(members); err != nil {
+		return fmt.Errorf("admit %s to nftables table %s: %w", n.iface(number), n.table().Name, err)
+	}
+	n.remember(numbers)
+	return nil
+}
+
+func (n *Network) remember(numbers []uint32) {
+	for _, number := range numbers {
+		n.admitted[number] = true
+	}
+}
+
+func (n *Network) addMembers(members []nftables.SetElement) error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
@@ -132,7 +140,7 @@ func (n *Network) change(what func(*nftables.Conn, *nftables.Set) error) error {
 	if err != nil {
 		return err
 	}
-	if err := what(c, s); err != nil {
+	if err := c.SetAddElements(s, members); err != nil {
 		return err
 	}
 	return c.Flush()

@@ -1,0 +1,157 @@
+package runtime
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// How many shells wait in each pool. A shell takes about half a megabyte.
+const (
+	poolSize   = 3                // when nothing happens
+	poolRush   = 12               // while containers start faster than shells are made
+	poolQuiet  = 10 * time.Second // without a start until the rush is over
+	refillRest = 15 * time.Millisecond
+)
+
+// pool keeps shells of one group ready, from the first that was asked for on.
+//
+// Most of the time that a shell takes is waiting for the kernel, so several are made at once in a rush. A
+// single start is left alone first: making a shell keeps others from forking on cgroup v1.
+type pool struct {
+	runtime *Runtime
+	group   string
+
+	mu      sync.Mutex
+	ready   []*shell
+	waiting []chan made // who takes the next ones, oldest first
+	making  int
+	last    time.Time // somebody took one
+	trim    *time.Timer
+	closed  bool
+	work    sync.WaitGroup
+}
+
+// made is a shell or why there is none.
+type made struct {
+	shell *shell
+	err   error
+}
+
+// take gives a shell. It blocks while one is made if none is ready.
+func (p *pool) take() (*shell, error) {
+	for {
+		next := p.claim()
+		m := <-next
+		if m.err != nil || m.shell.alive() {
+			return m.shell, m.err
+		}
+		p.runtime.janitor.do(func() error { return p.runtime.dropShell(m.shell) }) // something killed it
+	}
+}
+
+func (p *pool) claim() <-chan made {
+	next := make(chan made, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rush := p.runtime.now().Sub(p.last) < poolQuiet && len(p.ready) == 0
+	p.last = p.runtime.now()
+	if len(p.ready) > 0 {
+		next <- made{shell: p.ready[0]}
+		p.ready = p.ready[1:]
+	} else {
+		p.waiting = append(p.waiting, next)
+	}
+	p.order(rush)
+	return next
+}
+
+// order has as many shells made as are wanted. The caller holds mu.
+func (p *pool) order(rush bool) {
+	want, rest := poolSize, refillRest
+	if rush {
+		want = poolRush
+	}
+	if len(p.waiting) > 0 {
+		rest = 0
+	}
+	for !p.closed && len(p.ready)+p.making < want+len(p.waiting) {
+		p.making++
+		p.work.Go(func() { time.Sleep(rest); p.fill() })
+	}
+	if p.closed && p.making == 0 {
+		p.refuse()
+	}
+}
+
+// refuse answers who waits when nothing is made any more.
+func (p *pool) refuse() {
+	for _, w := range p.waiting {
+		w <- made{err: errors.New("the runtime is closed")}
+	}
+	p.waiting = nil
+}
+
+func (p *pool) fill() {
+	s, err := p.runtime.newShell(p.group)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.making--
+	switch {
+	case len(p.waiting) > 0:
+		p.waiting[0] <- made{s, err}
+		p.waiting = p.waiting[1:]
+	case err != nil:
+		p.runtime.log.Error("make an empty container ahead", "error", err)
+	default:
+		p.ready = append(p.ready, s)
+	}
+	if p.closed && p.making == 0 {
+		p.refuse()
+	}
+	p.trimLater()
+}
+
+// trimLater ends a rush some time after the last start. The caller holds mu.
+func (p *pool) trimLater() {
+	if len(p.ready) <= poolSize || p.closed {
+		return
+	}
+	if p.trim != nil {
+		p.trim.Stop()
+	}
+	p.trim = time.AfterFunc(poolQuiet, p.trimNow)
+}
+
+func (p *pool) trimNow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.ready) > poolSize && !p.closed {
+		s := p.ready[0]
+		p.ready = p.ready[1:]
+		p.runtime.janitor.do(func() error { return p.runtime.dropShell(s) })
+	}
+}
+
+// close removes what was not used.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	if p.trim != nil {
+		p.trim.Stop()
+	}
+	p.mu.Unlock()
+	return p.drain()
+}
+
+func (p *pool) drain() error {
+	p.work.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, s := range p.ready {
+		errs = append(errs, p.runtime.dropShell(s))
+	}
+	p.ready = nil
+	return errors.Join(errs...)
+}

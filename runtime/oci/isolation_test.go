@@ -162,10 +162,12 @@ func TestAWorkingDirectoryOfTheHostIsRefused(t *testing.T) {
 func TestMasksAreTheHosts(t *testing.T) {
 	b := newBench(t)
 	check(t, os.WriteFile(b.inRoot("etc/secret"), []byte("secret"), 0o644))
+	check(t, os.WriteFile(b.inRoot("etc/other"), []byte("secret"), 0o644))
+	check(t, os.Symlink("/etc/other", b.inRoot("etc/alias")))
 	check(t, os.MkdirAll(b.inRoot("hidden"), 0o755))
 	check(t, os.WriteFile(b.inRoot("hidden/file"), nil, 0o644))
-	out := b.inContainer("cat /etc/secret; stat -c %t:%T /etc/secret; ls /hidden; touch /hidden/x; touch /etc/new; true", func(s *specs.Spec) {
-		s.Linux.MaskedPaths = []string{"/etc/secret", "/hidden", "/not/there"}
+	out := b.inContainer("cat /etc/secret /etc/other; stat -c %t:%T /etc/secret; ls /hidden; touch /hidden/x; touch /etc/new; true", func(s *specs.Spec) {
+		s.Linux.MaskedPaths = []string{"/etc/secret", "/etc/alias", "/hidden", "/not/there"}
 		s.Linux.ReadonlyPaths = []string{"/etc"}
 	})
 	equal(t, "inside", out, "1:3\ntouch: /hidden/x: Read-only file system\ntouch: /etc/new: Read-only file system")

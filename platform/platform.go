@@ -52,6 +52,7 @@ type Rooms struct {
 	Runner  Runner
 	Router  Router
 	Sources Sources
+	Host    Host // nil: only the runner's checks
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -98,6 +99,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 		p.adopt(ctx, app, have)
 	}
 	p.spawn(p.watch)
+	p.spawn(p.watchMemory)
 	for _, app := range apps {
 		p.reconcileSoon(app.Name)
 	}

@@ -56,6 +56,7 @@ type Builder interface {
 // Runner runs containers on one host. All methods are safe for concurrent use.
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
+	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)
@@ -129,6 +130,7 @@ type Key struct {
 // Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
+	Ledgers
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

@@ -85,6 +85,10 @@ func (r *Runtime) resume(c *container) {
 	case c.init == nil:
 		r.work.Go(c.settle)
 	default:
+		if err := r.oom.add(c); err != nil {
+			r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
+		}
+		c.tellOOM() // what was missed
 		r.work.Go(c.watch)
 	}
 }

@@ -45,6 +45,7 @@ type record struct {
 	StartedAt time.Time
 	Exit      *platform.Exit `json:",omitempty"`
 	Reported  bool           // Exits delivered it
+	OOMKills  int64          `json:",omitempty"` // that OOMKills delivered
 }
 
 func (r *record) instance() platform.Instance {

@@ -209,8 +209,11 @@ func takeLimits(s *script.Script, limits map[string]platform.Rlimit) {
 	}
 }
 
-// removeNodes removes device nodes that a daemon which died had just made.
-func (c *container) removeNodes() {
+// removeNodes removes the device nodes that were made for the start: their mounts keep them.
+func (c *container) removeNodes(o *order) {
+	if len(o.security.Devices) == 0 {
+		return
+	}
 	nodes, _ := filepath.Glob(filepath.Join(c.dir, "device-*"))
 	for _, node := range nodes {
 		_ = os.Remove(node)

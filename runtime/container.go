@@ -75,6 +75,7 @@ func (c *container) make(ctx context.Context, o *order) error {
 	if err := c.awaitStart(ctx, o); err != nil {
 		return err
 	}
+	c.removeNodes(o)
 	return c.save(func(r *record) { r.Phase = running })
 }
 

@@ -105,8 +105,8 @@ func (r *Runtime) OpenDevice(path string) (platform.Device, error) {
 	return d, nil
 }
 
-// deviceNode makes a node for the app among the container's writes' neighbours and gives a mount of it. The
-// host's own node has owners that do not exist inside.
+// deviceNode makes a node for the app in the instance's directory and gives a mount of it: the host's own
+// node has owners that do not exist inside. What is unlinked cannot be attached, so it stays until the start.
 func (c *container) deviceNode(o *order, d platform.Device) (*os.File, error) {
 	base, err := uidBase(o.appID)
 	if err != nil {
@@ -120,7 +120,9 @@ func (c *container) deviceNode(o *order, d platform.Device) (*os.File, error) {
 	if err := unix.Mknod(path, kind|0o660, int(unix.Mkdev(d.Major, d.Minor))); err != nil {
 		return nil, fmt.Errorf("make the node of %s: %w", d.Path, err)
 	}
-	defer func() { _ = os.Remove(path) }() // the mount keeps it
+	if err := unix.Chmod(path, 0o660); err != nil { // the umask
+		return nil, fmt.Errorf("open the node of %s: %w", d.Path, err)
+	}
 	if err := unix.Chown(path, int(base+o.uid), int(base+o.gid)); err != nil {
 		return nil, fmt.Errorf("give away the node of %s: %w", d.Path, err)
 	}

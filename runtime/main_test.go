@@ -48,6 +48,9 @@ func rerun() int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	build := exec.Command("sh", "../cmd/paas-init/build.sh", dir+"/paas-init")
+	if built := os.Getenv("RUNTIME_TEST_INIT"); built != "" { // on a machine without a compiler
+		build = exec.Command("cp", built, dir+"/paas-init")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build paas-init: %v\n%s", err, out)
 		return 1

@@ -30,7 +30,10 @@ type oomWatch struct {
 
 // oomRest is how long it sleeps between two looks: a thousand containers out of memory must not keep the
 // daemon busy.
-const oomRest = 50 * time.Millisecond
+const (
+	oomRest = 50 * time.Millisecond
+	oomSlow = time.Second // a kill may take that long on a busy host
+)
 
 func (r *Runtime) openOOMWatch() error {
 	if _, ok := r.groups.tops["memory"]; !ok {
@@ -157,13 +160,15 @@ func (w *oomWatch) listen() {
 		if err != nil {
 			return
 		}
-		for _, id := range ids {
-			w.tell(id)
-		}
-		select {
+		select { // v1 gives notice before the kill
 		case <-w.runtime.life.Done():
 			return
 		case <-time.After(oomRest):
+		}
+		for _, id := range ids {
+			if !w.tell(id) {
+				time.AfterFunc(oomSlow, func() { w.tell(id) })
+			}
 		}
 	}
 }
@@ -211,17 +216,16 @@ func nextWatches(fd int) (ids []int32) {
 	return ids
 }
 
-func (w *oomWatch) tell(id int32) {
+// tell is true if there was something to tell.
+func (w *oomWatch) tell(id int32) bool {
 	w.mu.Lock()
 	c := w.watched[id]
 	w.mu.Unlock()
-	if c != nil {
-		c.tellOOM()
-	}
+	return c != nil && c.tellOOM()
 }
 
 // tellOOM delivers kills that were not delivered yet. Those of build steps are in their exits only.
-func (c *container) tellOOM() {
+func (c *container) tellOOM() bool {
 	r := c.runtime
 	kills := c.group.oomKills()
 	_, peak, limit := c.group.memory()
@@ -229,11 +233,12 @@ func (c *container) tellOOM() {
 	defer r.mu.Unlock()
 	fresh := kills - c.record.OOMKills
 	if fresh <= 0 || c.record.Type == "" {
-		return
+		return false
 	}
 	c.record.OOMKills, c.killedAt = kills, r.now()
 	k := platform.OOMKill{Instance: c.record.instance(), Kills: fresh, Peak: peak, Limit: limit, At: r.now()}
 	r.work.Go(func() { c.deliverOOM(k) })
+	return true
 }
 
 // deliverOOM waits for the reader. What it does not take any more the next daemon tells.

@@ -42,6 +42,7 @@ func serve(ctx context.Context, args []string, env environ) error {
 		return err
 	}
 	defer r.close(log)
+	r.runtime.KeepDaemon()
 	d := daemon{settings: s, rooms: r, log: log, env: env}
 	return d.run(ctx)
 }
@@ -66,7 +67,7 @@ func (d *daemon) run(ctx context.Context) error {
 	web := router.New(router.Options{Log: d.log, AccessLog: nil})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder}, Log: d.log,
+		Sources: sources{d.rooms.repos, d.rooms.builder}, Host: d.host(httpListener, sshListener), Log: d.log,
 	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
 	defer p.Close()
 	door, err := gitreceive.Open(gitreceive.Options{
@@ -83,6 +84,11 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	return d.serveAll(ctx, web, door, listeners{httpListener, sshListener, local})
+}
+
+func (d *daemon) host(web, ssh net.Listener) host {
+	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
+	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
 }
 
 type listeners struct{ http, ssh, local net.Listener }

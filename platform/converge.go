@@ -15,6 +15,9 @@ type want struct {
 	app       App
 	release   Release
 	formation Formation
+	settings  []Setting
+	security  Security
+	shut      error // why what was opened cannot be given
 }
 
 // wanted reads what shall run now. ok is false for an app without a release.
@@ -25,8 +28,20 @@ func (p *Platform) wanted(ctx context.Context, name AppName) (w want, ok bool, e
 	if w.formation, err = p.Store.Formation(ctx, name); err != nil {
 		return w, false, err
 	}
-	w.release, err = p.Store.Release(ctx, name, w.app.Release)
+	if w.release, err = p.Store.Release(ctx, name, w.app.Release); err != nil {
+		return w, false, err
+	}
+	err = p.equip(ctx, &w)
 	return w, err == nil, err
+}
+
+// equip adds what the app was given beyond the defaults.
+func (p *Platform) equip(ctx context.Context, w *want) (err error) {
+	if w.settings, err = p.Store.Settings(ctx, w.app.Name); err != nil {
+		return err
+	}
+	w.security, w.shut = p.opened(w.settings)
+	return nil
 }
 
 // slots lists the places of the formation, in a stable order. A stopped app has none.
@@ -137,7 +152,11 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 
 // startHealthy starts one instance and waits for its checks; an unhealthy one is gone afterwards.
 func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Story) (Instance, error) {
-	i, err := p.Runner.Start(ctx, w.spec(s))
+	spec, err := w.spec(s)
+	if err != nil {
+		return Instance{}, err
+	}
+	i, err := p.Runner.Start(ctx, spec)
 	if err != nil {
 		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, err)
 	}
@@ -152,13 +171,15 @@ func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Stor
 }
 
 // spec is what the runner needs to start an instance for the slot.
-func (w want) spec(s slot) InstanceSpec {
+func (w want) spec(s slot) (InstanceSpec, error) {
 	image := w.release.Image
+	limits, err := limitsOf(w.settings, s.Type)
 	return InstanceSpec{
 		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
 		Type: s.Type, Number: s.Number, Image: image,
 		Command: image.argv(s.Type), Env: environment(w.release),
-	}
+		Limits: limits, Security: w.security,
+	}, errors.Join(w.shut, err)
 }
 
 // commandLine makes the argv that runs a Procfile line. In an image without a shell it is split at blanks.

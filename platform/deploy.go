@@ -153,6 +153,9 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 		return err
 	}
 	w := want{app: app, release: r, formation: formation}
+	if err := p.equip(ctx, &w); err != nil {
+		return err
+	}
 	if err := p.releasePhase(ctx, w, story); err != nil {
 		return err
 	}
@@ -184,7 +187,10 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 		return nil
 	}
 	story.Phase("Running the release command: %s", line)
-	spec := w.spec(slot{ReleasePhase, 1})
+	spec, err := w.spec(slot{ReleasePhase, 1})
+	if err != nil {
+		return err
+	}
 	out := story.Writer()
 	exit, err := p.Runner.Run(ctx, JobSpec{InstanceSpec: spec}, nil, out, out)
 	_ = out.Close()
@@ -192,10 +198,18 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 		return fmt.Errorf("release command of %s v%d: %w", w.app.Name, w.release.Number, err)
 	}
 	if exit.Code != 0 {
-		return Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+		return releaseFailed(w.app.Name, line, exit)
 	}
 	story.End()
 	return nil
+}
+
+func releaseFailed(app AppName, line string, exit Exit) *Error {
+	e := Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+	if exit.OOM {
+		return e.WithHint("%s", moreMemory(app, ReleasePhase, exit.MemoryLimit))
+	}
+	return e
 }
 
 // tellFailure shows the last output and returns an error with a sentence for it.

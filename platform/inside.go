@@ -103,7 +103,7 @@ func (p *Platform) Attach(ctx context.Context, call Call, in AttachInput) (Strea
 		return printAttached(call, l)
 	})
 	if errors.Is(context.Cause(ctx), errEnded) {
-		_, err = fmt.Fprintf(call.Err, "%s %s.\n", i.Name(), p.howItEnded(context.WithoutCancel(ctx), i))
+		_, err = fmt.Fprintf(call.Err, "%s %s.\n", i.Name(), p.asItEnded(context.WithoutCancel(ctx), i).howItEnded())
 		return Streamed{}, err
 	}
 	if errors.Is(err, context.Canceled) {

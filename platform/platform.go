@@ -59,6 +59,7 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
+	Host    Host // nil: only the runner's checks
 
 	Distribution Distribution
 
@@ -113,6 +114,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 		p.adopt(ctx, app, have)
 	}
 	p.spawn(p.watch)
+	p.spawn(p.watchMemory)
 	for _, app := range apps {
 		p.reconcileSoon(app.Name)
 	}

@@ -32,6 +32,7 @@ type ProcessView struct {
 	Command   string      `json:"command"`
 	Type      ProcessType `json:"type"`
 	Number    int         `json:"number"`
+	OOMKills  int64       `json:"oom_kills,omitempty"` // of the instance that runs
 }
 
 // ProcessList is ps.
@@ -67,7 +68,7 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	list := ProcessList{}
 	for _, i := range have {
 		if i.Exit == nil {
-			list = append(list, p.running(w, i))
+			list = append(list, p.sparedOf(ctx, p.running(w, i), i))
 		}
 	}
 	_, _, missing := w.divide(have)

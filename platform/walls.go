@@ -57,6 +57,7 @@ type Builder interface {
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
 	Living
+	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)
@@ -157,6 +158,7 @@ type Key struct {
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
 	Ledger
+	Ledgers
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

@@ -96,6 +96,10 @@ func (r *Runtime) resume(c *container) {
 		r.work.Go(c.settle)
 	default:
 		c.freezeAgain()
+		if err := r.oom.add(c); err != nil {
+			r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
+		}
+		c.tellOOM() // what was missed
 		r.work.Go(c.watch)
 	}
 }

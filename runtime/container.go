@@ -26,6 +26,7 @@ type container struct {
 	group   *cgroup // nil before it was made
 	init    *process
 	master  *os.File // of its PTY
+	watchID int32    // of the kernel's, for kills for want of memory
 	made    []string // mount points that init created in the root file system
 
 	frost sync.Mutex // held while it is frozen or thawed
@@ -36,7 +37,8 @@ type container struct {
 
 	// Guarded by runtime.mu. ID, Passing and Group of the record never change.
 	record   record
-	stopping bool // its end is wanted: nobody is told
+	stopping bool      // its end is wanted: nobody is told
+	killedAt time.Time // the kernel was last seen to kill something of it for want of memory
 }
 
 // launch makes a container and returns when its command was executed. After an error nothing is left.
@@ -49,6 +51,9 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 	}
 	if !c.record.Passing {
 		_ = c.shell.conn.Close() // an instance outlives the daemon
+	}
+	if err := r.oom.add(c); err != nil {
+		r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
 	}
 	r.work.Go(c.watch)
 	return c, nil
@@ -75,6 +80,7 @@ func (c *container) make(ctx context.Context, o *order) error {
 	if err := c.awaitStart(ctx, o); err != nil {
 		return err
 	}
+	c.removeNodes(o)
 	return c.save(func(r *record) { r.Phase = running })
 }
 
@@ -101,7 +107,7 @@ func (c *container) equip(o *order) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.group.limit(o.limits); err != nil {
+	if err := c.bound(o); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	return c.shell.assign(o.appID)

@@ -20,7 +20,7 @@ const (
 
 // Run implements platform.Runner. A Read of stdin that is in progress when the job ends is not waited for.
 func (r *Runtime) Run(ctx context.Context, job platform.JobSpec, stdin io.Reader, stdout, stderr io.Writer) (platform.Exit, error) {
-	o, err := orderOf(job.InstanceSpec, buildsGroup)
+	o, err := orderOf(job.InstanceSpec, jobsGroup)
 	if err != nil {
 		return platform.Exit{}, err
 	}

@@ -47,6 +47,7 @@ type record struct {
 	Paused    bool           `json:"-"` // wanted: a file of its own says so, see pause.go
 	Exit      *platform.Exit `json:",omitempty"`
 	Reported  bool           // Exits delivered it
+	OOMKills  int64          `json:",omitempty"` // that OOMKills delivered
 }
 
 func (r *record) instance() platform.Instance {

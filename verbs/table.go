@@ -130,7 +130,7 @@ func withUsage(err error, v Verb) error {
 }
 
 func writeJSON(w io.Writer, out output) error {
-	if _, streamed := out.(exiting); streamed {
+	if _, streamed := out.(platform.Streamed); streamed {
 		return nil
 	}
 	enc := json.NewEncoder(w)

@@ -167,7 +167,7 @@ func (p *podman) runCases() []podmanCase {
 		{"read-only volume", []string{"-v", volume + ":/v:ro"}, sh("echo x > /v/other"), "Read-only file system", 1, false},
 		{"file as volume", []string{"-v", "/bin/busybox:/deep/down/busybox:ro"}, []string{"/deep/down/busybox", "echo", "there"}, "there", 0, false},
 		{"volume that gets the host's later mounts", []string{"--mount", "type=bind,src=" + volume + ",dst=/v,bind-propagation=rslave"}, []string{"ls", "/v"}, "file", 0, false},
-		{"read-only root with tmpfs over /tmp", []string{"--read-only"}, sh("echo x > /x; echo y > /tmp/y; cat /tmp/y"), "Read-only file system\ny", 0, false},
+		{"read-only root with tmpfs over /tmp", []string{"--read-only"}, sh("exec 2>&1; touch /x; echo y > /tmp/y; cat /tmp/y"), "Read-only file system\ny", 0, false},
 		{"tmpfs with a size", []string{"--tmpfs", "/t:size=1m"}, []string{"df", "/t"}, " 1024 ", 0, false},
 		{"/dev/shm with a size", []string{"--shm-size", "2m"}, []string{"df", "/dev/shm"}, " 2048 ", 0, false},
 		{"all capabilities dropped", []string{"--cap-drop", "ALL"}, []string{"grep", "CapBnd", "/proc/self/status"}, "0000000000000000", 0, false},

@@ -52,7 +52,7 @@ func TestCancelledJobHangsUp(t *testing.T) {
 	out := &safeBuffer{}
 	job := platform.JobSpec{InstanceSpec: spec(`trap 'echo hup; exit 0' HUP; echo ready; while :; do sleep 0.1; done`)}
 	go func() {
-		for !strings.Contains(out.String(), "ready") {
+		for !strings.Contains(out.String(), "ready") || !b.anyRuns() { // a job that is still being started is killed
 			time.Sleep(20 * time.Millisecond)
 		}
 		cancel()

@@ -121,6 +121,18 @@ func (b *bench) directories() int {
 	return len(glob(b.t, b.dir+"/state/instances/*")) + len(glob(b.t, b.Runtime.options.Run+"/*"))
 }
 
+// anyRuns tells whether a container was seen to start.
+func (b *bench) anyRuns() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.containers {
+		if c.record.Phase == running {
+			return true
+		}
+	}
+	return false
+}
+
 // used counts the groups of containers that are not waiting in the pool.
 func (b *bench) used(group string) int {
 	b.settle()

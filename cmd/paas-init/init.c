@@ -884,7 +884,7 @@ _Noreturn __attribute__((used)) static void begin(void)
 	harden();
 	while ((s = receive(CONTROL, START_BASE)))
 		run(s, 0, s->count), sys2(__NR_munmap, s, script_size);
-	quit(0);
+	quit(1); /* the daemon is gone, or somebody else executed this */
 }
 
 /* The kernel starts a program with the stack aligned to 16 bytes and without a return address. */

@@ -23,7 +23,7 @@ func TestReusedPid(t *testing.T) {
 	runtimetest.Check(t, innocent.Start())
 	t.Cleanup(func() { _ = innocent.Process.Kill(); _ = innocent.Wait() })
 
-	path := h.Dir + "/state/instances/" + string(i.ID) + "/record.json"
+	path := h.Dir + "/run/" + string(i.ID) + "/record.json"
 	pid := reuse(t, path, innocent.Process.Pid)
 	runtimetest.Check(t, unix.Kill(pid, unix.SIGKILL))
 	runtimetest.Check(t, h.Reopen())

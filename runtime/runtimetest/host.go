@@ -54,7 +54,7 @@ func Open(dir string) (*Host, error) {
 // Reopen opens the runtime after Close.
 func (h *Host) Reopen() (err error) {
 	h.Runtime, err = runtime.Open(context.Background(), runtime.Options{
-		Dir: h.Dir + "/state", Images: h.Images, Network: h.Network, ID: ID(),
+		Dir: h.Dir + "/state", Run: h.Dir + "/run", Images: h.Images, Network: h.Network, ID: ID(),
 		Init: Program(program.Init), Log: slog.New(slog.NewTextHandler(h.Log, nil)),
 	})
 	return err

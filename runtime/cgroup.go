@@ -34,6 +34,7 @@ func sliceNames() []string { return []string{appsGroup, jobsGroup, buildsGroup} 
 // start, the other controllers follow when there is something to limit.
 type cgroups struct {
 	v2      bool
+	hybrid  bool              // a v2 tree is there, but v1 has the controllers
 	tops    map[string]string // controller -> top directory; on v2 all are the same one
 	missing []string          // controllers the host does not offer: their limits are not kept
 	disk    blockDevice       // under the containers' writes
@@ -44,7 +45,7 @@ func bornControllers() []string  { return []string{"memory", "pids", "cpu"} }
 func laterControllers() []string { return []string{"cpuset", "io", "devices"} }
 
 func openCgroups(hierarchies hierarchies, id string) (*cgroups, error) {
-	c := &cgroups{v2: hierarchies.v2 != "", tops: make(map[string]string), lacks: make(map[string]string)}
+	c := &cgroups{v2: hierarchies.v2 != "", hybrid: hierarchies.hybrid(), tops: make(map[string]string), lacks: make(map[string]string)}
 	for _, controller := range append(bornControllers(), laterControllers()...) {
 		mount, ok := hierarchies.mount(controller)
 		if ok {

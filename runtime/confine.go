@@ -195,6 +195,15 @@ func setSysctls(s *script.Script, root script.Arg, sysctls map[string]string) {
 	}
 }
 
+// sysctlOf is the name of the sysctl that a script was about to set.
+func sysctlOf(doing string) (name string, ok bool) {
+	if name, ok = strings.CutPrefix(doing, "set sysctl "); ok {
+		return name, true
+	}
+	path, ok := strings.CutPrefix(doing, "open /proc/sys/")
+	return strings.ReplaceAll(path, "/", "."), ok
+}
+
 func (o *order) sharedMemory() string {
 	if o.security.SharedMemory > 0 {
 		return strconv.FormatInt(o.security.SharedMemory, 10)

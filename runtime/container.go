@@ -138,7 +138,13 @@ func (c *container) awaitStart(ctx context.Context, o *order) error {
 // startError tells a command that cannot be executed, which its owner can mend, from trouble of ours.
 func startError(what string, err error) error {
 	var failed *script.Error
-	if !errors.As(err, &failed) || !failed.Exec() {
+	if errors.As(err, &failed) {
+		if name, ok := sysctlOf(failed.Doing); ok {
+			return platform.Errorf(platform.Failed, "%s cannot start: this kernel does not give an app its own %s", what, name).
+				WithHint("an admin can take it away: ssh paas security:set <app> sysctl=clear").Because(failed)
+		}
+	}
+	if failed == nil || !failed.Exec() {
 		return fmt.Errorf("start %s: %w", what, err)
 	}
 	return platform.Errorf(platform.Failed, "%s cannot start: %s", what, failed).

@@ -65,6 +65,9 @@ func (c *cgroups) inspect() []platform.Finding {
 	if !c.v2 {
 		list[0].Grade = platform.Warning
 		list[0].Text = "cgroup v1 has the controllers: starts are slower, and memory-high, pressure and buffered writes are not bounded."
+		if c.hybrid {
+			list[0].Text = "The host is a hybrid: c" + list[0].Text[1:]
+		}
 		list[0].Fix = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
 	}
 	missing := make(map[string]bool)

@@ -179,7 +179,13 @@ func (g cgroup) fits(l platform.Limits) error {
 	if !ok {
 		return nil
 	}
-	used := max(controlField(filepath.Join(dir, "memory.stat"), "anon"), controlField(filepath.Join(dir, "memory.stat"), "total_rss"))
+	var used int64
+	for _, field := range []string{"anon", "shmem"} {
+		if !g.of.v2 {
+			field = map[string]string{"anon": "total_rss", "shmem": "total_shmem"}[field]
+		}
+		used += max(controlField(filepath.Join(dir, "memory.stat"), field), 0)
+	}
 	if used <= l.Memory+l.Swap {
 		return nil
 	}

@@ -175,7 +175,7 @@ func TestDiskRateHolds(t *testing.T) {
 func TestLimitsChangeWhileItRuns(t *testing.T) {
 	b := newBench(t)
 	ctx := context.Background()
-	i := b.begin(limited(`x=$(head -c 20000000 /dev/zero | tr '\0' x); echo full; while :; do sleep 0.1; done`, platform.Limits{Memory: 128 << 20, Processes: 64}))
+	i := b.begin(limited(`head -c 20000000 /dev/zero >/dev/shm/x; echo full; exec sleep 1000`, platform.Limits{Memory: 128 << 20, Processes: 64}))
 	eventually(t, "it is full", func() bool { return len(b.lines()) == 1 })
 	check(t, b.SetLimits(ctx, i.ID, platform.Limits{Memory: 256 << 20, Swap: 16 << 20, Processes: 32, CPUs: 0.5, CPUSet: "0", Reserve: platform.Guarantee{Memory: 16 << 20, CPUs: 2}}))
 	c := b.consumed(i)

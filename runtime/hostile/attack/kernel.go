@@ -325,7 +325,7 @@ func kernelDoors() []try {
 		call("uselib", unix.SYS_USELIB, text("/bin/busybox")),
 		call("vhangup", unix.SYS_VHANGUP),
 		call("mount a swap file", unix.SYS_SWAPON, text("/app/swap"), 0),
-		try{"map page zero", func() error {
+		{"map page zero", func() error {
 			_, _, errno := unix.Syscall6(unix.SYS_MMAP, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED, ^uintptr(0), 0)
 			if errno != 0 {
 				return errno
@@ -343,7 +343,7 @@ func keys() []try {
 		call("request_key", unix.SYS_REQUEST_KEY, text("user"), text("evil"), 0, 0),
 		call("keyctl: session keyring", unix.SYS_KEYCTL, unix.KEYCTL_GET_KEYRING_ID, -3, 1),
 		call("keyctl: user keyring", unix.SYS_KEYCTL, unix.KEYCTL_GET_KEYRING_ID, -4, 1),
-		try{"see keys", func() error { return readSome("/proc/keys") }},
+		{"see keys", func() error { return readSome("/proc/keys") }},
 	}
 }
 

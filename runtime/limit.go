@@ -57,7 +57,7 @@ func limits2(disk blockDevice, l platform.Limits, whole bool) []setting {
 		{"pids", "pids.max", strconv.Itoa(l.Processes), false, false},
 		{"cpu", "cpu.max", quota + " " + strconv.Itoa(quotaPeriod), false, l.CPUs == 0},
 		{"cpu", "cpu.weight", strconv.Itoa(weight), false, weight == usualWeight},
-		{"cpuset", "cpuset.cpus", l.CPUSet + "\n", false, l.CPUSet == ""},
+		{"cpuset", "cpuset.cpus", l.CPUSet, false, l.CPUSet == ""},
 	}
 	if whole {
 		s = append(s, setting{"memory", "memory.oom.group", "1", true, false})
@@ -219,8 +219,10 @@ func (g cgroup) write(s setting) error {
 		}
 	}
 	value := s.value
-	if s.usual && s.file == "cpuset.cpus" && !g.of.v2 { // v1 takes no empty set
-		value = controlText(filepath.Join(filepath.Dir(dir), "cpuset.cpus"))
+	if s.usual && s.file == "cpuset.cpus" {
+		if value = g.allProcessors(dir); value == "" {
+			return nil
+		}
 	}
 	err := writeControl(filepath.Join(dir, s.file), value)
 	switch {
@@ -232,6 +234,19 @@ func (g cgroup) write(s setting) error {
 		return platform.Errorf(platform.Failed, "this host cannot run it on the processors %s", strings.TrimSpace(value)).Because(err)
 	}
 	return fmt.Errorf("set %s to %s: %w", s.file, strings.TrimSpace(value), err)
+}
+
+// allProcessors is what takes a set of processors back: a group with processes in it takes no empty one. It is
+// "" when there is nothing to take back.
+func (g cgroup) allProcessors(dir string) string {
+	if controlText(filepath.Join(dir, "cpuset.cpus")) == "" {
+		return ""
+	}
+	file := "cpuset.cpus"
+	if g.of.v2 {
+		file = "cpuset.cpus.effective"
+	}
+	return controlText(filepath.Join(filepath.Dir(dir), file))
 }
 
 // extend gives a container a group in one more v1 hierarchy and moves its processes there, those too that

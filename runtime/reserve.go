@@ -72,10 +72,14 @@ func (r *Runtime) KeepDaemon() {
 		return // one writer a tree: the unit's group is systemd's (systemd, CGROUP_DELEGATION.md)
 	}
 	_ = writeControl("/proc/self/oom_score_adj", strconv.Itoa(daemonOOMScore)) // not without CAP_SYS_RESOURCE
-	if !r.groups.v2 {
-		return
+	if r.groups.v2 {
+		r.groups.keep(os.Getpid())
 	}
-	top := r.groups.dirOf("")
+}
+
+// keep moves the daemon to a group of its own beside those of containers, with the reserve for itself.
+func (c *cgroups) keep(pid int) {
+	top := c.dirOf("")
 	own := filepath.Join(top, platformGroup)
 	if makeGroup(own) != nil {
 		return
@@ -84,5 +88,5 @@ func (r *Runtime) KeepDaemon() {
 	_ = writeControl(filepath.Join(top, "memory.min"), reserve)
 	_ = writeControl(filepath.Join(own, "memory.min"), reserve)
 	_ = writeControl(filepath.Join(own, "cpu.weight"), strconv.Itoa(4*usualWeight))
-	_ = writeControl(filepath.Join(own, "cgroup.procs"), strconv.Itoa(os.Getpid()))
+	_ = writeControl(filepath.Join(own, "cgroup.procs"), strconv.Itoa(pid))
 }

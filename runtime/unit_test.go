@@ -113,6 +113,32 @@ func TestCgroupV2(t *testing.T) {
 	equal(t, "after another", c.names(appsGroup)["one"], false)
 }
 
+// Where no systemd keeps the daemon it gets a group of its own, which goes with the others.
+func TestDaemonIsKeptApart(t *testing.T) {
+	c, err := openCgroups(v2Tree(t), testID()+"keep")
+	check(t, err)
+	t.Cleanup(func() { check(t, c.destroy()) })
+	g, err := c.create(appsGroup, "one")
+	check(t, err)
+	dir, err := g.open()
+	check(t, err)
+	pid := sleeper(t, dir)
+	check(t, dir.Close())
+	t.Cleanup(func() {
+		check(t, unix.Kill(pid, unix.SIGKILL))
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		check(t, err)
+		check(t, g.remove())
+	})
+	c.keep(pid)
+	if text := controlText(fmt.Sprintf("/proc/%d/cgroup", pid)); !strings.Contains(text, "0::/paas-"+testID()+"keep/platform") {
+		t.Errorf("it is in %q", text)
+	}
+	if file := c.dirOf(platformGroup) + "/memory.min"; exists(file) {
+		equal(t, "its own", controlNumber(file) > leastReserve/2, true)
+	}
+}
+
 // v2Tree is the host's cgroup2 mount, taken for the one in charge.
 func v2Tree(t *testing.T) hierarchies {
 	t.Helper()

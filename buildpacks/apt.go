@@ -24,7 +24,7 @@ func packagesKey(base string, names []string) string {
 // packages finds or makes a layer of Debian packages over the base.
 func (e *Engine) packages(ctx context.Context, base string, names []string, story *platform.Story) (string, error) {
 	key := packagesKey(base, names)
-	return key, e.hostLayer(ctx, story, key, func(dir string) error {
+	return key, e.hostLayer(ctx, story, product{key, "Debian packages: " + strings.Join(names, " ")}, func(dir string) error {
 		story.Phase("Installing Debian packages, once on this host: %s", shortList(names))
 		return e.apt(ctx, base, dir, names, story)
 	})

@@ -55,6 +55,7 @@ type Engine struct {
 	client   *http.Client
 	sweeps   sync.WaitGroup
 	caches   caches
+	holding  holding
 	programs sync.Map // size and time of a program -> its digest
 }
 
@@ -114,7 +115,11 @@ type build struct {
 // Build implements platform.Builder.
 func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform.Image, error) {
 	b := &build{Engine: e, req: req, env: map[string]string{}}
-	defer e.caches.use(req.App.ID)()
+	done, err := e.begin(req.App.ID)
+	if err != nil {
+		return platform.Image{}, err
+	}
+	defer done()
 	if err := b.prepare(ctx); err != nil {
 		return platform.Image{}, err
 	}
@@ -224,16 +229,19 @@ func tellWait(story *platform.Story) (done func() bool) {
 	}).Stop
 }
 
-// layer makes a layer by fill unless the store has it.
-func (e *Engine) layer(ctx context.Context, story *platform.Story, key string, fill func(dir string) error) error {
+// layer makes a layer by fill unless the store has it. It stays until the build has ended.
+func (e *Engine) layer(ctx context.Context, story *platform.Story, p product, fill func(dir string) error) error {
+	if err := e.holding.hold(p.key); err != nil {
+		return err
+	}
 	waited := tellWait(story)
-	unlock, err := e.locks.lock(ctx, "layer "+key)
+	unlock, err := e.locks.lock(ctx, "layer "+p.key)
 	waited()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if e.Images.Has(key) {
+	if e.Images.Has(p.key) {
 		return nil
 	}
 	draft, err := e.Images.Draft()
@@ -244,23 +252,27 @@ func (e *Engine) layer(ctx context.Context, story *platform.Story, key string, f
 	if err := fill(draft.Dir); err != nil {
 		return err
 	}
-	return draft.Commit(key)
+	draft.Note = p.note
+	return draft.Commit(p.key)
 }
 
 // hostLayer is layer for what every app on the host shares and takes long to make: no other process makes
 // it at the same time.
-func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, key string, fill func(dir string) error) error {
-	if e.Images.Has(key) {
+func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, p product, fill func(dir string) error) error {
+	if err := e.holding.hold(p.key); err != nil {
+		return err
+	}
+	if e.Images.Has(p.key) {
 		return nil
 	}
 	waited := tellWait(story)
-	unlock, err := e.lockHost(ctx, key)
+	unlock, err := e.lockHost(ctx, p.key)
 	waited()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return e.layer(ctx, story, key, fill)
+	return e.layer(ctx, story, p, fill)
 }
 
 // scratch makes a layer draft that is thrown away after use.

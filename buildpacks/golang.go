@@ -27,7 +27,7 @@ func (e *Engine) golang(ctx context.Context, base string, t plan.Toolchain, stor
 	return e.firstServed(ctx, t, versions, story, func(v string) (made, error) {
 		key := keyOf("go", v)
 		m := made{layer: key, version: strings.TrimPrefix(v, "go"), path: "/opt/go/bin"}
-		return m, e.hostLayer(ctx, story, key, func(dir string) error {
+		return m, e.hostLayer(ctx, story, product{key, "Go " + m.version}, func(dir string) error {
 			story.Phase("Fetching Go %s, once on this host", m.version)
 			if err := e.fetchGo(ctx, base, v, dir, story); err != nil {
 				return notServed(t, m.version, err)

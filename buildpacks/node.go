@@ -39,7 +39,7 @@ func (e *Engine) node(ctx context.Context, base string, t plan.Toolchain, story 
 func (e *Engine) nodeLayer(ctx context.Context, base string, t plan.Toolchain, version, npm string, story *platform.Story) (made, error) {
 	key := keyOf("node", version, npm, 2)
 	m := made{layer: key, version: version, path: "/opt/node/bin"}
-	return m, e.hostLayer(ctx, story, key, func(dir string) error {
+	return m, e.hostLayer(ctx, story, product{key, "Node.js " + version}, func(dir string) error {
 		story.Phase("Fetching Node.js %s, once on this host", version)
 		opt := filepath.Join(dir, "opt", "node")
 		if err := e.unpack(ctx, base, nodePackage, version, opt, story); err != nil {
@@ -63,7 +63,7 @@ func (e *Engine) npm(ctx context.Context, base string, t plan.Toolchain, story *
 	return e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
 		key := keyOf("npm", version, 2)
 		m := made{layer: key, version: version, path: "/opt/node/bin"}
-		return m, e.hostLayer(ctx, story, key, func(dir string) error {
+		return m, e.hostLayer(ctx, story, product{key, "npm " + version}, func(dir string) error {
 			story.Phase("Fetching npm %s, once on this host", version)
 			return e.addNPM(ctx, base, version, filepath.Join(dir, "opt", "node"), story)
 		})

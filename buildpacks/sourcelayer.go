@@ -3,6 +3,7 @@ package buildpacks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -52,7 +53,7 @@ type delta struct {
 func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, key string, files []platform.File) ([]string, error) {
 	d := b.chooseDelta(x, last, files)
 	layer := keyOf("source layer", d.over, key)
-	err := b.layer(ctx, b.req.Story, layer, func(upper string) error {
+	err := b.layer(ctx, b.req.Story, product{layer, sourceNote(d)}, func(upper string) error {
 		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
 			return err
 		}
@@ -72,6 +73,14 @@ func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, ke
 		}
 	}
 	return now.layers, x.write(now)
+}
+
+// sourceNote says what is in a layer of the source.
+func sourceNote(d delta) string {
+	if len(d.over) == 0 {
+		return fmt.Sprintf("source: %d files", len(d.write))
+	}
+	return fmt.Sprintf("source: %d files changed, %d removed", len(d.write), len(d.white))
 }
 
 func (b *build) chooseDelta(x sourceIndex, last written, files []platform.File) delta {
@@ -98,7 +107,7 @@ func (b *build) worth(d delta, files []platform.File) bool {
 // left something there.
 func (b *build) usable(layers, hidden []string) bool {
 	for _, l := range layers {
-		if !b.Images.Has(l) {
+		if b.holding.hold(l) != nil || !b.Images.Has(l) {
 			return false
 		}
 	}

@@ -43,7 +43,11 @@ var common = []plan.Toolchain{{Name: "static"}, {Name: "node"}, {Name: "python"}
 // Prepare makes what every host needs before its first builds, and tells the story: the base image,
 // toolchains, compilers. What is there already is not made again.
 func (e *Engine) Prepare(ctx context.Context, story *platform.Story) error {
-	defer e.caches.use(hostApp)()
+	done, err := e.begin(hostApp)
+	if err != nil {
+		return err
+	}
+	defer done()
 	base, err := e.baseLayer(ctx, story)
 	if err != nil {
 		return err
@@ -81,7 +85,7 @@ func (b *build) addBase(ctx context.Context) (err error) {
 // baseLayer finds or makes the base image.
 func (e *Engine) baseLayer(ctx context.Context, story *platform.Story) (string, error) {
 	key := keyOf("base", suite, recipe, runPackages, leftOut)
-	return key, e.hostLayer(ctx, story, key, func(dir string) error {
+	return key, e.hostLayer(ctx, story, product{key, "base image: Debian " + suite}, func(dir string) error {
 		story.Phase("Making the base image from Debian %s, once on this host", suite)
 		return e.bootstrap(ctx, dir, story)
 	})

@@ -29,7 +29,7 @@ func (b *build) step(ctx context.Context, s plan.Step) error {
 	b.req.Story.Phase("%s", stepTitle(s))
 	key := b.stepKey(s, files)
 	ran := false
-	err := b.layer(ctx, b.req.Story, key, func(dir string) error {
+	err := b.layer(ctx, b.req.Story, product{key, stepNote(s)}, func(dir string) error {
 		ran = true
 		return b.runStep(ctx, s, files, dir)
 	})
@@ -55,6 +55,9 @@ func stepTitle(s plan.Step) string {
 		return "Running " + s.Name
 	}
 }
+
+// stepNote says what made a step's layer.
+func stepNote(s plan.Step) string { return s.Name + ": " + strings.Join(s.Commands, " && ") }
 
 // unchanged tells why a step need not run again, by the file that people think of.
 func unchanged(s plan.Step) string {

@@ -140,7 +140,7 @@ func (e *Engine) static(ctx context.Context, story *platform.Story) (made, error
 		return made{}, fmt.Errorf("read own program: %w", err)
 	}
 	key := keyOf("static", sum)
-	return made{layer: key}, e.layer(ctx, story, key, func(dir string) error {
+	return made{layer: key}, e.layer(ctx, story, product{key, "paas, which serves static sites"}, func(dir string) error {
 		return copyProgram(program, filepath.Join(dir, "usr", "local", "bin", "paas"))
 	})
 }

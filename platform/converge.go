@@ -110,7 +110,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
-	before := p.routed(w.app.Name)
+	before := p.candidates(w.app.Name)
 	drained := p.publish(ctx, w.app, webOf(running))
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
@@ -160,10 +160,13 @@ func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Stor
 	if err != nil {
 		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, err)
 	}
+	p.sayOf(EventStarted, i, "", "%s of v%d was started", i.Name(), i.Release)
 	if err := p.healthy(ctx, w, i, story); err != nil {
 		p.discard(w.app.Name, []Instance{i})
 		return i, err
 	}
+	p.sayOf(EventHealthy, i, "", "%s of v%d is healthy", i.Name(), i.Release)
+	p.tend(w, i)
 	return i, nil
 }
 
@@ -174,13 +177,16 @@ func (w want) spec(s slot) (InstanceSpec, error) {
 	return InstanceSpec{
 		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
 		Type: s.Type, Number: s.Number, Image: image,
-		Command: commandLine(image, image.Processes[s.Type]), Env: environment(w.release),
+		Command: image.argv(s.Type), Env: environment(w.release),
 		Limits: limits, Security: w.security,
 	}, errors.Join(w.shut, err)
 }
 
-// commandLine makes the argv that runs a Procfile line.
+// commandLine makes the argv that runs a Procfile line. In an image without a shell it is split at blanks.
 func commandLine(image Image, line string) []string {
+	if len(image.Shell) == 0 {
+		return strings.Fields(line)
+	}
 	return append(slices.Clone(image.Shell), line)
 }
 
@@ -209,19 +215,6 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
 }
 
-// publish routes the app's hosts to the instances.
-func (p *Platform) publish(ctx context.Context, app App, web []Instance) (drained func(context.Context)) {
-	hosts, err := p.hosts(ctx, app.Name)
-	if err != nil {
-		p.Log.Error("route without own domains", "app", app.Name, "err", err)
-	}
-	l := p.lane(app.Name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.routed = slices.DeleteFunc(slices.Clone(web), func(i Instance) bool { return l.gone[i.ID] })
-	return p.Router.Swap(route(app, hosts, l.routed))
-}
-
 func route(app App, hosts []string, web []Instance) Route {
 	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
 	for _, i := range web {
@@ -238,13 +231,6 @@ func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
 
 func (p *Platform) defaultHost(name AppName) string {
 	return strings.ToLower(fmt.Sprintf("%s.%s", name, p.Settings.Domain))
-}
-
-func (p *Platform) routed(name AppName) []Instance {
-	l := p.lane(name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.routed
 }
 
 // retire lets requests on replaced instances finish and then stops them, in the background. A daemon
@@ -294,6 +280,7 @@ func (p *Platform) stop(ctx context.Context, i Instance) {
 	defer l.mu.Unlock()
 	delete(l.retiring, i.ID)
 	delete(l.gone, i.ID)
+	delete(l.unready, i.ID)
 }
 
 func webOf(list []Instance) (web []Instance) {

@@ -36,8 +36,14 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 	defer leave()
 	release, err := p.buildAndRelease(ctx, push, story)
 	if err != nil {
-		return release, p.tellFailure(ctx, story, err)
+		err = p.tellFailure(ctx, story, err)
+		p.say(Event{Kind: EventPushFailed, App: name, Release: release.Number, Actor: push.Actor.Name, Text: sentence(err)})
+		return release, err
 	}
+	p.say(Event{
+		Kind: EventDeployed, App: name, Release: release.Number, Actor: push.Actor.Name,
+		Text: fmt.Sprintf("v%d of commit %s is live", release.Number, shortCommit(push.Commit)),
+	})
 	story.Result("%s v%d is live after %s", name, release.Number, Seconds(p.Now().Sub(start)))
 	story.Line("%s", p.URL(name))
 	return release, nil
@@ -52,10 +58,11 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story)
 	if err != nil {
 		return Release{}, err
 	}
-	image, err := p.Builder.Build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
+	image, drop, err := p.build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
 	if err != nil {
-		return Release{}, fmt.Errorf("build %s: %w", app.Name, err)
+		return Release{}, err
 	}
+	defer drop()
 	if config, err = p.firstConfig(app, image, config, story); err != nil {
 		return Release{}, err
 	}

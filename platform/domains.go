@@ -46,6 +46,9 @@ func (p *Platform) AddDomain(ctx context.Context, _ Call, in DomainInput) (Domai
 		if taken, err := p.isDefaultHost(ctx, host); err != nil || taken {
 			return errorOr(err, Errorf(Conflict, "the domain %s is an app's default one", host))
 		}
+		if err := p.free(host); err != nil {
+			return err
+		}
 		err := p.Store.AddDomain(ctx, app.Name, host)
 		if KindOf(err) == Conflict && p.owns(ctx, app.Name, host) {
 			return nil // said twice
@@ -89,7 +92,7 @@ func (p *Platform) changeDomains(ctx context.Context, in DomainInput, change fun
 			return DomainReport{}, err
 		}
 	}
-	drained := p.publish(ctx, app, p.routed(app.Name))
+	drained := p.republish(ctx, app, func(list []Instance) []Instance { return list })
 	p.spawn(drained)
 	return p.Domains(ctx, Call{}, AppInput{App: in.App})
 }

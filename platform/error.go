@@ -11,16 +11,17 @@ type Kind int
 
 // The kinds. The zero Kind is Internal: an error nobody wrote a sentence for.
 const (
-	Internal    Kind = iota
-	Failed           // what was asked was tried and did not work
-	Usage            // the request is malformed
-	NotFound         // the thing named does not exist, or must not be known to exist
-	Denied           // the actor may not
-	Conflict         // it clashes with what is there, or somebody else is at it
-	Timeout          // it took too long
-	Unhealthy        // the new release did not become healthy; the old one serves
-	Unknown          // no such command
-	Interrupted      // the caller went away or pressed Ctrl-C
+	Internal     Kind = iota
+	Failed            // what was asked was tried and did not work
+	Usage             // the request is malformed
+	NotFound          // the thing named does not exist, or must not be known to exist
+	Denied            // the actor may not
+	Conflict          // it clashes with what is there, or somebody else is at it
+	Timeout           // it took too long
+	Unhealthy         // the new release did not become healthy; the old one serves
+	Unknown           // no such command
+	Interrupted       // the caller went away or pressed Ctrl-C
+	Unauthorized      // nobody, or nobody known, asks
 )
 
 // Error is a failure with a sentence for the human and, if there is one, a hint of what to type next.
@@ -68,6 +69,15 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Internal
+}
+
+// sentence is an error's one for people.
+func sentence(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // Human finds the sentence for an error. One without a sentence is logged with its cause under a

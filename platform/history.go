@@ -19,6 +19,7 @@ type ReleaseView struct {
 	Commit      string        `json:"commit"`
 	CreatedAt   time.Time     `json:"created_at"`
 	Current     bool          `json:"current"`
+	ImageKept   bool          `json:"image_kept"` // false: it cannot be rolled back to any more
 }
 
 // ReleaseList is releases, newest first.
@@ -31,6 +32,8 @@ func (l ReleaseList) Text(w io.Writer) error {
 		status := string(v.Status)
 		if v.Current {
 			status = "current"
+		} else if !v.ImageKept {
+			status += ", image no longer kept"
 		}
 		rows = append(rows, []string{releaseName(v.Release), status, v.Description, v.Actor, v.CreatedAt.Format(time.RFC3339)})
 	}
@@ -49,6 +52,7 @@ func (p *Platform) History(ctx context.Context, _ Call, in AppInput) (ReleaseLis
 		list = append(list, ReleaseView{
 			Release: r.Number, Status: r.Status, Description: r.Description, Actor: r.Actor,
 			Commit: r.Commit, CreatedAt: r.CreatedAt, Current: r.Number == app.Release,
+			ImageKept: p.Images.Kept(r.Image.Layers),
 		})
 	}
 	return list, err
@@ -106,6 +110,11 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 	if err != nil {
 		return RolledBack{}, err
 	}
+	drop, err := p.hold(target)
+	if err != nil {
+		return RolledBack{}, err
+	}
+	defer drop()
 	back := RolledBack{
 		To: target.Number, Config: changedKeys(w.release.Config, target.Config),
 		Code: w.release.Image.ID != target.Image.ID,
@@ -115,6 +124,12 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 		Commit: target.Commit, Description: fmt.Sprintf("Rollback to v%d", target.Number),
 	}, NewStory(call.Err, p.Now))
 	back.Release = made.Number
+	if err == nil {
+		p.say(Event{
+			Kind: EventRolledBack, App: app.Name, Release: made.Number, Actor: call.Actor.Name,
+			Text: fmt.Sprintf("v%d is live, equal to v%d", made.Number, target.Number),
+		})
+	}
 	return back, err
 }
 

@@ -1,6 +1,9 @@
 package platform
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ProcessType names a Procfile entry: "web" is routed, "release" runs before a release goes live.
 type ProcessType string
@@ -13,18 +16,28 @@ const (
 
 // Image is a built source tree that can run where it lies: its layers are in the content store.
 type Image struct {
-	ID         string                 // "sha256:…" over everything below; equal images have equal ids
-	Layers     []string               // names in the content store, bottom first
-	Env        map[string]string      // the image's own environment; config vars override it
-	WorkDir    string                 // absolute path inside the image, "/app" for buildpacks
-	UID, GID   uint32                 // who processes run as inside the image
-	Shell      []string               // prefix that runs a command line, e.g. ["/bin/bash", "-c"]
-	Processes  map[ProcessType]string // Procfile: command line of each process type
+	ID         string                   // "sha256:…" over everything below; equal images have equal ids
+	Layers     []string                 // names in the content store, bottom first
+	Env        map[string]string        // the image's own environment; config vars override it
+	WorkDir    string                   // absolute path inside the image, "/app" for buildpacks
+	UID, GID   uint32                   // who processes run as inside the image
+	Shell      []string                 // prefix that runs a command line, e.g. ["/bin/bash", "-c"]
+	Processes  map[ProcessType]string   // Procfile: command line of each process type
+	Commands   map[ProcessType][]string `json:",omitempty"` // argv of process types that run without Shell
+	Port       uint16                   `json:",omitempty"` // where web listens, whatever PORT would say; 0: at PORT
 	Checks     map[ProcessType][]Check
 	Formation  map[ProcessType]int // app.json: quantities for the first deploy
 	StopSignal string              // "SIGTERM" if empty
 	Builder    string              // what built it, for humans: "nodejs", "go", …
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
+}
+
+// argv is what a process type executes.
+func (i Image) argv(t ProcessType) []string {
+	if argv := i.Commands[t]; argv != nil {
+		return slices.Clone(argv)
+	}
+	return commandLine(i, i.Processes[t])
 }
 
 // EnvVar is one entry of app.json's env object (Heroku's app.json schema).
@@ -34,10 +47,19 @@ type EnvVar struct {
 	Required  bool   `json:"required,omitempty"`
 }
 
-// Check is one startup health check of a process type, as app.json declares it
+// The types of Check. An instance gets its first request when the startup ones passed; one that then
+// fails a liveness check is replaced, one that fails a readiness check gets no requests meanwhile.
+const (
+	Startup   = ""
+	Liveness  = "liveness"
+	Readiness = "readiness"
+)
+
+// Check is one health check of a process type, as app.json declares it
 // (docker-container-healthchecker's file format, which Dokku uses). Exactly one of
 // Path, Command, Listening and Uptime is set; defaults are already filled in.
 type Check struct {
+	Type         string            `json:"type,omitempty"`
 	Name         string            `json:"name,omitempty"`
 	Path         string            `json:"path,omitempty"`          // HTTP GET; 2xx passes
 	Content      string            `json:"content,omitempty"`       // substring that the body of Path must have

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -62,8 +63,12 @@ type Instance struct {
 	Number    int
 	Addr      netip.AddrPort // its own address and its PORT
 	StartedAt time.Time
+	Paused    bool
 	Exit      *Exit // nil while it runs
 }
+
+// Name is the place in the formation that the instance fills: "web.1".
+func (i Instance) Name() string { return fmt.Sprintf("%s.%d", i.Type, i.Number) }
 
 // Exit is how a container ended.
 type Exit struct {

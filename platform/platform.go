@@ -18,9 +18,12 @@ type Settings struct {
 	Drain     time.Duration // requests in flight on replaced instances may take this long
 	Grace     time.Duration // between the stop signal and SIGKILL
 	StartWait time.Duration // a web process must listen within this
+
+	KeepReleases int // how many releases of each app can be rolled back to, beside the current
 }
 
-// Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port.
+// Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port, ten
+// releases to go back to.
 func (s Settings) Defaults() Settings {
 	fill := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
@@ -30,6 +33,9 @@ func (s Settings) Defaults() Settings {
 	fill(&s.Drain, 30*time.Second)
 	fill(&s.Grace, 30*time.Second)
 	fill(&s.StartWait, 60*time.Second)
+	if s.KeepReleases == 0 {
+		s.KeepReleases = 10
+	}
 	if s.Domain == "" {
 		s.Domain = "localhost"
 	}
@@ -52,9 +58,13 @@ type Rooms struct {
 	Runner  Runner
 	Router  Router
 	Sources Sources
+	Images  Images
 	Host    Host // nil: only the runner's checks
-	Log     *slog.Logger
-	Now     func() time.Time
+
+	Distribution Distribution
+
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Platform is the whole: every door calls its methods.
@@ -66,6 +76,8 @@ type Platform struct {
 	lanes  map[AppName]*lane
 	closed bool
 
+	feed feed
+
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -75,6 +87,9 @@ type Platform struct {
 func New(rooms Rooms, settings Settings) *Platform {
 	if rooms.Now == nil {
 		rooms.Now = time.Now
+	}
+	if rooms.Images == nil {
+		rooms.Images = noImages{}
 	}
 	life, cancel := context.WithCancel(context.Background())
 	return &Platform{
@@ -114,6 +129,7 @@ func (p *Platform) Close() {
 	p.mu.Unlock()
 	p.cancel()
 	p.tasks.Wait()
+	p.carry(context.Background()) // what was said on the way out
 }
 
 // failPending marks what a crash interrupted.
@@ -143,6 +159,13 @@ func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
 		}
 	}
 	p.publish(ctx, app, web)
+	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
+		for _, i := range have {
+			if w.fits(i) {
+				p.tend(w, i)
+			}
+		}
+	}
 }
 
 // stopStrangers ends instances of apps that are no more: a crash in the middle of apps:destroy.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -98,18 +99,18 @@ func moreMemory(app AppName, typ ProcessType, limit int64) string {
 	return fmt.Sprintf("raise it: ssh paas resource:limit %s --process-type %s memory=%s", app, typ, writeBytes(max(2*limit, 64<<20)))
 }
 
-// Bytes prints bytes in binary units, three digits or so: "512 MiB", "1.5 GiB".
+// Bytes is a size as people read it, with powers of 1024 and at most one decimal: "512 MiB", "1.5 GiB".
 func Bytes(n int64) string {
 	if n < 0 {
-		return "-"
+		return "-" + Bytes(-n)
 	}
-	f, unit := float64(n), 0
-	units := [...]string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for f >= 1024 && unit < len(units)-1 {
-		f, unit = f/1024, unit+1
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
 	}
-	if f < 10 && f != float64(int64(f)) {
-		return fmt.Sprintf("%.1f %s", f, units[unit])
+	size, unit := float64(n)/(1<<10), 0
+	for size >= 1023.95 && unit < len(units)-1 {
+		size, unit = size/(1<<10), unit+1
 	}
-	return fmt.Sprintf("%.0f %s", f, units[unit])
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", size), ".0") + fmt.Sprintf(" %ciB", units[unit])
 }

@@ -173,7 +173,7 @@ func (procfiles) Build(_ context.Context, req platform.BuildRequest) (platform.I
 	if text == "broken" {
 		return platform.Image{}, platform.Errorf(platform.Failed, "build failed: npm ci exited with 1")
 	}
-	image := platform.Image{ID: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))), Processes: map[platform.ProcessType]string{}}
+	image := platform.Image{ID: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))), Shell: []string{"sh", "-c"}, Processes: map[platform.ProcessType]string{}}
 	for line := range strings.SplitSeq(string(text), "\n") {
 		typ, command, _ := strings.Cut(line, ": ")
 		image.Processes[platform.ProcessType(typ)] = command

@@ -115,6 +115,11 @@ func (p *Platform) Run(ctx context.Context, call Call, in RunInput) (Streamed, e
 		return Streamed{}, err
 	}
 	job.Terminal = call.Terminal
+	drop, err := p.hold(w.release) // it may be replaced, and older than all that are kept, before the job ends
+	if err != nil {
+		return Streamed{}, err
+	}
+	defer drop()
 	exit, err := p.Runner.Run(ctx, job, call.In, call.Out, call.Err)
 	if err != nil {
 		return Streamed{}, fmt.Errorf("run in %s v%d: %w", app.Name, w.release.Number, err)
@@ -132,14 +137,14 @@ func (w want) job(in RunInput) (JobSpec, error) {
 		return JobSpec{}, err
 	}
 	line := strings.Join(in.Command, " ")
-	if declared, ok := w.release.Image.Processes[ProcessType(line)]; ok {
-		line = declared
-	}
 	spec, err := w.spec(slot{runType, int(time.Now().UnixNano()/int64(time.Millisecond)) % 10000})
 	if err != nil {
 		return JobSpec{}, err
 	}
 	spec.Command = commandLine(w.release.Image, line)
+	if _, declared := w.release.Image.Processes[ProcessType(line)]; declared {
+		spec.Command = w.release.Image.argv(ProcessType(line))
+	}
 	for key, value := range extra {
 		spec.Env[key] = value
 	}

@@ -56,6 +56,7 @@ type Builder interface {
 // Runner runs containers on one host. All methods are safe for concurrent use.
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
+	Living
 	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
@@ -91,6 +92,32 @@ type LogQuery struct {
 	ID     InstanceID // "" or one instance only
 	Lines  int        // 0: none but new ones
 	Follow bool
+}
+
+// Images is the content store, with all else that takes the disk.
+type Images interface {
+	// Hold keeps layers from being removed until drop is called or the process ends. It fails with kind
+	// NotFound when one is not there.
+	Hold(layers []string) (drop func(), err error)
+	// Kept tells whether all of the layers are there.
+	Kept(layers []string) bool
+	// Usage measures every layer, by name. It blocks on the disk for layers that are new to it.
+	Usage() ([]LayerUsage, error)
+	// Space tells how full the disk is; it costs what Usage costs.
+	Space() (Space, error)
+	// Room fails with kind Failed and a sentence when the reserve is touched. It does not block.
+	Room() error
+	// Shrink removes layers, and if the goal says so build caches, until the goal is reached: first what
+	// nobody needs, what was unused for longest first, then what only the next builds need. Layers in
+	// needed and those that somebody holds stay. apps are all that there are: what builds keep for others
+	// goes.
+	Shrink(ctx context.Context, apps []App, needed map[string]bool, goal Goal) (Shrunk, error)
+	// Explore tells what is in an image's layers, bottom first, and with a path what they do to it.
+	Explore(ctx context.Context, layers []string, path string) (Contents, error)
+	// Disk measures all that takes the disk but layers. It reads every directory.
+	Disk(ctx context.Context, apps []App) ([]DiskUse, error)
+	// Report tells what people should know about how images are kept on this host.
+	Report() []string
 }
 
 // Router sends requests to instances.
@@ -130,6 +157,7 @@ type Key struct {
 // Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
+	Ledger
 	Ledgers
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
@@ -165,4 +193,8 @@ type Store interface {
 	RemoveKey(ctx context.Context, name string) error
 	Keys(ctx context.Context) ([]Key, error)
 	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
+
+	Tokens
+	Logins
+	Pulls
 }

@@ -28,7 +28,10 @@ import (
 type Options struct {
 	Log       *slog.Logger
 	AccessLog io.Writer // a line for each request; nil for none
-	Now       func() time.Time
+	// Reserved are hostnames, in lower case and without port, that the platform answers at itself. No
+	// route takes them away.
+	Reserved map[string]http.Handler
+	Now      func() time.Time
 }
 
 // Limits of what clients may do.
@@ -45,6 +48,7 @@ type Router struct {
 	access *accessLog
 	now    func() time.Time
 	server *http.Server
+	own    map[string]http.Handler
 	proxy  *httputil.ReverseProxy
 
 	mu     sync.Mutex // of changes
@@ -54,7 +58,7 @@ type Router struct {
 
 // New makes a router without routes.
 func New(o Options) *Router {
-	r := &Router{log: o.Log, now: o.Now, routes: map[platform.AppName]*route{}}
+	r := &Router{log: o.Log, now: o.Now, own: o.Reserved, routes: map[platform.AppName]*route{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -117,6 +121,10 @@ func (r *Router) answer(w http.ResponseWriter, req *http.Request, x *exchange) {
 		return
 	case len(req.RequestURI) > maxTarget:
 		page(w, req, http.StatusRequestURITooLong, "Address too long", "The address is longer than 16 KiB.")
+		return
+	}
+	if own := r.own[host]; own != nil {
+		own.ServeHTTP(w, req)
 		return
 	}
 	rt := (*r.table.Load())[host]

@@ -14,18 +14,19 @@ import (
 //	none      any       before anything was noted        swept by cgroup, directory removed
 //	making    any       before anybody was told          killed and removed
 //	passing   any       and its jobs with it             killed and removed
-//	running   alive     at any time                      watched
+//	running   alive     at any time                      watched, and paused if it was to be
 //	running   gone      before it noted the end          settled as if it ended now
 //	ended     gone      maybe before it reported         reported unless it was
 func (r *Runtime) adopt() error {
-	entries, err := os.ReadDir(filepath.Join(r.options.Dir, "instances"))
+	entries, err := os.ReadDir(r.options.Run)
 	if err != nil {
 		return err
 	}
-	errs := []error{r.removeShells()}
+	var errs []error
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
+	errs = append(errs, r.removeWrites(), r.sweepFreezers())
 	shells := make(map[string]bool)
 	for _, c := range r.containers {
 		shells[c.record.Shell] = c.record.Phase == running
@@ -37,9 +38,17 @@ func (r *Runtime) adopt() error {
 	return errors.Join(errs...)
 }
 
-// removeShells removes the directories of shells; they ended with their daemon.
-func (r *Runtime) removeShells() error {
+// removeWrites removes what containers wrote that nobody knows any more: the machine went down, or they
+// never came to be.
+func (r *Runtime) removeWrites() error {
 	paths, err := filepath.Glob(filepath.Join(r.options.Dir, "shells", "*"))
+	written, err2 := filepath.Glob(filepath.Join(r.options.Dir, "instances", "*"))
+	for _, path := range written {
+		if r.containers[platform.InstanceID(filepath.Base(path))] == nil {
+			paths = append(paths, path)
+		}
+	}
+	err = errors.Join(err, err2)
 	for _, path := range paths {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
@@ -52,7 +61,8 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if err != nil { // it died before the record was written, or the machine did
 		return os.RemoveAll(dir)
 	}
-	c := &container{runtime: r, dir: dir, gone: make(chan struct{}), record: rec}
+	rec.Paused = wasPaused(dir)
+	c := &container{runtime: r, dir: dir, writes: r.writesDir(id), gone: make(chan struct{}), record: rec}
 	if rec.Phase == ended {
 		close(c.gone)
 		r.containers[id] = c
@@ -85,6 +95,7 @@ func (r *Runtime) resume(c *container) {
 	case c.init == nil:
 		r.work.Go(c.settle)
 	default:
+		c.freezeAgain()
 		if err := r.oom.add(c); err != nil {
 			r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
 		}

@@ -192,7 +192,7 @@ func (r *Runtime) SetLimits(_ context.Context, id platform.InstanceID, l platfor
 // changeDisk moves the bound of what the instance writes; one that has none yet gets it at its next start,
 // since files that are being written cannot be counted after the fact.
 func (c *container) changeDisk(l platform.Limits) error {
-	dir := filepath.Join(c.dir, writesDir)
+	dir := c.writes
 	if _, limited := quota.In(dir); !limited {
 		return nil
 	}

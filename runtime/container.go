@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,13 +20,17 @@ import (
 // container is one container in the eyes of the daemon.
 type container struct {
 	runtime *Runtime
-	dir     string
+	dir     string  // of its state
+	writes  string  // of its writes
 	shell   *shell  // what it was made of; nil before, and if it was adopted
 	group   *cgroup // nil before it was made
 	init    *process
 	master  *os.File // of its PTY
 	watchID int32    // of the kernel's, for kills for want of memory
 	made    []string // mount points that init created in the root file system
+
+	frost sync.Mutex // held while it is frozen or thawed
+	cold  *freezer   // once it was looked for; guarded by frost
 
 	gone chan struct{} // closed when every process ended
 	exit platform.Exit // valid then
@@ -58,7 +63,7 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 func (r *Runtime) register(o *order) *container {
 	o.record.ID = platform.InstanceID(string(o.record.App) + "-" + strings.ToLower(rand.Text()[:13]))
 	o.record.Phase, o.record.Boot, o.record.StartedAt = making, r.boot, r.now()
-	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), gone: make(chan struct{}), record: o.record}
+	c := &container{runtime: r, dir: r.instanceDir(o.record.ID), writes: r.writesDir(o.record.ID), gone: make(chan struct{}), record: o.record}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.containers[c.record.ID] = c
@@ -85,15 +90,19 @@ func (c *container) equip(o *order) (err error) {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	c.group, c.init = &c.shell.group, c.shell.init
-	if err := os.Rename(c.shell.dir, c.dir); err != nil {
+	if err := errors.Join(os.Mkdir(c.dir, 0o700), os.Rename(c.shell.dir, c.writes)); err != nil {
 		return fmt.Errorf("make instance directory: %w", err)
 	}
 	started, err := startTime(c.init.pid)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
+	endpoint := *c.shell.endpoint
+	if c.record.Port != 0 {
+		endpoint.Port = c.record.Port
+	}
 	err = c.save(func(r *record) {
-		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, c.shell.endpoint, c.init.pid, started
+		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, &endpoint, c.init.pid, started
 	})
 	if err != nil {
 		return err
@@ -164,7 +173,8 @@ func (c *container) scrap() error {
 }
 
 // release gives back what the container held while it ran, in the background: the kernel takes its time
-// over it. All its processes must have ended.
+// over it. All its processes must have ended. The exit status stays until forget: a successor needs it if
+// the end was not noted yet.
 func (c *container) release() {
 	if c.init != nil {
 		c.init.close()
@@ -180,11 +190,11 @@ func (c *container) dispose() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	errs = append(errs, c.dropWrites())
-	for _, name := range []string{execSocket, statusFile} {
+	errs = append(errs, c.removeFreezer())
+	for _, name := range []string{execSocket, pausedFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
-	return errors.Join(append(errs, c.detach())...)
+	return errors.Join(append(errs, c.dropWrites(), c.detach())...)
 }
 
 func (c *container) detach() error {
@@ -210,25 +220,28 @@ func (c *container) forget() error {
 func (c *container) kill() {
 	if c.init != nil {
 		c.init.signal(unix.SIGKILL)
+		c.thaw()
 	}
 }
 
 // idMap is the app's id-mapping user namespace. It stays open: making one costs a millisecond.
-func (r *Runtime) idMap(appID int64) (*os.File, error) {
+func (r *Runtime) idMap(appID int64) (image.IDRange, error) {
 	base, err := uidBase(appID)
+	ids := image.IDRange{Base: base, Size: rangeSize}
 	if err != nil {
-		return nil, err
+		return ids, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f, ok := r.maps[appID]; ok {
-		return f, nil
+		ids.UserNS = f
+		return ids, nil
 	}
-	f, err := image.UserNS(base, rangeSize)
+	ids.UserNS, err = image.UserNS(base, rangeSize)
 	if err == nil {
-		r.maps[appID] = f
+		r.maps[appID] = ids.UserNS
 	}
-	return f, err
+	return ids, err
 }
 
 // terminalFile gives the PTY's master to the poller.

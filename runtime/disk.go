@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"paas/platform"
 	"paas/runtime/quota"
@@ -16,26 +15,27 @@ func (c *container) limitDisk(limits platform.Limits) error {
 	if limits.Disk == 0 {
 		return nil
 	}
-	dir := filepath.Join(c.dir, writesDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := errors.Join(os.RemoveAll(c.writes), os.Mkdir(c.writes, 0o700)); err != nil { // what is there belongs to no project
 		return err
 	}
-	project, err := quota.Of(dir)
+	project, err := quota.Of(c.writes)
 	if err != nil {
 		return err
 	}
-	err = quota.Set(dir, project, quota.Limits{Bytes: limits.Disk})
-	if errors.Is(err, quota.ErrUnsupported) {
-		return nil
+	err = quota.Set(c.writes, project, quota.Limits{Bytes: limits.Disk})
+	if err != nil && !errors.Is(err, quota.ErrUnsupported) {
+		return err
 	}
-	return err
+	return makeWrites(c.writes)
 }
 
 // dropWrites removes what the container wrote, and its quota.
 func (c *container) dropWrites() error {
-	dir := filepath.Join(c.dir, writesDir)
-	project, limited := quota.In(dir)
-	if err := os.RemoveAll(dir); err != nil || !limited {
+	project, limited := quota.In(c.writes)
+	if !limited {
+		return c.runtime.recycle(c.writes)
+	}
+	if err := os.RemoveAll(c.writes); err != nil {
 		return err
 	}
 	return quota.Clear(c.runtime.options.Dir, project)
@@ -52,7 +52,7 @@ func (r *Runtime) DiskUsage(id platform.InstanceID) (quota.Usage, error) {
 	if err != nil {
 		return quota.Usage{}, err
 	}
-	project, limited := quota.In(filepath.Join(c.dir, writesDir))
+	project, limited := quota.In(c.writes)
 	if !limited {
 		return quota.Usage{}, fmt.Errorf("disk usage of %s: it has no limit: %w", id, quota.ErrUnsupported)
 	}

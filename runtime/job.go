@@ -43,7 +43,7 @@ func (r *Runtime) runStreams(ctx context.Context, o *order, s *streams, leave fu
 	c, err := r.launch(ctx, o)
 	s.handOver()
 	if err != nil {
-		s.close()
+		s.drain(ctx) // the caller has its writers back when this returns
 		return platform.Exit{}, err
 	}
 	exit, err := c.finish(ctx, leave)

@@ -35,15 +35,12 @@ func (r *Runtime) logDir(app platform.AppName) string {
 	return filepath.Join(r.options.Dir, "logs", string(app))
 }
 
-// openLog makes an instance's journal and drops old ones of the app. The caller closes the segments.
+// openLog makes an instance's journal. The caller closes the segments.
 func (r *Runtime) openLog(rec *record) ([2]*os.File, error) {
 	dir := filepath.Join(r.logDir(rec.App), string(rec.ID))
 	segments, err := makeJournal(dir, journal{ID: rec.ID, Source: rec.source(), Started: rec.StartedAt})
 	if err != nil {
 		return segments, fmt.Errorf("open log of %s: %w", rec.ID, err)
-	}
-	if err := r.prune(rec.App); err != nil {
-		r.log.Error("drop old logs", "app", rec.App, "error", err)
 	}
 	return segments, nil
 }
@@ -85,6 +82,23 @@ func (r *Runtime) journals(app platform.AppName) ([]journal, error) {
 		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))
 	})
 	return out, nil
+}
+
+// pruneLater drops old journals of an app whose instance has ended, in the background.
+func (r *Runtime) pruneLater(app platform.AppName) {
+	r.mu.Lock()
+	waits := r.pruning[app]
+	r.pruning[app] = true
+	r.mu.Unlock()
+	if waits {
+		return
+	}
+	r.janitor.do(func() error {
+		r.mu.Lock()
+		delete(r.pruning, app)
+		r.mu.Unlock()
+		return r.prune(app)
+	})
 }
 
 // prune drops the oldest journals beyond the bounds. Those of instances that may still write stay.

@@ -68,6 +68,9 @@ func orderOf(s platform.InstanceSpec, group string) (*order, error) {
 		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID,
 		limits: limitsOr(s.Limits, defaultMemory, defaultPIDs), security: s.Security, stopSignal: stop,
 	}
+	if s.Type == platform.Web {
+		o.record.Port = s.Image.Port
+	}
 	return o, o.check()
 }
 

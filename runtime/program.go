@@ -78,8 +78,9 @@ func (c *container) kernelMounts(s *script.Script, root script.Arg, o *order) {
 	setSysctls(s, root, o.security.Sysctls)
 	s.Mount(root, "/sys", "sysfs", script.Inert|unix.MOUNT_ATTR_RDONLY)
 	s.Mount(root, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k")
-	// gid 5 is tty on every distribution (Linux Standard Base, users and groups).
-	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+	// gid 5 is tty on every distribution (Linux Standard Base, users and groups). The host has some 4096
+	// terminals in all (kernel.pty.max): without a bound one container takes the others'.
+	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=64")
 	s.Mount(root, "/dev/shm", "tmpfs", script.Inert, "mode=1777", "size="+o.sharedMemory())
 	s.Close(s.Dir(root, "/dev/mqueue", 0))
 	s.TryMount(root, "/dev/mqueue", "mqueue", script.Inert) // not on a kernel without POSIX message queues
@@ -118,7 +119,7 @@ func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) (null script
 // ownFiles puts files of this container over those of the image. They live, nameless, in the /dev tmpfs:
 // a file in a mount that is not attached can be cloned from Linux 6.15 on only.
 func (c *container) ownFiles(s *script.Script, root script.Arg, o *order) {
-	e := c.shell.endpoint
+	e := c.record.Endpoint
 	hosts := fmt.Sprintf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", e.Addr, o.host)
 	dev := s.System(root, "/dev")
 	for path, text := range map[string]string{
@@ -176,7 +177,7 @@ func (c *container) becomeApp(s *script.Script, o *order, b box) {
 		s.Take(b.rights)
 	})
 	s.KeepOnlyStdio()
-	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.shell.endpoint.Port)))
+	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.record.Endpoint.Port)))
 }
 
 // openTerminal makes a PTY in the container's own devpts, so that tty(1) and /dev/tty work inside, and

@@ -4,10 +4,10 @@
 // A container outlives the daemon. Its init (cmd/paas-init) owns the app's output and exit status;
 // the daemon keeps a record per container and finds its containers again by it:
 //
-//	<Dir>/instances/<ID>/  record.json  status  writes/{fs,work}  exec.sock
-//	<Dir>/shells/<name>/   the same of a container to be, without a record
+//	<Run>/<ID>/            record.json  status  exec.sock: of this boot
+//	<Dir>/instances/<ID>/  fs (the writes)  work
+//	<Dir>/shells/<name>/   the same of a container to be
 //	<Dir>/logs/<app>/<ID>/ meta.json  0  1
-//	<Dir>/floor/           the lowest layer
 package runtime
 
 import (
@@ -30,7 +30,8 @@ import (
 
 // Options is what Open needs. Dir, Images, Network and ID must be set.
 type Options struct {
-	Dir     string           // state, on the file system that shall take the containers' writes
+	Dir     string           // on the file system that shall take the containers' writes and logs
+	Run     string           // what need not survive the machine, best on a tmpfs; empty: /run/paas-<ID>
 	Images  *image.Store     // where the layers are
 	Network *network.Network // where the addresses come from
 	Init    string           // path of the paas-init program
@@ -41,20 +42,23 @@ type Options struct {
 
 // Runtime implements platform.Runner on this host.
 type Runtime struct {
-	options  Options
-	log      *slog.Logger
-	now      func() time.Time
-	groups   *cgroups
-	boot     string
-	program  *os.File  // init's, sealed
-	rights   [2]rights // of processes: uid 0, any other
-	exits    chan platform.Instance
-	oomKills chan platform.OOMKill
-	oom      *oomWatch // nil: the host does not limit memory
-	notes    notes
-	opened   openedRights
-	pools    map[string]*pool // by group
-	janitor  *janitor
+	options   Options
+	log       *slog.Logger
+	now       func() time.Time
+	groups    *cgroups
+	trees     trees
+	boot      string
+	program   *os.File  // init's, sealed
+	rights    [2]rights // of processes: uid 0, any other
+	exits     chan platform.Instance
+	oomKills  chan platform.OOMKill
+	oom       *oomWatch // nil: the host does not limit memory
+	notes     notes
+	opened    openedRights
+	pools     map[string]*pool // by group
+	janitor   *janitor
+	floor     *image.Lease
+	hardFiles uint64 // how many open files the host allows a process
 
 	life   context.Context // ends with Close: jobs end with it
 	cancel context.CancelFunc
@@ -62,7 +66,9 @@ type Runtime struct {
 
 	mu         sync.Mutex
 	containers map[platform.InstanceID]*container
-	maps       map[int64]*os.File // id-mapping user namespace of each app
+	maps       map[int64]*os.File        // id-mapping user namespace of each app
+	spares     []string                  // directories for writes that nobody used
+	pruning    map[platform.AppName]bool // whose journals wait to be pruned
 }
 
 // Open takes over what a predecessor with the same Dir and ID left: it watches the instances that run,
@@ -75,6 +81,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 		notes:      notes{open: make(map[platform.AppName]*noteBook)},
 		containers: make(map[platform.InstanceID]*container),
 		maps:       make(map[int64]*os.File),
+		pruning:    make(map[platform.AppName]bool),
 	}
 	if r.now == nil {
 		r.now = time.Now
@@ -89,8 +96,15 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 }
 
 func (r *Runtime) open() error {
+	if r.options.Run == "" {
+		r.options.Run = "/run/paas-" + r.options.ID
+	}
+	dirs := []string{r.options.Run}
 	for _, dir := range []string{"", "instances", "shells", "logs"} {
-		if err := os.MkdirAll(filepath.Join(r.options.Dir, dir), 0o700); err != nil {
+		dirs = append(dirs, filepath.Join(r.options.Dir, dir))
+	}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -148,6 +162,9 @@ func (r *Runtime) Close() error {
 	for _, f := range r.maps {
 		errs = append(errs, f.Close())
 	}
+	if r.floor != nil {
+		errs = append(errs, r.floor.Close())
+	}
 	if r.program != nil {
 		errs = append(errs, r.program.Close())
 	}
@@ -166,8 +183,8 @@ func (r *Runtime) Destroy() error {
 		}
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
-	errs = append(errs, r.Close(), r.groups.destroy())
-	for _, dir := range []string{"instances", "shells", "logs", "floor"} {
+	errs = append(errs, r.Close(), r.groups.destroy(), r.destroyFreezers(), os.RemoveAll(r.options.Run))
+	for _, dir := range []string{"instances", "shells", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}
 	return errors.Join(errs...)
@@ -213,6 +230,12 @@ func (r *Runtime) running(id platform.InstanceID) (*container, error) {
 	return c, nil
 }
 
+// instanceDir is where a container's state is.
 func (r *Runtime) instanceDir(id platform.InstanceID) string {
+	return filepath.Join(r.options.Run, string(id))
+}
+
+// writesDir is where a container's writes are: fs and the overlay's work directory, and nothing else.
+func (r *Runtime) writesDir(id platform.InstanceID) string {
 	return filepath.Join(r.options.Dir, "instances", string(id))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -19,7 +18,7 @@ import (
 // It ends with the daemon, as its control socket does.
 type shell struct {
 	name     string // of its groups
-	dir      string // becomes the instance's
+	dir      string // takes the writes
 	group    cgroup
 	init     *process
 	conn     *script.Conn
@@ -29,8 +28,7 @@ type shell struct {
 // newShell blocks for some ten milliseconds, most of it waiting for the kernel's RCU grace periods. After
 // an error nothing is left.
 func (r *Runtime) newShell(group string) (*shell, error) {
-	name := strings.ToLower(rand.Text()[:16])
-	s := &shell{name: name, dir: filepath.Join(r.options.Dir, "shells", name)}
+	s := &shell{name: strings.ToLower(rand.Text()[:16])}
 	if err := r.fillShell(s, group); err != nil {
 		return nil, errors.Join(fmt.Errorf("make an empty container: %w", err), r.dropShell(s))
 	}
@@ -38,10 +36,8 @@ func (r *Runtime) newShell(group string) (*shell, error) {
 }
 
 func (r *Runtime) fillShell(s *shell, group string) (err error) {
-	for _, dir := range []string{"fs", "work"} {
-		if err := makeOpen(filepath.Join(s.dir, writesDir, dir)); err != nil {
-			return err
-		}
+	if s.dir, err = r.writable(s.name); err != nil {
+		return err
 	}
 	if s.group, err = r.groups.create(group, s.name); err != nil {
 		return err
@@ -146,5 +142,5 @@ func (r *Runtime) dropShell(s *shell) error {
 	if s.endpoint != nil {
 		errs = append(errs, r.options.Network.Detach(*s.endpoint))
 	}
-	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+	return errors.Join(append(errs, r.recycle(s.dir))...)
 }

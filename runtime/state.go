@@ -39,10 +39,12 @@ type record struct {
 	Group     string            // above its cgroup, "apps"
 	Shell     string            // name of its cgroup
 	Endpoint  *network.Endpoint `json:",omitempty"`
+	Port      uint16            `json:",omitempty"` // the app listens there and nowhere else
 	Boot      string            // the host's boot id: pids mean nothing after a reboot
 	PID       int               // of its init
 	Started   uint64            // of its init, in clock ticks after boot: a pid is used again
 	StartedAt time.Time
+	Paused    bool           `json:"-"` // wanted: a file of its own says so, see pause.go
 	Exit      *platform.Exit `json:",omitempty"`
 	Reported  bool           // Exits delivered it
 	OOMKills  int64          `json:",omitempty"` // that OOMKills delivered
@@ -51,7 +53,7 @@ type record struct {
 func (r *record) instance() platform.Instance {
 	i := platform.Instance{
 		ID: r.ID, App: r.App, Release: r.Release, Epoch: r.Epoch, Type: r.Type, Number: r.Number,
-		StartedAt: r.StartedAt,
+		StartedAt: r.StartedAt, Paused: r.Paused && r.Phase == running,
 	}
 	if r.Endpoint != nil {
 		i.Addr = netip.AddrPortFrom(r.Endpoint.Addr, r.Endpoint.Port)

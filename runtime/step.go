@@ -34,7 +34,20 @@ func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) 
 		return platform.Exit{}, err
 	}
 	streams.copyOut(streams.ours[1], out)
-	return r.runStreams(ctx, o, streams, (*container).kill)
+	exit, err := r.runStreams(ctx, o, streams, (*container).kill)
+	if err != nil {
+		return exit, err
+	}
+	return exit, r.settleOwners(o)
+}
+
+// settleOwners gives what a step wrote the owners that a layer has.
+func (r *Runtime) settleOwners(o *order) error {
+	ids, err := r.idMap(o.appID)
+	if err != nil {
+		return err
+	}
+	return r.options.Images.Unshift(o.upper, ids)
 }
 
 // oneOutput gives a container no input and one pipe for all its output.

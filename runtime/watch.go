@@ -29,6 +29,9 @@ func (c *container) settle() {
 	c.exit = c.howItEnded()
 	c.release()
 	close(c.gone)
+	if !c.record.Passing {
+		c.runtime.pruneLater(c.record.App)
+	}
 	if !c.record.Passing && c.noteEnd() {
 		c.runtime.report(c)
 	}

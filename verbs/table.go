@@ -20,14 +20,14 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: declared(), version: version}
+	return &Table{platform: p, verbs: append(declared(), distribution()...), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
 var status = map[platform.Kind]int{
 	platform.Internal: 1, platform.Failed: 1, platform.Usage: 2, platform.NotFound: 3, platform.Denied: 4,
 	platform.Conflict: 5, platform.Timeout: 6, platform.Unhealthy: 7, platform.Unknown: 127,
-	platform.Interrupted: 130,
+	platform.Interrupted: 130, platform.Unauthorized: 4,
 }
 
 // Run carries out one command line and returns its exit status. It blocks until the command is over.
@@ -94,7 +94,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
 	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
-	if v.Name == "run" && s.Terminal != nil { // the command's own terminal does what crlf does
+	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}
 	out, err := v.call(ctx, t.platform, call, args)

@@ -870,6 +870,7 @@ static void harden(void)
 	struct { uint64_t handler, flags, restorer, mask; } standard = { 0, 0, 0, 0 };
 	uint64_t taken = TAKEN;
 	sys2(__NR_prctl, 4 /* PR_SET_DUMPABLE */, 0);
+	sys2(__NR_prctl, 15 /* PR_SET_NAME */, "paas-init"); /* or it had the number of a descriptor */
 	sys3(__NR_close_range, CONTROL + 1, ~0U, 0);
 	sys1(__NR_umask, 022);
 	for (int n = 1; n < 32; n++)
@@ -883,7 +884,7 @@ _Noreturn __attribute__((used)) static void begin(void)
 	harden();
 	while ((s = receive(CONTROL, START_BASE)))
 		run(s, 0, s->count), sys2(__NR_munmap, s, script_size);
-	quit(0);
+	quit(1); /* the daemon is gone, or somebody else executed this */
 }
 
 /* The kernel starts a program with the stack aligned to 16 bytes and without a return address. */

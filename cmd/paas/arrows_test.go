@@ -13,7 +13,7 @@ var mayImport = map[string][]string{
 	"verbs":         {"platform"},
 	"store":         {"platform"},
 	"buildpacks":    {"platform", "buildpacks", "runtime/image"},
-	"runtime/image": {"platform"},
+	"runtime/image": {"platform", "runtime/image", "runtime/quota"},
 	"runtime":       {"platform", "runtime"},
 	"router":        {"platform"},
 	"plugins":       {"platform"},

@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
+
+	"paas/platform"
 )
 
 // collectEvery is how often layers that nothing needs are removed.
 const collectEvery = time.Hour
 
-// collectGarbage removes layers until ctx ends. Kept are those of every release, so that each can be
-// rolled back to, and those that the next builds start from; the store itself keeps what is young.
-func (d *daemon) collectGarbage(ctx context.Context) {
+// collectGarbage removes layers until ctx ends: see platform.Collect for what is kept.
+func (d *daemon) collectGarbage(ctx context.Context, p *platform.Platform) {
 	tick := time.NewTicker(collectEvery)
 	defer tick.Stop()
 	for {
@@ -20,42 +20,11 @@ func (d *daemon) collectGarbage(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		freed, err := d.rooms.collect(ctx)
+		freed, err := p.Collect(ctx)
 		if err != nil {
 			d.log.Error("collect garbage", "err", err)
 		} else if freed > 0 {
 			d.log.Info("collected garbage", "MiB", freed>>20)
 		}
 	}
-}
-
-// collect removes what no release and no build needs, and returns the bytes that were freed.
-func (r *rooms) collect(ctx context.Context) (freed int64, err error) {
-	apps, err := r.store.Apps(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("list apps: %w", err)
-	}
-	var ids []int64
-	for _, app := range apps {
-		ids = append(ids, app.ID)
-	}
-	if err := r.builder.Retain(ids); err != nil {
-		return 0, fmt.Errorf("forget builds of apps that are gone: %w", err)
-	}
-	keep, err := r.builder.Layers()
-	if err != nil {
-		return 0, err
-	}
-	for _, app := range apps {
-		releases, err := r.store.Releases(ctx, app.Name)
-		if err != nil {
-			return 0, fmt.Errorf("list releases of %s: %w", app.Name, err)
-		}
-		for _, release := range releases {
-			for _, layer := range release.Image.Layers {
-				keep[layer] = true
-			}
-		}
-	}
-	return r.images.Collect(func(layer string) bool { return keep[layer] })
 }

@@ -1,6 +1,6 @@
 // Command paas is the whole platform: `paas serve` is the daemon, `paas setup` and `paas uninstall`
-// prepare and remove one, `paas build:plan` shows how a directory would be built, and every other word
-// is a verb, sent to the daemon on this host.
+// prepare and remove one, `paas build:plan` shows how a directory would be built, `paas oci` is the command
+// line of the OCI runtime specification, and every other word is a verb, sent to the daemon on this host.
 package main
 
 import (
@@ -48,13 +48,21 @@ type environ struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	env := environ{get: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
-	code := Main(ctx, os.Args[1:], env)
+	var code int
+	if filepath.Base(os.Args[0]) == ociName {
+		code = runOCI(ctx, ociName, os.Args[1:], env)
+	} else {
+		code = Main(ctx, os.Args[1:], env)
+	}
 	stop()
 	os.Exit(code)
 }
 
 // Main runs one command line and returns its exit status.
 func Main(ctx context.Context, args []string, env environ) int {
+	if len(args) > 0 && args[0] == "oci" {
+		return runOCI(ctx, "paas oci", args[1:], env)
+	}
 	data, args := dataFlag(args, env)
 	if len(args) > 0 {
 		if c, ok := commands()[args[0]]; ok {

@@ -16,6 +16,8 @@ import (
 	"paas/platform"
 	"paas/runtime"
 	"paas/runtime/image"
+	"paas/runtime/image/blobs"
+	"paas/runtime/image/exchange"
 	"paas/runtime/network"
 	"paas/store"
 )
@@ -30,6 +32,9 @@ type rooms struct {
 	runtime *runtime.Runtime
 	builder *buildpacks.Engine
 	repos   *gitreceive.Repos
+
+	blobs    *blobs.Area
+	exchange *exchange.Exchange
 }
 
 // openRooms opens everything in the data directory; what was opened is closed again on failure.
@@ -51,7 +56,10 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if r.store, err = store.Open(ctx, filepath.Join(s.Data, databaseName)); err != nil {
 		return nil, err
 	}
-	if r.images, err = image.Open(filepath.Join(s.Data, "store")); err != nil {
+	if r.images, err = s.openImages(); err != nil {
+		return nil, err
+	}
+	if err := r.openRegistry(filepath.Join(s.Data, "registry")); err != nil {
 		return nil, err
 	}
 	if r.network, err = network.Open(network.Options{ID: id, Subnet: subnet, Dir: s.Data}); err != nil {
@@ -78,6 +86,11 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	}
 	r.repos, err = gitreceive.OpenRepos(filepath.Join(s.Data, "repos"))
 	return r, err
+}
+
+// disk is everything that takes the disk.
+func (r *rooms) disk(s settings) images {
+	return images{r.images, r.builder, r.blobs, r.exchange, s.Data}
 }
 
 // close closes what is open. Containers run on.
@@ -113,15 +126,16 @@ func (r *rooms) destroy(context.Context) error {
 	return nil
 }
 
-// sources forgets an app's repository and its build caches together.
+// sources forgets an app's repository, its build caches and its images in our registry together.
 type sources struct {
 	repos   *gitreceive.Repos
 	builder *buildpacks.Engine
+	blobs   *blobs.Area
 }
 
 // Remove implements platform.Sources.
 func (s sources) Remove(app platform.App) error {
-	return errors.Join(s.repos.Remove(app), s.builder.Forget(app))
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app), s.blobs.RemoveApp(context.Background(), app.Name))
 }
 
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.

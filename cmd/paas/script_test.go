@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -114,6 +115,13 @@ func buildBinary(t *testing.T, dir string, flags ...string) string {
 // prepareTemplate makes the base image once per machine, or finds it.
 func prepareTemplate(t *testing.T, binary string) string {
 	t.Helper()
+	old, err := filepath.Glob(filepath.Join(*templateDir, "paas.db*")) // of another version, maybe
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(binary, "setup", "--data", *templateDir, "--prepare")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -132,15 +140,15 @@ func under(ts *testscript.TestScript) *platformUnderTest {
 	return ts.Value(platformKey{}).(*platformUnderTest)
 }
 
-// daemon start|stop|kill|crash
+// daemon start [FLAG…]|stop|kill
 func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: daemon start|stop|kill")
+	if neg || len(args) == 0 || len(args) > 1 && args[0] != "start" {
+		ts.Fatalf("usage: daemon start [flag…]|stop|kill")
 	}
 	p := under(ts)
 	switch args[0] {
 	case "start":
-		ts.Check(p.start())
+		ts.Check(p.start(args[1:]...))
 	case "stop":
 		p.end(syscall.SIGTERM)
 	case "kill":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"paas/controlpanel/registry"
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/router"
@@ -64,12 +66,20 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close())
 	}
-	web := router.New(router.Options{Log: d.log, AccessLog: nil})
+	own := map[string]http.Handler{} // filled below, before anybody serves
+	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder}, Host: d.host(httpListener, sshListener), Log: d.log,
-	}, platform.Settings{Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr())})
+		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings),
+		Distribution: d.rooms.exchange, Host: d.host(httpListener, sshListener), Log: d.log,
+	}, platform.Settings{
+		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
+	})
 	defer p.Close()
+	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
+	for _, host := range []string{p.RegistryHost(), "localhost", "127.0.0.1", "::1"} { // clients speak plain HTTP to these
+		own[host] = images
+	}
 	door, err := gitreceive.Open(gitreceive.Options{
 		Dir: d.settings.Data, Repos: d.rooms.repos, Platform: p, Commands: verbs.New(p, version), Log: d.log,
 	})
@@ -83,7 +93,10 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.serveAll(ctx, web, door, listeners{httpListener, sshListener, local})
+	for _, note := range d.rooms.disk(d.settings).Report() {
+		d.log.Warn("images", "warning", note)
+	}
+	return d.serveAll(ctx, web, door, p, listeners{httpListener, sshListener, local})
 }
 
 func (d *daemon) host(web, ssh net.Listener) host {
@@ -95,12 +108,12 @@ type listeners struct{ http, ssh, local net.Listener }
 
 // serveAll runs the doors until ctx ends or one of them breaks, then closes them in order: no new
 // pushes, then no new requests.
-func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, l listeners) error {
+func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, p *platform.Platform, l listeners) error {
 	broken := make(chan error, 3)
 	ctx, cancelChores := context.WithCancel(ctx)
 	var chores sync.WaitGroup
 	chores.Go(func() { d.keepWalls(ctx) })
-	chores.Go(func() { d.collectGarbage(ctx) })
+	chores.Go(func() { d.collectGarbage(ctx, p) })
 	defer chores.Wait()
 	defer cancelChores()
 	go func() { broken <- web.Serve(l.http) }()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"io/fs"
@@ -22,7 +23,11 @@ type settings struct {
 	SSH    string `toml:"ssh"`
 	Domain string `toml:"domain"`
 	Subnet string `toml:"subnet"`
-	file   string
+
+	DiskBudget   string `toml:"disk_budget"`  // of layers, like "20GB" or "30%"; empty: none
+	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
+	KeepReleases int    `toml:"keep_releases"`
+	file         string
 }
 
 // readSettings reads flags, then the configuration file, then defaults.
@@ -34,6 +39,9 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.SSH, "ssh", "", "address of the SSH server (default :2222)")
 	set.StringVar(&s.Domain, "domain", "", "apps answer at APP.DOMAIN (default localhost)")
 	set.StringVar(&s.Subnet, "subnet", "", "addresses of instances, like 10.99.0.0/16 (default: a free one)")
+	set.StringVar(&s.DiskBudget, "disk-budget", "", "what images may take, like 20GB or 30% (default: no bound but the reserve)")
+	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
+	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
 		more(set)
@@ -60,7 +68,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain and subnet")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve and keep_releases")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -75,6 +83,12 @@ func (s settings) complete() (settings, error) {
 	s.SSH = first(s.SSH, file.SSH, ":2222")
 	s.Domain = first(s.Domain, file.Domain, "localhost")
 	s.Subnet = first(s.Subnet, file.Subnet)
+	s.DiskBudget = first(s.DiskBudget, file.DiskBudget)
+	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
+	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
+	if s.KeepReleases < 0 {
+		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)
+	}
 	return s, nil
 }
 

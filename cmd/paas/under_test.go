@@ -114,8 +114,8 @@ func examples() string {
 	return filepath.Join(wd, "..", "..", "examples")
 }
 
-// start runs the daemon until it listens.
-func (p *platformUnderTest) start() error {
+// start runs the daemon, with flags that are added to its own, until it listens.
+func (p *platformUnderTest) start(flags ...string) error {
 	setup := exec.Command(p.binary, "setup", "--data", p.data, "--name", "alice", "--admin-key", filepath.Join(p.home, "alice.pub"))
 	if out, err := setup.CombinedOutput(); err != nil {
 		return fmt.Errorf("paas setup: %w\n%s", err, out)
@@ -124,8 +124,8 @@ func (p *platformUnderTest) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(p.binary, "serve", "--data", p.data, "--http", fmt.Sprintf("127.0.0.1:%d", p.http),
-		"--ssh", fmt.Sprintf("127.0.0.1:%d", p.ssh), "--domain", "example.test")
+	cmd := exec.Command(p.binary, append([]string{"serve", "--data", p.data, "--http", fmt.Sprintf("127.0.0.1:%d", p.http),
+		"--ssh", fmt.Sprintf("127.0.0.1:%d", p.ssh), "--domain", "example.test"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err

@@ -28,7 +28,7 @@ type inode struct{ dev, ino uint64 }
 
 // archive writes the layer in dir to w: entries in path order, times in whole seconds, owners as
 // numbers, overlayfs's deletion marks as the OCI spec's. Equal directories give equal archives. It
-// refuses what an archive cannot say: device nodes, names that look like deletion marks, and
+// refuses what an archive cannot say: device nodes outside /dev, names that look like deletion marks, and
 // directories that overlayfs stored as references to others.
 func archive(ctx context.Context, dir string, w io.Writer) error {
 	a := &archiver{ctx: ctx, root: dir, out: tar.NewWriter(w), names: map[inode]string{}}
@@ -86,7 +86,8 @@ func (a *archiver) write(name, path string, st *unix.Stat_t) error {
 	return nil
 }
 
-// header describes a file; nil for sockets, which mean nothing without their process.
+// header describes a file; nil for what an archive is better without: sockets, which mean nothing without
+// their process, and device nodes where nobody would see them.
 func (a *archiver) header(name, path string, st *unix.Stat_t) (*tar.Header, error) {
 	h := &tar.Header{
 		Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
@@ -106,6 +107,9 @@ func (a *archiver) header(name, path string, st *unix.Stat_t) (*tar.Header, erro
 		h.Typeflag, h.Linkname = tar.TypeSymlink, target
 		return h, err
 	default:
+		if strings.HasPrefix(name, "dev/") { // debootstrap makes some; every runtime mounts its own /dev over them
+			return nil, nil
+		}
 		return nil, errors.New("device nodes are refused")
 	}
 	if first := a.firstName(name, st); first != "" {

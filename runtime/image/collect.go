@@ -10,15 +10,12 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"paas/platform"
 )
 
 // LayerUsage is what one layer costs.
-type LayerUsage struct {
-	Layer     string
-	Bytes     int64     // blocks on the disk; a file with several names counts once
-	Committed time.Time // when it got its name
-	Used      time.Time // when Has last found it in this process, else Committed
-}
+type LayerUsage = platform.LayerUsage
 
 // Usage measures every layer, by name. It reads each new layer's whole tree once.
 func (s *Store) Usage() ([]LayerUsage, error) {
@@ -28,6 +25,9 @@ func (s *Store) Usage() ([]LayerUsage, error) {
 	}
 	all := make([]LayerUsage, 0, len(layers))
 	for _, layer := range layers {
+		if !layerName.MatchString(layer) {
+			continue // not ours
+		}
 		u, err := s.usage(layer)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // collected meanwhile
@@ -51,70 +51,47 @@ func (s *Store) usage(layer string) (LayerUsage, error) {
 	size, known := s.size[layer]
 	s.mu.Unlock()
 	if !known {
-		if size, err = treeBytes(s.Dir(layer)); err != nil {
+		if size, err = s.layerBytes(layer); err != nil {
 			return LayerUsage{}, err
 		}
 		s.mu.Lock()
 		s.size[layer] = size
 		s.mu.Unlock()
 	}
-	if used.Before(committed) {
-		used = committed
+	for _, at := range []time.Time{committed, s.touched(layer)} {
+		if used.Before(at) {
+			used = at
+		}
 	}
-	return LayerUsage{Layer: layer, Bytes: size, Committed: committed, Used: used}, nil
+	return LayerUsage{Layer: layer, Bytes: size, Committed: committed, Used: used, Note: s.Note(layer)}, nil
 }
 
 // Collect removes the layers that keep answers false for, and what crashed predecessors left. It
-// never removes a layer committed or found by Has within Grace, nor a draft of a live process. keep
-// must answer true for every layer of a running container: deleting below a mounted overlay is
-// undefined. freed is in bytes. It goes on after an error and returns all of them; it blocks on the disk.
+// never removes a layer committed or found by Has within Grace, nor one that somebody holds a lease on,
+// nor a draft of a live process. keep must answer true for every layer of a running container. freed is
+// in bytes. It goes on after an error and returns all of them; it blocks on the disk.
 func (s *Store) Collect(keep func(layer string) bool) (freed int64, err error) {
-	layers, err := s.names("layers")
-	if err != nil {
-		return 0, fmt.Errorf("collect garbage: %w", err)
-	}
-	for _, layer := range layers {
-		if !layerName.MatchString(layer) || keep(layer) {
-			continue
+	need := func(layer string) platform.Need {
+		if keep(layer) {
+			return platform.Needed
 		}
-		n, e := s.collect(layer)
-		freed, err = freed+n, errors.Join(err, e)
+		return platform.Unneeded
 	}
-	return freed, errors.Join(err, s.sweepDrafts(), s.emptyTrash())
+	gone, err := s.Shrink(need, platform.Goal{MinAge: Grace})
+	for _, u := range gone {
+		freed += u.Bytes
+	}
+	return freed, err
 }
 
-func (s *Store) collect(layer string) (freed int64, err error) {
-	u, err := s.usage(layer)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+// layerBytes is what a layer takes with its shifted copies.
+func (s *Store) layerBytes(layer string) (sum int64, err error) {
+	dirs, err := s.copies(layer)
+	for _, dir := range append(dirs, s.Dir(layer)) {
+		n, e := treeBytes(dir)
+		sum, err = sum+n, errors.Join(err, e)
 	}
-	if err == nil {
-		var taken bool
-		taken, err = s.retire(u)
-		if !taken && err == nil {
-			return 0, nil
-		}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("collect layer %s: %w", layer, err)
-	}
-	return u.Bytes, nil
-}
-
-// retire takes an old layer's name away, unless Has finds it first.
-func (s *Store) retire(u LayerUsage) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := u.Committed
-	if used := s.used[u.Layer]; used.After(last) {
-		last = used
-	}
-	if s.now().Sub(last) < Grace {
-		return false, nil
-	}
-	delete(s.used, u.Layer)
-	delete(s.size, u.Layer)
-	return true, os.Rename(s.Dir(u.Layer), filepath.Join(s.dir, "trash", newID()))
+	return sum, err
 }
 
 // throwAway removes a tree of the store so that half of it never keeps its old place.

@@ -15,6 +15,7 @@ import (
 type Draft struct {
 	Dir  string // empty, owned 0:0, mode 0755; fill it by any means, also as an overlay's upper directory
 	Work string // empty, beside Dir: fit to be the overlay's work directory; never part of the layer
+	Note string // what makes the layer, for people; set it before Commit
 
 	store *Store
 	home  string   // holds both
@@ -79,6 +80,9 @@ func (d *Draft) commit(layer string) error {
 	if err != nil || there {
 		return err
 	}
+	if err := d.store.writeNote(layer, d.Note); err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
 	if err := syncTree(d.Dir); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
@@ -122,12 +126,17 @@ func (s *Store) sweepDraft(home string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return s.throwAbandoned(f, home)
+}
+
+// throwAbandoned throws an opened draft away if nobody holds it.
+func (s *Store) throwAbandoned(f *os.File, home string) error {
 	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return os.Rename(home, filepath.Join(s.dir, "trash", newID()))
+	return ignoreMissing(os.Rename(home, filepath.Join(s.dir, "trash", newID()))) // discarded in between
 }
 
 func newID() string { return rand.Text()[:12] }

@@ -13,10 +13,10 @@ import (
 )
 
 // create makes what the header says under a free name of a directory.
-func create(dir int, name string, h *tar.Header, content io.Reader) error {
+func (x *extraction) create(dir int, name string, h *tar.Header, content io.Reader) error {
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
-		return createFile(dir, name, h, content)
+		return x.createFile(dir, name, h, content)
 	case tar.TypeSymlink:
 		return createSymlink(dir, name, h)
 	case tar.TypeFifo:
@@ -27,13 +27,13 @@ func create(dir int, name string, h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("entries of type %q are refused", h.Typeflag)
 }
 
-func createFile(dir int, name string, h *tar.Header, content io.Reader) error {
+func (x *extraction) createFile(dir int, name string, h *tar.Header, content io.Reader) error {
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(fd), name)
-	_, err = io.Copy(f, content)
+	err = x.copyContent(f, content)
 	if err == nil {
 		err = setOwnerAndMode(fd, h)
 	}
@@ -84,6 +84,9 @@ func setOwnerAndMode(fd int, h *tar.Header) error {
 	}
 	for record, value := range h.PAXRecords {
 		attr, isAttr := strings.CutPrefix(record, attrRecord)
+		if isAttr && strings.HasPrefix(attr, "trusted.") {
+			return fmt.Errorf("the attribute %q is refused", attr)
+		}
 		if !isAttr || !keptAttr(attr) {
 			continue
 		}
@@ -97,7 +100,8 @@ func setOwnerAndMode(fd int, h *tar.Header) error {
 // attrRecord is how archives name extended attributes (star's PAX records, taken up by the OCI spec).
 const attrRecord = "SCHILY.xattr."
 
-// keptAttr leaves out what steers the host (trusted.*, security labels) and overlayfs's user.* names.
+// keptAttr leaves out what means nothing on another host (security labels, ACLs) and overlayfs's user.*
+// names. The names that steer overlayfs, trusted.*, are refused before.
 func keptAttr(name string) bool {
 	return name == "security.capability" || strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.")
 }

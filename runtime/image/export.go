@@ -54,7 +54,7 @@ func (s *Store) exportLayout(ctx context.Context, img platform.Image, dir string
 		}
 		layers, diffIDs = append(layers, layer), append(diffIDs, diffID)
 	}
-	config, err := e.document(ocispec.MediaTypeImageConfig, configOf(img, diffIDs))
+	config, err := e.document(ocispec.MediaTypeImageConfig, ConfigOf(img, diffIDs))
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func writeIndex(dir string, manifest ocispec.Descriptor) error {
 	return renameio.WriteFile(filepath.Join(dir, ocispec.ImageIndexFile), index, 0o644)
 }
 
-// configOf is the image as other runtimes see it. Process types that they know nothing of are labels.
-func configOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
+// ConfigOf is the image as other runtimes see it. Process types that they know nothing of are labels.
+func ConfigOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 	c := ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: diffIDs},
@@ -101,8 +101,13 @@ func configOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 	c.Config.WorkingDir = img.WorkDir
 	c.Config.StopSignal = img.StopSignal
 	c.Config.Entrypoint = img.Shell
-	if web, ok := img.Processes[platform.Web]; ok {
+	if argv := img.Commands[platform.Web]; argv != nil {
+		c.Config.Entrypoint = argv
+	} else if web, ok := img.Processes[platform.Web]; ok {
 		c.Config.Cmd = []string{web}
+	}
+	if img.Port != 0 {
+		c.Config.ExposedPorts = map[string]struct{}{fmt.Sprintf("%d/tcp", img.Port): {}}
 	}
 	c.Config.Labels = labelsOf(img)
 	return c

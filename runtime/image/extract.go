@@ -25,8 +25,23 @@ const (
 // limits bounds what one archive may write.
 type limits struct {
 	bytes   int64 // of file content
-	entries int
+	entries int   // directories that only names of entries imply count too
+
+	room func() error // fails when the disk has no room left; nil: not asked
 }
+
+func (l limits) ask() error {
+	if l.room == nil {
+		return nil
+	}
+	return l.room()
+}
+
+// How often an extraction asks for room.
+const (
+	roomBytes   = 16 << 20
+	roomEntries = 4096
+)
 
 // layerLimits are far above any honest layer: the largest public ones have some 300,000 entries and
 // 15 GB.
@@ -37,20 +52,33 @@ type extraction struct {
 	ctx   context.Context
 	tree  *tree
 	left  limits
+	since limits               // since it was last asked whether there is room
 	times map[string]time.Time // of directories: set last, since every entry in them changes it
+	buf   []byte
 }
+
+// entryError is an entry that could not be written, most often because it is refused.
+type entryError struct {
+	name string
+	err  error
+}
+
+func (e *entryError) Error() string { return fmt.Sprintf("entry %q: %v", e.name, e.err) }
+func (e *entryError) Unwrap() error { return e.err }
 
 // extract writes a layer archive below dir, which is empty. The archive is hostile until proven
 // otherwise: names that are absolute or hold "..", entries below symlinks, hard links to anything but
-// a file of the same archive, and device nodes are refused; of extended attributes security.capability
-// and user.* are kept. Deletion marks become overlayfs's. After an error dir holds part of it.
+// a file of the same archive, device nodes and attributes that steer overlayfs are refused; of extended
+// attributes security.capability and user.* are kept. Deletion marks become overlayfs's, runs of zeros
+// holes. After an error dir holds part of it.
 func extract(ctx context.Context, archive io.Reader, dir string, most limits) (err error) {
 	t, err := openTree(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	x := &extraction{ctx: ctx, tree: t, left: most, times: map[string]time.Time{}}
+	x := &extraction{ctx: ctx, tree: t, left: most, times: map[string]time.Time{}, buf: make([]byte, copyBytes)}
+	t.count = x.countEntry
 	r := tar.NewReader(archive)
 	for {
 		h, err := r.Next()
@@ -61,7 +89,7 @@ func extract(ctx context.Context, archive io.Reader, dir string, most limits) (e
 			return fmt.Errorf("read archive: %w", err)
 		}
 		if err := x.entry(h, r); err != nil {
-			return fmt.Errorf("entry %q: %w", h.Name, err)
+			return &entryError{h.Name, err}
 		}
 	}
 }
@@ -91,15 +119,41 @@ func (x *extraction) spend(h *tar.Header) error {
 	if err := x.ctx.Err(); err != nil {
 		return err
 	}
-	x.left.entries--
-	if x.left.entries < 0 {
-		return errors.New("the archive has too many entries")
+	if err := x.countEntry(); err != nil {
+		return err
 	}
 	if h.Size < 0 || h.Size > x.left.bytes {
 		return errors.New("the archive holds too many bytes")
 	}
 	x.left.bytes -= h.Size
 	return nil
+}
+
+// countEntry counts what is made: an entry, or a directory on the way to one.
+func (x *extraction) countEntry() error {
+	x.left.entries--
+	if x.left.entries < 0 {
+		return errors.New("the archive has too many entries")
+	}
+	x.since.entries++
+	return x.askRoom()
+}
+
+// wrote counts bytes that went to the disk.
+func (x *extraction) wrote(n int) error {
+	x.since.bytes += int64(n)
+	return x.askRoom()
+}
+
+func (x *extraction) askRoom() error {
+	if x.since.bytes < roomBytes && x.since.entries < roomEntries {
+		return nil
+	}
+	x.since = limits{}
+	if err := x.ctx.Err(); err != nil {
+		return err
+	}
+	return x.left.ask()
 }
 
 // cleanName makes an archive's name a name for tree. "./a/" and "a" are the same.
@@ -215,7 +269,7 @@ func (x *extraction) file(name string, h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return create(parent, base, h, content)
+	return x.create(parent, base, h, content)
 }
 
 // linkTarget is the clean name of a hard link's target: a file or symlink that the archive brought.

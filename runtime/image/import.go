@@ -2,15 +2,19 @@ package image
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"paas/platform"
 )
 
 // ImportLayout brings an image into the store: from an OCI image layout, a directory or a tar archive
@@ -18,6 +22,8 @@ import (
 // digest, or "" if there is one image only. It returns the layers' names, bottom first, which are
 // "sha256-" and the start of the digest of the uncompressed archive, so that equal layers are stored
 // once, and the image's configuration.
+//
+// Several layers are read at a time; equal ones that are imported by several callers are read once.
 //
 // Nothing in the layout is trusted. Every digest is checked while streaming, and a layer gets its name
 // only after both of its digests were right. A layer that is there already is not read at all. It
@@ -46,13 +52,69 @@ func (s *Store) importImage(ctx context.Context, l *layout, ref string) ([]strin
 	if len(config.RootFS.DiffIDs) != len(m.Layers) || len(m.Layers) == 0 {
 		return nil, config, fmt.Errorf("%d layers, but %d diff ids", len(m.Layers), len(config.RootFS.DiffIDs))
 	}
-	names := make([]string, len(m.Layers))
-	for i, d := range m.Layers {
-		if names[i], err = s.importLayer(ctx, l, d, config.RootFS.DiffIDs[i]); err != nil {
-			return nil, config, fmt.Errorf("layer %d: %w", i+1, err)
+	lease, err := s.Lease()
+	if err != nil {
+		return nil, config, err
+	}
+	names, err := s.importLayers(ctx, lease, l, m.Layers, config)
+	return names, config, errors.Join(err, lease.Close())
+}
+
+// importLayers brings in several layers at a time. What is there already is kept by the lease until the
+// last one is there.
+func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs []ocispec.Descriptor, config ocispec.Image) ([]string, error) {
+	names := make([]string, len(blobs))
+	for i, diffID := range config.RootFS.DiffIDs {
+		var err error
+		if names[i], err = layerFor(diffID); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", i+1, err)
 		}
 	}
-	return names, config, nil
+	if err := lease.Hold(names...); err != nil {
+		return nil, err
+	}
+	notes := notesOf(config)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(2, min(runtime.NumCPU(), maxParallel)))
+	for i, blob := range blobs {
+		group.Go(func() error {
+			p := parcel{layout: l, blob: blob, diffID: config.RootFS.DiffIDs[i], name: names[i], note: notes[i]}
+			return refusal(s.importLayer(ctx, p), i+1, p.diffID)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// maxParallel is how many layers of an image are extracted at a time: more only fight for the disk.
+const maxParallel = 4
+
+// notesOf tells of each layer which command made it, as far as the image's history does.
+func notesOf(config ocispec.Image) []string {
+	notes := make([]string, len(config.RootFS.DiffIDs))
+	at := 0
+	for _, h := range config.History {
+		if !h.EmptyLayer && at < len(notes) {
+			notes[at] = h.CreatedBy
+			at++
+		}
+	}
+	return notes
+}
+
+// refusal makes a sentence for people of an entry that cannot be in a layer.
+func refusal(err error, number int, diffID digest.Digest) error {
+	var entry *entryError
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, &entry) || platform.KindOf(err) != platform.Internal {
+		return fmt.Errorf("layer %d: %w", number, err)
+	}
+	return platform.Errorf(platform.Failed, "layer %d of the image (%s) cannot be used: %v", number, diffID, entry).
+		WithHint("make the image again without that entry").Because(entry.err)
 }
 
 // nameDigits is how much of a diff id a layer's name has: 128 bits, beyond anyone's power to collide.
@@ -65,36 +127,60 @@ func layerFor(diffID digest.Digest) (string, error) {
 	return "sha256-" + diffID.Encoded()[:nameDigits], nil
 }
 
-func (s *Store) importLayer(ctx context.Context, l *layout, d ocispec.Descriptor, diffID digest.Digest) (name string, err error) {
-	if name, err = layerFor(diffID); err != nil || s.Has(name) {
-		return name, err
-	}
-	blob, err := l.blob(d)
+// parcel is a layer on its way in.
+type parcel struct {
+	layout     *layout
+	blob       ocispec.Descriptor
+	diffID     digest.Digest
+	name, note string
+}
+
+func (s *Store) importLayer(ctx context.Context, p parcel) error {
+	return s.take(ctx, p, func() (io.ReadCloser, error) { return p.layout.blob(p.blob) })
+}
+
+// take brings one layer in unless it is there. Of many at once that want the same one works and the
+// others wait.
+func (s *Store) take(ctx context.Context, p parcel, open func() (io.ReadCloser, error)) (err error) {
+	leave, err := s.making.enter(ctx, p.name)
 	if err != nil {
-		return "", err
+		return err
+	}
+	defer leave()
+	if s.Has(p.name) {
+		return nil
+	}
+	blob, err := open()
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
 	draft, err := s.Draft()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, draft.Discard()) }()
-	if err := unpack(ctx, blob, d.MediaType, diffID, draft.Dir); err != nil {
-		return "", err
+	most := layerLimits()
+	most.room = s.Room
+	if err := unpack(ctx, blob, p, draft.Dir, most); err != nil {
+		return err
 	}
-	return name, draft.Commit(name)
+	draft.Note = p.note
+	return draft.Commit(p.name)
 }
 
 // unpack extracts a compressed layer and checks both digests to the last byte.
-func unpack(ctx context.Context, blob io.Reader, mediaType string, diffID digest.Digest, dir string) error {
+func unpack(ctx context.Context, blob io.Reader, p parcel, dir string, most limits) error {
+	if err := most.ask(); err != nil {
+		return err
+	}
 	blob = bufio.NewReaderSize(&cancelable{ctx, blob}, 1<<16)
-	plain, err := decompress(blob, mediaType)
+	plain, err := decompress(blob, p.blob.MediaType)
 	if err != nil {
 		return err
 	}
 	defer plain.Close()
-	most := layerLimits()
-	verifier := diffID.Verifier()
+	verifier := p.diffID.Verifier()
 	// An archive is longer than its files by its headers; beyond that it is padding without end.
 	content := &capped{src: io.TeeReader(plain, verifier), left: 2 * most.bytes}
 	if err := extract(ctx, content, dir, most); err != nil {
@@ -106,7 +192,7 @@ func unpack(ctx context.Context, blob io.Reader, mediaType string, diffID digest
 		}
 	}
 	if !verifier.Verified() {
-		return fmt.Errorf("the content is not %s", diffID)
+		return fmt.Errorf("the content is not %s", p.diffID)
 	}
 	return nil
 }

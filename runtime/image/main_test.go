@@ -18,10 +18,15 @@ const (
 	testSize = 65_536
 )
 
-// TestMain doubles as the inside of a test container: see inside.
+// TestMain doubles as the inside of a test container, see inside, and as an importer that is killed.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("IMAGE_TEST_INSIDE"); dir != "" {
 		fmt.Fprintln(os.Stderr, beInside(dir, os.Getenv("IMAGE_TEST_SCRIPT")))
+		os.Exit(1)
+	}
+	if work := os.Getenv("IMAGE_TEST_IMPORT"); work != "" {
+		store, layout, _ := strings.Cut(work, ":")
+		fmt.Fprintln(os.Stderr, importAlone(store, layout))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -13,10 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ways are the two ways to mount an overlay; kernels since 6.15 know both.
-var ways = map[string]func(*layers) (*os.File, error){
-	"descriptor": (*layers).byDescriptor,
-	"path":       (*layers).byPath,
+type way = func(*layers) (*os.File, error)
+
+// ways are the two ways to mount an overlay; kernels since 6.15 know both, others must know the second.
+func ways(t testing.TB) map[string]way {
+	t.Helper()
+	both := map[string]way{"descriptor": (*layers).byDescriptor, "path": (*layers).byPath}
+	var u unix.Utsname
+	check(t, unix.Uname(&u))
+	var major, minor int
+	_, err := fmt.Sscanf(string(u.Release[:]), "%d.%d", &major, &minor)
+	check(t, err)
+	if major < 6 || major == 6 && minor < 15 {
+		delete(both, "descriptor")
+	}
+	return both
 }
 
 // mountBy is Overlay bound to one way.
@@ -37,7 +48,7 @@ func mountBy(way func(*layers) (*os.File, error), m MountSpec) (f *os.File, err 
 }
 
 func TestOverlayKeepsOwnersUnshifted(t *testing.T) {
-	for name, way := range ways {
+	for name, way := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			s := openStore(t)
 			base := layer(t, s, "base", "etc/passwd", "root", "bin/x", "1", "bin/y", "2")
@@ -63,7 +74,7 @@ func TestOverlayKeepsOwnersUnshifted(t *testing.T) {
 
 // What a container deletes, renames and replaces must be the same when its upper is a lower.
 func TestUpperBecomesLower(t *testing.T) {
-	for name, way := range ways {
+	for name, way := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			s, ns := openStore(t), userns(t)
 			base := layer(t, s, "base", "gone", "", "dir/a", "a", "dir/b", "b", "moved/x", "x", "moved/deep/y", "y",
@@ -156,7 +167,7 @@ func TestUpperIsMountedAgain(t *testing.T) {
 }
 
 func TestHundredLayers(t *testing.T) {
-	for name, way := range ways {
+	for name, way := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			s := openStore(t)
 			var lowers []string
@@ -291,7 +302,7 @@ func BenchmarkUserNS(b *testing.B) {
 }
 
 func BenchmarkOverlay(b *testing.B) {
-	for name, way := range ways {
+	for name, way := range ways(b) {
 		b.Run(name, func(b *testing.B) { benchmarkOverlay(b, way) })
 	}
 }

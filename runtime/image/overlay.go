@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +19,14 @@ type layers struct {
 	mapped      bool
 }
 
+// openLayers leaves out a layer that is there again further up: overlayfs refuses it, and all that it
+// brings or hides the upper one brings or hides again.
 func openLayers(m MountSpec) (*layers, error) {
 	l := &layers{mapped: m.UserNS != nil}
-	for _, dir := range m.Lowers {
+	for i, dir := range m.Lowers {
+		if slices.Contains(m.Lowers[i+1:], dir) {
+			continue
+		}
 		f, err := clone(dir, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV, m.UserNS)
 		if err != nil {
 			l.close()
@@ -81,6 +87,9 @@ func (l *layers) mount() (f *os.File, err error) {
 		var e error
 		if f, e = l.byDescriptor(); errors.Is(e, unix.EINVAL) || errors.Is(e, unix.EOPNOTSUPP) {
 			f, e = l.byPath()
+		}
+		if l.mapped && errors.Is(e, unix.EINVAL) { // what overlayfs says of mapped layers before 5.19
+			e = fmt.Errorf("%w: %w", ErrNoIDMap, e)
 		}
 		return e
 	})

@@ -10,7 +10,10 @@
 //	DIR/drafts/ID/fs  a layer in the making; its maker holds a flock on DIR/drafts/ID
 //	DIR/drafts/ID/work  overlayfs scratch beside it
 //	DIR/trash/ID      what is being deleted
-//	DIR/lock          held shared to make a draft, alone to sweep drafts
+//	DIR/leases/ID     names of layers that somebody works with; its maker holds a flock on it
+//	DIR/notes/NAME    what made the layer; its time is the layer's last use
+//	DIR/shifted/BASE/NAME  a layer's copy with shifted owners, on hosts without id-mapped mounts
+//	DIR/lock          held shared to make drafts and leases, alone to sweep and collect
 package image
 
 import (
@@ -41,17 +44,42 @@ type Store struct {
 	dir string
 	now func() time.Time
 
-	mu   sync.Mutex
-	used map[string]time.Time // layer -> when Has last found it here
-	size map[string]int64     // layer -> bytes; layers never change
+	budget, reserve int64
+	making          flights // layers that are being imported or copied
+
+	mu     sync.Mutex
+	used   map[string]time.Time // layer -> when Has last found it here
+	marked map[string]time.Time // layer -> when its note was last touched
+	size   map[string]int64     // layer -> bytes; layers never change
+
+	probe   sync.Once
+	probed  error
+	reduced string // why owners are shifted by copying; "" where mounts map them
+}
+
+// Options are what a store needs beside its directory.
+type Options struct {
+	Dir     string
+	Reserve int64 // bytes of the file system that nobody's work may take; 0: a twentieth, at most 2 GiB
+	Budget  int64 // bytes that layers shall not exceed; 0: no bound but the reserve
+	Shift   bool  // shift owners by copying, even where mounts could map them
 }
 
 // Open opens the store in dir, making it if there is none, and removes the drafts of predecessors
 // that crashed. It blocks on the disk while it deletes.
-func Open(dir string) (*Store, error) {
-	s := &Store{now: time.Now, used: map[string]time.Time{}, size: map[string]int64{}}
-	if err := s.open(dir); err != nil {
-		return nil, fmt.Errorf("open content store %s: %w", dir, err)
+func Open(dir string) (*Store, error) { return OpenWith(Options{Dir: dir}) }
+
+// OpenWith is Open with bounds.
+func OpenWith(o Options) (*Store, error) {
+	s := &Store{
+		now: time.Now, used: map[string]time.Time{}, marked: map[string]time.Time{}, size: map[string]int64{},
+		reserve: o.Reserve, budget: o.Budget,
+	}
+	if o.Shift {
+		s.reduced = "the options ask for it"
+	}
+	if err := s.open(o.Dir); err != nil {
+		return nil, fmt.Errorf("open content store %s: %w", o.Dir, err)
 	}
 	return s, nil
 }
@@ -67,12 +95,12 @@ func (s *Store) open(dir string) (err error) {
 	if s.dir, err = filepath.EvalSymlinks(s.dir); err != nil {
 		return err
 	}
-	for _, name := range []string{"layers", "drafts", "trash"} {
+	for _, name := range []string{"layers", "drafts", "trash", "leases", "notes", "shifted"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o700); err != nil {
 			return err
 		}
 	}
-	return errors.Join(s.sweepDrafts(), s.emptyTrash())
+	return errors.Join(s.sweepDrafts(), s.sweepShifted(), s.emptyTrash())
 }
 
 // Dir is the directory of a layer, which need not exist. It panics on a malformed name, since the
@@ -89,6 +117,20 @@ func (s *Store) Has(layer string) bool {
 	if !layerName.MatchString(layer) {
 		return false
 	}
+	if !s.use(layer) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.used[layer]; now.Sub(s.marked[layer]) > touchEvery {
+		s.marked[layer] = now
+		s.touch(layer, now)
+	}
+	return true
+}
+
+// use looks for a layer and marks it as used in one step: it is not collected in between.
+func (s *Store) use(layer string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := os.Lstat(s.Dir(layer)); err != nil {

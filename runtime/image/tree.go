@@ -19,6 +19,8 @@ type tree struct {
 	root *os.File
 	dir  *os.File // the parent used last: archives come in directory order
 	name string   // its name
+
+	count func() error // called before a parent is made that no entry brought
 }
 
 func openTree(dir string) (*tree, error) {
@@ -26,7 +28,7 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{root: root}, nil
+	return &tree{root: root, count: func() error { return nil }}, nil
 }
 
 func (t *tree) close() error { return errors.Join(t.forget(), t.root.Close()) }
@@ -83,13 +85,24 @@ func (t *tree) makeParents(dir string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = makeDir(int(parent.Fd()), part)
+		err = t.makeParent(int(parent.Fd()), part)
 		if err := errors.Join(err, parent.Close()); err != nil {
 			return nil, fmt.Errorf("make %s: %w", dir, err)
 		}
 		at = path.Join(at, part)
 	}
 	return t.open(dir, unix.O_PATH|unix.O_DIRECTORY)
+}
+
+// makeParent counts what it makes: an entry of 4 KiB can imply two thousand directories.
+func (t *tree) makeParent(parent int, name string) error {
+	if st, err := lstatat(parent, name); err == nil && !isWhiteout(st) {
+		return nil
+	}
+	if err := t.count(); err != nil {
+		return err
+	}
+	return makeDir(parent, name)
 }
 
 // makeDir makes a directory unless something is there. A deletion mark makes room for an opaque one:

@@ -16,6 +16,7 @@
 //	container -> any address of the host   dropped, save replies and DNS to a nameserver in use
 //	container -> 169.254.0.0/16            dropped (clouds keep secrets there), save such DNS
 //	container with a foreign source        dropped, as is everything but IPv4
+//	container, with very many connections  dropped when it opens more (see flows.go)
 //	host -> container                      allowed: the router is a process of the host
 //	outside -> container                   dropped, save replies
 //
@@ -64,6 +65,8 @@ type Network struct {
 	ended  sync.Once
 	closed chan struct{}
 	reaper sync.WaitGroup
+
+	unlimited atomic.Bool // this kernel cannot bound the connections of a container
 
 	mu        sync.Mutex // one transaction at a time, and:
 	resolvers []netip.Addr
@@ -149,6 +152,9 @@ func (n *Network) Repair() error {
 	n.resolvers = servers
 	clear(n.admitted)
 	n.remember(numbers)
+	if err := n.limitFlows(); err != nil {
+		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
+	}
 	return nil
 }
 
@@ -172,7 +178,7 @@ func (n *Network) Destroy() error {
 		return fmt.Errorf("destroy network %q: %w", n.id, err)
 	}
 	defer r.close()
-	err = errors.Join(n.deleteLinks(), n.deleteTable(), unguard(n.route, n.subnet), n.forgetSubnet(), r.remove(n.id), n.Close())
+	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows(), unguard(n.route, n.subnet), n.forgetSubnet(), r.remove(n.id), n.Close())
 	if err != nil {
 		return fmt.Errorf("destroy network %q: %w", n.id, err)
 	}

@@ -194,6 +194,9 @@ func (n *Network) Warnings() ([]string, error) {
 	if _, servers := readResolv(); len(servers) == 0 {
 		warnings = append(warnings, "The host names no nameserver that containers can reach (IPv4, not on loopback): they cannot resolve names.")
 	}
+	if n.unlimited.Load() {
+		warnings = append(warnings, "The kernel cannot count connections (nft_connlimit): one container may take all that the host can track.")
+	}
 	return warnings, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,7 @@ import (
 // addVeth makes the pair; the container's end is born in its namespace.
 func (n *Network) addVeth(name string, mtu int, ns *os.File) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.Flags = name, mtu, net.FlagUp
+	attrs.Name, attrs.MTU = name, mtu
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(ns.Fd()), uint32(mtu)
 	return veth, n.route.LinkAdd(veth)
@@ -26,10 +27,14 @@ func (n *Network) addVeth(name string, mtu int, ns *os.File) (netlink.Link, erro
 // configureHost gives the host's end the gateway's address, so that ARP for it is answered whatever
 // arp_ignore says, and the way to the container.
 func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
-	// No link-local IPv6 address of the host may appear on it. Not there: the kernel has no IPv6.
-	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	// No link-local IPv6 address of the host may appear on it. The interface's sysctl disable_ipv6 would do the
+	// same and spin for milliseconds where other namespaces are being taken down.
+	err := n.route.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without IPv6
+		return fmt.Errorf("keep IPv6 off: %w", err)
+	}
+	if err := n.route.LinkSetUp(link); err != nil {
+		return fmt.Errorf("raise it: %w", err)
 	}
 	gateway := &netlink.Addr{IPNet: single(n.gateway()), Scope: unix.RT_SCOPE_LINK}
 	if err := n.route.AddrAdd(link, gateway); err != nil {

@@ -1,0 +1,66 @@
+package buildpacks
+
+import (
+	"sync"
+
+	"paas/runtime/image"
+)
+
+// While builds run, the layers that they found or made must not be collected, however long they take.
+// One lease serves all of them; it ends with the last.
+
+// product is a layer to find or to make.
+type product struct {
+	key  string
+	note string // what makes it, for people
+}
+
+type holding struct {
+	mu     sync.Mutex
+	lease  *image.Lease
+	builds int
+}
+
+// begin says that a build works, until done is called.
+func (h *holding) begin(s *image.Store) (done func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.builds == 0 {
+		if h.lease, err = s.Lease(); err != nil {
+			return nil, err
+		}
+	}
+	h.builds++
+	return h.end, nil
+}
+
+func (h *holding) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.builds--
+	if h.builds == 0 {
+		_ = h.lease.Close() // its file goes with the next collection then
+		h.lease = nil
+	}
+}
+
+// hold keeps layers, there already or not, until all builds have ended. Without a build it does nothing.
+func (h *holding) hold(layers ...string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lease == nil {
+		return nil // its caller holds on to it, or has image.Grace
+	}
+	return h.lease.Hold(layers...)
+}
+
+// begin marks the app's caches and all layers that the build touches as in use.
+func (e *Engine) begin(app int64) (done func(), err error) {
+	left := e.caches.use(app)
+	end, err := e.holding.begin(e.Images)
+	if err != nil {
+		left()
+		return nil, err
+	}
+	return func() { end(); left() }, nil
+}

@@ -1,0 +1,68 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"paas/platform"
+)
+
+func TestTokens(t *testing.T) {
+	ctx, s := context.Background(), fresh(t)
+	must(s.CreateApp(ctx, "blog"))(t)
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	ok(t, s.AddToken(ctx, platform.Token{Name: "ci", Hash: "1", App: "blog", ReadOnly: true, ExpiresAt: until}))
+	ok(t, s.AddToken(ctx, platform.Token{Name: "all", Hash: "2"}))
+	for _, twice := range []platform.Token{{Name: "ci", Hash: "3"}, {Name: "other", Hash: "1"}} {
+		if err := s.AddToken(ctx, twice); platform.KindOf(err) != platform.Conflict {
+			t.Errorf("%+v: %v", twice, err)
+		}
+	}
+	if err := s.AddToken(ctx, platform.Token{Name: "x", Hash: "4", App: "nope"}); platform.KindOf(err) != platform.NotFound {
+		t.Error(err)
+	}
+	got := must(s.TokenByHash(ctx, "1"))(t)
+	if got.Name != "ci" || got.App != "blog" || !got.ReadOnly || !got.ExpiresAt.Equal(until) || got.CreatedAt.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	if got := must(s.TokenByHash(ctx, "2"))(t); got.App != "" || !got.ExpiresAt.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	ok(t, s.DestroyApp(ctx, "blog"))
+	if all := must(s.Tokens(ctx))(t); len(all) != 1 || all[0].Name != "all" {
+		t.Errorf("an app's tokens go with it: %+v", all)
+	}
+	ok(t, s.RemoveToken(ctx, "all"))
+	if _, err := s.TokenByHash(ctx, "2"); platform.KindOf(err) != platform.NotFound {
+		t.Error(err)
+	}
+}
+
+func TestLoginsAndPulled(t *testing.T) {
+	ctx, s := context.Background(), fresh(t)
+	ok(t, s.SetLogin(ctx, platform.Login{Host: "registry.example.org", User: "a", Secret: "1"}))
+	ok(t, s.SetLogin(ctx, platform.Login{Host: "registry.example.org", User: "b", Secret: "2"}))
+	if all := must(s.Logins(ctx))(t); len(all) != 1 || all[0].User != "b" || all[0].Secret != "2" {
+		t.Errorf("%+v", all)
+	}
+	ok(t, s.RemoveLogin(ctx, "registry.example.org"))
+	if err := s.RemoveLogin(ctx, "registry.example.org"); platform.KindOf(err) != platform.NotFound {
+		t.Error(err)
+	}
+	image := platform.Image{ID: "sha256:1", Layers: []string{"a"}, Commands: map[platform.ProcessType][]string{"web": {"/x"}}, Port: 80}
+	for _, digest := range []string{"sha256:old", "sha256:new"} {
+		ok(t, s.SetPulled(ctx, platform.Pulled{Reference: "x:1", Digest: digest, Image: image}))
+	}
+	got := must(s.Pulled(ctx, "x:1"))(t)
+	if got.Digest != "sha256:new" || got.Image.Commands["web"][0] != "/x" || got.Image.Port != 80 {
+		t.Errorf("%+v", got)
+	}
+	if all := must(s.AllPulled(ctx))(t); len(all) != 1 {
+		t.Errorf("%+v", all)
+	}
+	ok(t, s.RemovePulled(ctx, "x:1"))
+	if _, err := s.Pulled(ctx, "x:1"); platform.KindOf(err) != platform.NotFound {
+		t.Error(err)
+	}
+}

@@ -14,7 +14,7 @@ func (w *world) limit(typ string, changes ...string) (platform.Limited, error) {
 	return w.Limit(context.Background(), w.call, platform.LimitInput{App: "blog", Type: typ, Changes: changes})
 }
 
-func (w *world) only(typ platform.ProcessType) platform.InstanceID {
+func (w *world) oneOf(typ platform.ProcessType) platform.InstanceID {
 	w.t.Helper()
 	list, _ := w.host.Instances(context.Background())
 	for _, i := range list {
@@ -32,7 +32,7 @@ func TestLimitsReachWhatRunsAndWhatStarts(t *testing.T) {
 	if _, err := w.Scale(context.Background(), w.call, platform.ScaleInput{App: "blog", Changes: []string{"worker=1"}}); err != nil {
 		t.Fatal(err)
 	}
-	before := w.only(platform.Web)
+	before := w.oneOf(platform.Web)
 	out, err := w.limit("", "memory=256m", "pids=100")
 	if err != nil || strings.Join(out.Applied, " ") != "web.1 worker.1" {
 		t.Fatalf("%+v, %v", out, err)
@@ -40,11 +40,11 @@ func TestLimitsReachWhatRunsAndWhatStarts(t *testing.T) {
 	if out, err = w.limit("worker", "memory=1g", "disk=1g"); err != nil || strings.Join(out.Applied, " ") != "worker.1" || len(out.Shortfalls) != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	if w.only(platform.Web) != before {
+	if w.oneOf(platform.Web) != before {
 		t.Error("the instance was replaced")
 	}
 	for typ, want := range map[platform.ProcessType]string{platform.Web: "{Memory:268435456 CPUs:0 Processes:100 Disk:0", "worker": "{Memory:1073741824 CPUs:0 Processes:100 Disk:1073741824"} {
-		if got := w.host.specOf(w.only(typ)); !strings.HasPrefix(got, want) {
+		if got := w.host.specOf(w.oneOf(typ)); !strings.HasPrefix(got, want) {
 			t.Errorf("%s runs with %s", typ, got)
 		}
 	}
@@ -52,7 +52,7 @@ func TestLimitsReachWhatRunsAndWhatStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually("the new worker has them too", func() bool {
-		return strings.HasPrefix(w.host.specOf(w.only("worker")), "{Memory:1073741824 CPUs:0 Processes:100")
+		return strings.HasPrefix(w.host.specOf(w.oneOf("worker")), "{Memory:1073741824 CPUs:0 Processes:100")
 	})
 	if out, err = w.ClearLimits(context.Background(), w.call, platform.ClearLimitsInput{App: "blog", Type: "worker"}); err != nil || len(out.Settings) != 2 {
 		t.Fatalf("%+v, %v", out, err)
@@ -99,8 +99,8 @@ func TestLimitsAreRefusedWithASentence(t *testing.T) {
 func TestKillForMemoryIsCountedAndExplained(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("web: serve")
-	w.host.kill(w.only(platform.Web))
-	w.host.kill(w.only(platform.Web))
+	w.host.kill(w.oneOf(platform.Web))
+	w.host.kill(w.oneOf(platform.Web))
 	var report platform.ResourceReport
 	w.eventually("it is counted", func() bool {
 		var err error
@@ -147,7 +147,7 @@ func TestSecurityIsStoredWithWhoDidIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually("the new instance has it", func() bool {
-		return strings.Contains(w.host.specOf(w.only(platform.Web)), "Devices:[{Path:/dev/fuse Block:false Major:10 Minor:229 Access:rw}]")
+		return strings.Contains(w.host.specOf(w.oneOf(platform.Web)), "Devices:[{Path:/dev/fuse Block:false Major:10 Minor:229 Access:rw}]")
 	})
 	if r, err = set(false, "read-only=clear"); err != nil || r.Security.ReadOnly || len(r.Changes) != 6 || r.Changes[0].Before != "true" || r.Changes[0].Value != "" {
 		t.Errorf("%+v, %v", r, err)
@@ -200,7 +200,7 @@ func (sick) Inspect(context.Context) []platform.Finding {
 }
 
 func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 512 << 20: "512 MiB", 513 << 20: "513 MiB", 1 << 30: "1 GiB", 3 << 29: "1.5 GiB", -1: "-"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 512 << 20: "512 MiB", 513 << 20: "513 MiB", 1 << 30: "1 GiB", 3 << 29: "1.5 GiB"} {
 		if got := platform.Bytes(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}

@@ -43,6 +43,8 @@ const (
 	EventAppStopped EventKind = "app-stopped"
 	EventAppStarted EventKind = "app-started"
 	EventPolicySet  EventKind = "policy-set"
+	EventLimited    EventKind = "limited" // what it may use or keeps was changed
+	EventOpened     EventKind = "opened"  // an admin opened or closed something
 
 	EventStarted     EventKind = "started"   // an instance's command was executed
 	EventHealthy     EventKind = "healthy"   // it passed its startup checks

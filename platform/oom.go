@@ -17,15 +17,16 @@ func (p *Platform) watchMemory(ctx context.Context) {
 	}
 }
 
-// killedForMemory counts a kill for its process type and explains it in the app's log.
+// killedForMemory counts a kill for its process type, and explains it as an event and in the app's log. The instance's end,
+// if that was it, is an event of its own.
 func (p *Platform) killedForMemory(ctx context.Context, k OOMKill) {
 	i := k.Instance
-	name := fmt.Sprintf("%s.%d", i.Type, i.Number)
+	name := i.Name()
 	what := name + " " + outOfMemory(k.Peak, k.Limit)
 	if k.Kills > 1 {
 		what = fmt.Sprintf("%d processes of %s were killed: they used %s of its %s memory limit", k.Kills, name, Bytes(k.Peak), Bytes(k.Limit))
 	}
-	p.Log.Warn("out of memory", "app", i.App, "instance", i.ID, "process", name, "kills", k.Kills, "peak", k.Peak, "limit", k.Limit)
+	p.sayOf(EventOutOfMemory, i, "", "%s", what)
 	err := p.Store.CountOOM(ctx, i.App, OOMCount{Type: i.Type, Kills: k.Kills, LastAt: k.At, Peak: k.Peak, Limit: k.Limit})
 	if err != nil && KindOf(err) != NotFound {
 		p.Log.Error("count kills for want of memory", "app", i.App, "err", err)

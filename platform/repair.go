@@ -54,11 +54,7 @@ const loopFrom = 3
 
 // tellEnd says how an instance ended and what comes of it.
 func (p *Platform) tellEnd(ctx context.Context, i Instance, c crash) {
-	kind := EventExited
-	if i.Exit.OOM {
-		kind = EventOutOfMemory
-	}
-	p.sayOf(kind, i, "", "%s %s", i.Name(), i.Exit)
+	p.sayOf(EventExited, i, "", "%s %s", i.Name(), i.Exit)
 	switch policy := p.policy(ctx, i.App); {
 	case !policy.again(i.Exit, c.count):
 		p.sayOf(EventGaveUp, i, "", "%s is not started again: the restart policy is %s", i.Name(), policy)

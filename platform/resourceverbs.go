@@ -116,6 +116,7 @@ func (p *Platform) bound(ctx context.Context, call Call, topic Topic, in LimitIn
 		if err := p.Store.ChangeSettings(ctx, app.Name, call.Actor.Name, changes); err != nil {
 			return Limited{}, err
 		}
+		p.saySettings(EventLimited, app, call, changes)
 	}
 	list, err := p.Store.Settings(ctx, app.Name)
 	if err != nil {
@@ -126,6 +127,20 @@ func (p *Platform) bound(ctx context.Context, call Call, topic Topic, in LimitIn
 		err = p.applyBounds(ctx, app, ProcessType(in.Type), list, &out)
 	}
 	return out, err
+}
+
+// saySettings tells of changes in the words they were asked for with.
+func (p *Platform) saySettings(kind EventKind, app App, call Call, changes []Setting) {
+	var parts []string
+	for _, c := range changes {
+		value := c.Value
+		if value == "" {
+			value = clearValue
+		}
+		parts = append(parts, c.Key+"="+value)
+	}
+	text := fmt.Sprintf("%s of %s: %s", changes[0].Topic, typeName(changes[0].Type), strings.Join(parts, " "))
+	p.say(Event{Kind: kind, App: app.Name, Actor: call.Actor.Name, Text: text})
 }
 
 // ofTopic leaves out other topics; it is never nil.
@@ -195,7 +210,7 @@ func (p *Platform) applyBounds(ctx context.Context, app App, typ ProcessType, li
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("%s.%d", i.Type, i.Number)
+		name := i.Name()
 		switch err := p.Runner.SetLimits(ctx, i.ID, l); {
 		case err == nil:
 			out.Applied = append(out.Applied, name)
@@ -305,7 +320,7 @@ func (p *Platform) reportShortfalls(list []Setting, r *ResourceReport) error {
 
 func (c Consumption) view(i Instance, l Limits) ProcessResources {
 	v := ProcessResources{
-		Name: fmt.Sprintf("%s.%d", i.Type, i.Number), Memory: known(c.Memory), MemoryPeak: known(c.MemoryPeak),
+		Name: i.Name(), Memory: known(c.Memory), MemoryPeak: known(c.MemoryPeak),
 		MemoryLimit: known(c.MemoryLimit), Swap: known(c.Swap), OOMKills: c.OOMKills, CPULimit: l.CPUs,
 		ThrottledShare: c.ThrottledPeriod, Processes: known(c.Processes), ProcessLimit: known(c.ProcessLimit),
 		ProcessRefusals: known(c.ProcessRefusals), Disk: known(c.Disk), DiskLimit: known(c.DiskLimit), Pressure: c.Pressure,

@@ -77,6 +77,7 @@ func (p *Platform) SetSecurity(ctx context.Context, call Call, in SecurityInput)
 	if err := p.Store.ChangeSettings(ctx, app.Name, call.Actor.Name, changes); err != nil {
 		return SecurityReport{}, err
 	}
+	p.saySettings(EventOpened, app, call, changes)
 	return p.security(ctx, app)
 }
 
@@ -164,7 +165,7 @@ func (p *Platform) pendingSecurity(ctx context.Context, app App, r *SecurityRepo
 	}
 	for _, i := range have {
 		if i.Exit == nil && i.StartedAt.Before(r.Changes[0].At) {
-			r.Pending = append(r.Pending, fmt.Sprintf("%s.%d", i.Type, i.Number))
+			r.Pending = append(r.Pending, i.Name())
 		}
 	}
 	return nil

@@ -127,7 +127,7 @@ func mustRunning(b *bench, i platform.Instance) *container {
 
 func TestProcessLimitIsCounted(t *testing.T) {
 	b := newBench(t)
-	i := b.begin(limited(`while :; do sleep 100 & done 2>/dev/null; exec sleep 100`, platform.Limits{Processes: 20}))
+	i := b.begin(limited(`(while :; do sleep 100 & done) 2>/dev/null; exec sleep 100`, platform.Limits{Processes: 20}))
 	eventually(t, "a fork is refused", func() bool { return b.consumed(i).ProcessRefusals > 0 })
 	c := b.consumed(i)
 	equal(t, "limit", c.ProcessLimit, 20)

@@ -12,6 +12,7 @@ packages=("${@:-}")
 go=${PAAS_GO:-go}
 PATH=$(dirname "$(command -v "$go")"):$PATH
 read -ra ssh <<<"${SSH:-ssh}"
+read -ra flags <<<"-test.timeout 120m ${TEST_FLAGS:-}"
 there=/var/tmp/paas-tests
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
@@ -30,6 +31,6 @@ for package in "${packages[@]}"; do
 	echo "=== $package"
 	# The tests look for busybox in /bin; a machine without gets this one for the time.
 	"${ssh[@]}" "$host" "cd $there && export PAAS_TEST_PROGRAMS=$there/programs && { [ -e /bin/busybox ] || cp busybox /bin/; } &&
-		./$(tr / - <<<"$package").test -test.timeout 120m ${TEST_FLAGS:-}" || status=1
+		./$(tr / - <<<"$package").test $(printf '%q ' "${flags[@]}")" || status=1
 done
 exit "$status"

@@ -91,6 +91,7 @@ func openNetwork(t testing.TB, o Options) *Network {
 	n, err := Open(o)
 	check(t, err)
 	t.Cleanup(func() {
+		check(t, n.Close())
 		n, err := Open(o) // the test may have closed it
 		check(t, err)
 		check(t, n.Destroy())

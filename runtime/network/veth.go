@@ -15,24 +15,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addVeth makes the pair; the container's end is born in its namespace.
+// addVeth makes the pair; the container's end is born in its namespace. Neither end makes up an IPv6
+// address. The interface's sysctl would do the same and spin for milliseconds where other namespaces are
+// being taken down.
 func (n *Network) addVeth(name string, mtu int, ns *os.File) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, mtu
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(ns.Fd()), uint32(mtu)
-	return veth, n.route.LinkAdd(veth)
+	if err := n.route.LinkAdd(veth); err != nil {
+		return nil, err
+	}
+	err := withoutAutoAddress(n.route, veth)
+	if err != nil {
+		return nil, errors.Join(err, n.route.LinkDel(veth))
+	}
+	return veth, nil
+}
+
+// withoutAutoAddress does nothing on a kernel without IPv6.
+func withoutAutoAddress(h *netlink.Handle, link netlink.Link) error {
+	err := h.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("keep IPv6 from making up addresses: %w", err)
+	}
+	return nil
 }
 
 // configureHost gives the host's end the gateway's address, so that ARP for it is answered whatever
 // arp_ignore says, and the way to the container.
-func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
-	// No link-local IPv6 address of the host may appear on it. The interface's sysctl disable_ipv6 would do the
-	// same and spin for milliseconds where other namespaces are being taken down.
-	err := n.route.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
-	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without IPv6
-		return fmt.Errorf("keep IPv6 off: %w", err)
-	}
+func (n *Network) configureHost(link netlink.Link, e Endpoint) error {
 	if err := n.route.LinkSetUp(link); err != nil {
 		return fmt.Errorf("raise it: %w", err)
 	}
@@ -40,17 +52,32 @@ func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
 	if err := n.route.AddrAdd(link, gateway); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
-	err = n.route.RouteReplace(&netlink.Route{
-		LinkIndex: link.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK, Src: n.gateway().AsSlice(),
+	err := n.route.RouteReplace(&netlink.Route{
+		LinkIndex: link.Attrs().Index, Dst: single(e.Addr), Scope: netlink.SCOPE_LINK, Src: n.gateway().AsSlice(),
 	})
+	if err == nil && e.Addr6.IsValid() {
+		err = n.configureHost6(link, e)
+	}
 	if err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
 	return nil
 }
 
+// configureHost6: the address on the link is known to nobody else, so nothing needs to look for a double.
+func (n *Network) configureHost6(link netlink.Link, e Endpoint) error {
+	own := &netlink.Addr{
+		IPNet: &net.IPNet{IP: net.ParseIP(hostLinkLocal), Mask: net.CIDRMask(64, 128)},
+		Scope: unix.RT_SCOPE_LINK, Flags: unix.IFA_F_NODAD,
+	}
+	if err := n.route.AddrAdd(link, own); err != nil {
+		return err
+	}
+	return n.route.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: single(e.Addr6), Scope: netlink.SCOPE_LINK})
+}
+
 // configureInside sets the container's end up through a socket in its namespace.
-func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
+func (n *Network) configureInside(ns netns.NsHandle, e Endpoint) error {
 	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open route socket: %w", err)
@@ -64,16 +91,23 @@ func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if err := h.AddrAdd(eth0, &netlink.Addr{IPNet: single(addr)}); err != nil {
+	if err := addAddrsInside(h, eth0, e); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
 	if err := h.LinkSetUp(eth0); err != nil {
 		return fmt.Errorf("raise it: %w", err)
 	}
-	if err := n.addRoutesInside(h, eth0.Attrs().Index); err != nil {
+	if err := n.addRoutesInside(h, eth0.Attrs().Index, e.Addr6.IsValid()); err != nil {
 		return err
 	}
 	return awaitCarrier(h, eth0.Attrs().Index)
+}
+
+func addAddrsInside(h *netlink.Handle, eth0 netlink.Link, e Endpoint) error {
+	if err := errors.Join(withoutAutoAddress(h, eth0), h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr)})); err != nil || !e.Addr6.IsValid() {
+		return err
+	}
+	return h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr6), Flags: unix.IFA_F_NODAD})
 }
 
 // awaitCarrier blocks until the interface sends. When the second end of a pair is raised, the kernel
@@ -93,7 +127,7 @@ func awaitCarrier(h *netlink.Handle, index int) error {
 }
 
 // addRoutesInside: the gateway is on the link though the /32 does not say so, and all else is behind it.
-func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int) error {
+func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int, six bool) error {
 	onLink := &netlink.Route{LinkIndex: eth0, Dst: single(n.gateway()), Scope: netlink.SCOPE_LINK}
 	if err := h.RouteAdd(onLink); err != nil {
 		return fmt.Errorf("add route to the gateway: %w", err)
@@ -101,6 +135,13 @@ func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int) error {
 	everything := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
 	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: n.gateway().AsSlice()}); err != nil {
 		return fmt.Errorf("add default route: %w", err)
+	}
+	if !six {
+		return nil
+	}
+	everything = &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
+	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: net.ParseIP(hostLinkLocal)}); err != nil {
+		return fmt.Errorf("add default IPv6 route: %w", err)
 	}
 	return nil
 }
@@ -163,5 +204,5 @@ func isNotFound(err error) bool {
 }
 
 func single(a netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}
+	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 }

@@ -76,7 +76,7 @@ func TestEndpointInside(t *testing.T) {
 	pid := box(t)
 	e, err := n.Attach(pid, "hello.web.1")
 	check(t, err)
-	equal(t, "resolv.conf", string(e.Resolv), "nameserver 203.0.113.2\nsearch example.test\n")
+	equal(t, "resolv.conf", string(e.Resolv), "nameserver "+n.gateway().String()+"\nsearch example.test\n")
 	if e.Port < 10000 || e.Port >= 30000 || !n.Subnet().Contains(e.Addr) {
 		t.Errorf("endpoint %+v", e)
 	}

@@ -75,10 +75,9 @@ func openNetNS(path string) (*os.File, error) {
 // addLink makes the pair of interfaces with the next free number. A name that is taken belongs to a
 // living container, or to one whose namespace the kernel is still taking down.
 func (n *Network) addLink(ns *os.File) (uint32, netlink.Link, error) {
-	mtu := n.uplinkMTU()
 	for range n.count() {
 		number := firstIndex + n.next.Add(1)%n.count()
-		link, err := n.addVeth(n.iface(number), mtu, ns)
+		link, err := n.addVeth(n.iface(number), n.addr(number), ns)
 		if errors.Is(err, unix.EEXIST) && n.hasLink(number) {
 			continue
 		}

@@ -64,6 +64,8 @@ func (b *builder) addLearned(chain *nftables.Chain, app platform.AppName) error 
 				elements = append(elements, d.elements(left)...)
 			}
 		}
+		b.lastID++
+		set.ID = b.lastID
 		if err := b.AddSet(set, elements); err != nil {
 			return err
 		}

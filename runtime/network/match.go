@@ -33,17 +33,6 @@ func verdict(kind expr.VerdictKind, chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
 }
 
-// prohibited answers at once that an administrator does not want it; unreachable answers as an address does
-// that nobody has.
-func prohibited() []expr.Any { return reject(unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED) }
-func unreachable() []expr.Any {
-	return reject(unix.NFT_REJECT_ICMPX_HOST_UNREACH)
-}
-
-func reject(code uint8) []expr.Any {
-	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: code}}
-}
-
 // A name compared over fewer bytes than it has is compared by its beginning.
 func from(prefix string) []expr.Any {
 	return compare(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, expr.CmpOpEq, []byte(prefix))
@@ -144,15 +133,6 @@ func port(proto byte, number uint16) []expr.Any {
 
 func loadPort(register uint32) expr.Any {
 	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: destinationPort, Len: 2}
-}
-
-// neighbourDiscovery matches a neighbour's question and answer of the own link (RFC 4861, section 7.1:
-// a hop limit of 255 has passed no router).
-func neighbourDiscovery(kind byte) []expr.Any {
-	const hopLimit = 7
-	return join(family(netip.IPv6Unspecified()), protocol(unix.IPPROTO_ICMPV6),
-		compare(headerField(hopLimit, 1, 1), expr.CmpOpEq, []byte{255}),
-		compare(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, expr.CmpOpEq, []byte{kind}))
 }
 
 // hasSocket matches packets that a socket of this host would take.

@@ -1,7 +1,7 @@
 // Package network gives containers their network: addresses, names, the way out, and walls.
 //
 //	container netns               host                                       outside
-//	eth0 ADDR/32, ADDR6/128 <--veth--> pv<ID>-<n> (GATEWAY/32, fe80::1)  --forward, masquerade--> any other interface
+//	eth0 ADDR/32, ADDR6/128 <--veth--> pv<ID>-<n> (GATEWAY/32)  --forward, masquerade-->  any other interface
 //	default via GATEWAY, fe80::1       routes ADDR/32, ADDR6/128
 //
 // Every container hangs on a point-to-point link of its own; there is no bridge and no shared
@@ -92,7 +92,6 @@ type Network struct {
 	learned   learned
 	doors     map[uint32]uint16 // in the table, by number
 	rules     int               // in the table
-	chains    []string          // in the table
 	gone      bool              // destroyed: nothing is repaired any more
 }
 

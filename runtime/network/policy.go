@@ -127,7 +127,7 @@ func (b *builder) addList(chain *nftables.Chain, p platform.Policy) error {
 			return err
 		}
 	}
-	b.rule(chain, prohibited())
+	b.refuse(chain, prohibited)
 	return nil
 }
 

@@ -33,21 +33,27 @@ func (n *Network) sets() sets {
 		return s
 	}
 	none := nftables.SetDatatype{}
-	return sets{
+	all := sets{
 		links:  set("links", none, group, group),
 		ports:  set("ports", none, group, group, nftables.TypeInetProto, nftables.TypeInetService),
 		doors:  set("doors", nftables.TypeInetService, nftables.TypeIPAddr),
 		doors6: set("doors6", nftables.TypeInetService, nftables.TypeIP6Addr),
 		egress: set("egress", nftables.TypeVerdict, group),
 	}
+	// Within a transaction a set goes by its ID. The library would give it one, but not safely to several
+	// networks at a time.
+	for i, s := range []*nftables.Set{all.links, all.ports, all.doors, all.doors6, all.egress} {
+		s.ID = uint32(i + 1)
+	}
+	return all
 }
 
 // builder writes the table's chains into one transaction.
 type builder struct {
 	*nftables.Conn
 	n      *Network
-	rules  int // how many were added
-	chains []string
+	rules  int    // how many were added
+	lastID uint32 // of a set
 }
 
 // rebuild puts the whole table into the kernel in one transaction: no packet meets half of it. All of it
@@ -57,7 +63,7 @@ func (n *Network) rebuild() error {
 	if err != nil {
 		return err
 	}
-	b := &builder{Conn: c, n: n}
+	b := &builder{Conn: c, n: n, lastID: 100}
 	t := n.table()
 	b.AddTable(t) // so that there is one to delete
 	b.DelTable(t)
@@ -76,7 +82,7 @@ func (n *Network) rebuild() error {
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write nftables table %s: %w", t.Name, err)
 	}
-	n.rules, n.chains = b.rules, b.chains
+	n.rules = b.rules
 	return nil
 }
 
@@ -89,13 +95,11 @@ func (b *builder) addSets(s sets) error {
 // chain adds a chain on a hook; what no rule of it decides is left to others.
 func (b *builder) chain(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, kind nftables.ChainType) *nftables.Chain {
 	accept := nftables.ChainPolicyAccept
-	b.chains = append(b.chains, name)
 	return b.AddChain(&nftables.Chain{Name: name, Table: b.n.table(), Type: kind, Hooknum: hook, Priority: priority, Policy: &accept})
 }
 
 // branch adds a chain that others jump to.
 func (b *builder) branch(name string) *nftables.Chain {
-	b.chains = append(b.chains, name)
 	return b.AddChain(&nftables.Chain{Name: name, Table: b.n.table()})
 }
 
@@ -107,6 +111,20 @@ func (b *builder) rule(chain *nftables.Chain, parts ...[]expr.Any) {
 // fromUs adds a rule for what containers send.
 func (b *builder) fromUs(chain *nftables.Chain, parts ...[]expr.Any) {
 	b.rule(chain, from(b.n.prefix()), join(parts...))
+}
+
+// Refusals that are not TCP's: an administrator does not want it; there is nobody, as at an address that
+// nobody has.
+const (
+	prohibited  = unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED
+	unreachable = unix.NFT_REJECT_ICMPX_HOST_UNREACH
+)
+
+// refuse adds rules that answer at once. TCP gets a reset: a connecting socket misses an ICMP error that
+// comes back before the system call that sent the packet has returned, as it does from the same host.
+func (b *builder) refuse(chain *nftables.Chain, code uint8, parts ...[]expr.Any) {
+	b.rule(chain, join(parts...), protocol(unix.IPPROTO_TCP), []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})
+	b.rule(chain, join(parts...), []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: code}})
 }
 
 // addGuard drops forged sources before anything else looks at the packet: the host's own routes say which
@@ -179,10 +197,7 @@ func (b *builder) addInput() {
 		b.fromUs(input, destinationIs(b.n.gateway()), port(proto, b.n.namesAt), accept())
 	}
 	b.nameServers(input)
-	const solicitation, advertisement = 135, 136 // RFC 4861, sections 4.3 and 4.4
-	b.fromUs(input, neighbourDiscovery(solicitation), accept())
-	b.fromUs(input, neighbourDiscovery(advertisement), accept())
-	b.fromUs(input, prohibited())
+	b.refuse(input, prohibited, from(b.n.prefix()))
 }
 
 func (b *builder) addForward(s sets) error {
@@ -203,7 +218,7 @@ func (b *builder) addBetween(between *nftables.Chain, s sets) {
 	b.rule(between, state(expr.CtStateBitRELATED), accept())
 	b.rule(between, groupPair(), found(s.links), accept())
 	b.rule(between, groupPair(), originalPort(key+2), found(s.ports), accept())
-	b.rule(between, unreachable())
+	b.refuse(between, unreachable)
 }
 
 // addOut is the way to everywhere but the host and other containers. What a service of the host publishes
@@ -211,10 +226,10 @@ func (b *builder) addBetween(between *nftables.Chain, s sets) {
 func (b *builder) addOut(out *nftables.Chain, s sets) error {
 	b.nameServers(out)
 	for _, p := range secretKeepers() {
-		b.rule(out, destinationWithin(p), prohibited())
+		b.refuse(out, prohibited, destinationWithin(p))
 	}
 	b.rule(out, reply(), accept())
-	b.rule(out, redirected(), prohibited())
+	b.refuse(out, prohibited, redirected())
 	elements, err := b.addLists()
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ const (
 	forward6Off   = registryDir + "/forward6-off"
 	acceptIfHost  = "1" // router advertisements, unless the machine forwards
 	acceptAlways  = "2"
-	hostLinkLocal = "fe80::1" // the host's address on every link, and the containers' way out
+	hostLinkLocal = "fe80::1" // what containers call the host's end of their link
 )
 
 // hasIPv6 is false where the kernel lacks it or interfaces are made without it.

@@ -6,8 +6,6 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/google/nftables"
 )
 
 // Other software's reload of the firewall comes in many transactions. The walls are put back at once, but
@@ -67,20 +65,20 @@ func (n *Network) awaitLoss(conn *netlink.Conn) bool {
 	}
 }
 
-// intact counts what is in the table. The caller holds mu.
+// intact counts the rules in the table. The caller holds mu.
 func (n *Network) intact() bool {
-	c, err := nftables.New(nftables.AsLasting())
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return false
 	}
-	defer func() { _ = c.CloseLasting() }()
-	rules := 0
-	for _, chain := range n.chains {
-		list, err := c.GetRules(n.table(), &nftables.Chain{Name: chain, Table: n.table()})
-		if err != nil {
-			return false
-		}
-		rules += len(list)
+	defer func() { _ = conn.Close() }()
+	table, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_RULE_TABLE, Data: append([]byte(n.table().Name), 0)}})
+	if err != nil {
+		return false
 	}
-	return rules == n.rules
+	rules, err := conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
+		Data:   append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, table...), // struct nfgenmsg
+	})
+	return err == nil && len(rules) == n.rules
 }

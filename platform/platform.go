@@ -59,6 +59,7 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
+	Walls   Walls // nil: there are none
 
 	Distribution Distribution
 
@@ -70,6 +71,8 @@ type Rooms struct {
 type Platform struct {
 	Rooms
 	Settings Settings
+
+	wallsMu sync.Mutex
 
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
@@ -84,6 +87,9 @@ type Platform struct {
 func New(rooms Rooms, settings Settings) *Platform {
 	if rooms.Now == nil {
 		rooms.Now = time.Now
+	}
+	if rooms.Walls == nil {
+		rooms.Walls = noWalls{}
 	}
 	if rooms.Images == nil {
 		rooms.Images = noImages{}

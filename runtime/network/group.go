@@ -88,6 +88,20 @@ func (n *Network) group(o Owner) (uint32, error) {
 	return number, n.rebuild()
 }
 
+// dropGroups forgets the numbers of apps that have neither a policy nor an endpoint. The caller holds mu.
+func (n *Network) dropGroups() error {
+	before := len(n.groups)
+	maps.DeleteFunc(n.groups, func(name string, _ uint32) bool {
+		app, _, _ := strings.Cut(name, "/")
+		_, known := n.policies[platform.AppName(app)]
+		return !known && len(n.people.find(func(r resident) bool { return string(r.App) == app })) == 0
+	})
+	if len(n.groups) == before {
+		return nil
+	}
+	return n.saveGroups()
+}
+
 func (n *Network) groupFile() string { return filepath.Join(n.dir, "network-groups.json") }
 
 func (n *Network) saveGroups() error {

@@ -25,6 +25,9 @@ func (n *Network) SetPolicies(all []platform.Policy) error {
 		n.policies[p.App] = p
 	}
 	n.learned = learned.keep(n.policies)
+	if err := n.dropGroups(); err != nil {
+		n.log.Error("forget apps that are gone", "error", err) // their numbers stay taken, no more
+	}
 	if err := n.rebuild(); err != nil {
 		n.policies, n.learned = before, learned
 		return fmt.Errorf("set policies of network %s: %w", n.id, err)

@@ -69,6 +69,8 @@ func TestLinks(t *testing.T) {
 	n, err := Open(o)
 	check(t, err)
 	t.Cleanup(func() { check(t, n.Close()) })
+	check(t, n.Adopt(eshop, Owner{App: "shop", Type: "web", Number: 1}))
+	check(t, n.Adopt(edb, Owner{App: "db", Type: "web", Number: 1}))
 	reaches("after a restart of the daemon", shop, edb, true)
 	if !held.echoes() {
 		t.Error("a restart cut a connection")

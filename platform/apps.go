@@ -255,7 +255,7 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 	if err := p.Runner.Forget(ctx, app.Name); err != nil {
 		return fmt.Errorf("destroy %s: %w", app.Name, err)
 	}
-	if err := p.Sources.Remove(app); err != nil {
+	if err := errors.Join(p.Sources.Remove(app), p.setWalls(ctx)); err != nil {
 		return fmt.Errorf("destroy %s: %w", app.Name, err)
 	}
 	return nil

@@ -59,7 +59,8 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
-	Host    Host // nil: only the runner's checks
+	Host    Host  // nil: only the runner's checks
+	Walls   Walls // nil: there are none
 
 	Distribution Distribution
 
@@ -71,6 +72,8 @@ type Rooms struct {
 type Platform struct {
 	Rooms
 	Settings Settings
+
+	wallsMu sync.Mutex
 
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
@@ -87,6 +90,9 @@ type Platform struct {
 func New(rooms Rooms, settings Settings) *Platform {
 	if rooms.Now == nil {
 		rooms.Now = time.Now
+	}
+	if rooms.Walls == nil {
+		rooms.Walls = noWalls{}
 	}
 	if rooms.Images == nil {
 		rooms.Images = noImages{}

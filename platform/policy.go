@@ -1,145 +1,113 @@
 package platform
 
 import (
-	"context"
-	"fmt"
-	"io"
+	"net/netip"
 	"strconv"
 	"strings"
 )
 
-// restartPolicy says what happens after an instance ended by itself. However it is, what went down with
-// the machine comes back.
-type restartPolicy struct {
-	mode string // "always", "on-failure", "never"
-	max  int    // on-failure: how many failures in a row are met by a restart; 0: any number
+// Policy is whom the instances of one app may reach beside each other. The zero Policy: the internet, and
+// no other app.
+type Policy struct {
+	App     AppName
+	Links   []Link   // their App is the policy's
+	Limited bool     // the internet is closed but for Allow
+	Allow   []Egress // means something only if Limited
 }
 
-const (
-	restartAlways    = "always"
-	restartOnFailure = "on-failure"
-	restartNever     = "never"
-)
+// Link lets every instance of App open connections to instances of To.
+type Link struct {
+	App  AppName     `json:"app"`
+	To   AppName     `json:"to"`
+	Type ProcessType `json:"type,omitempty"` // of To; "" is all
+	Port int         `json:"port,omitempty"` // TCP and UDP; 0 is all
+}
 
-// parsePolicy knows always, never, on-failure and on-failure:N. Empty is always, Heroku's.
-func parsePolicy(s string) (restartPolicy, error) {
-	mode, number, numbered := strings.Cut(s, ":")
-	n, err := strconv.Atoi(number)
+// Egress is one destination outside the platform. Exactly one of Prefix and Host is set.
+type Egress struct {
+	Prefix netip.Prefix
+	Host   string // lower case; "*.example.com" is every name below example.com
+	Port   int    // TCP and UDP; 0 is all
+}
+
+// ParseEgress reads "203.0.113.0/24", "203.0.113.7:443", "[2001:db8::/32]:443", "api.example.com:443" or
+// "*.example.com".
+func ParseEgress(s string) (Egress, error) {
+	bad := Errorf(Usage, "%q is not a destination", s).
+		WithHint("write it like 203.0.113.0/24:443, [2001:db8::/32]:443, api.example.com or *.example.com:443")
+	place, port, ok := cutPort(s)
+	if !ok {
+		return Egress{}, bad
+	}
+	if addr, err := netip.ParseAddr(place); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return Egress{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: port}, nil
+	}
+	if p, err := netip.ParsePrefix(place); err == nil && !p.Addr().Is4In6() {
+		return Egress{Prefix: p.Masked(), Port: port}, nil
+	}
+	host, err := parseHost(strings.TrimPrefix(place, "*."))
+	if err != nil || looksNumeric(host) {
+		return Egress{}, bad
+	}
+	if strings.HasPrefix(place, "*.") {
+		host = "*." + host
+	}
+	return Egress{Host: host, Port: port}, nil
+}
+
+// looksNumeric tells a mistyped address from a name: no top-level domain is a number.
+func looksNumeric(host string) bool {
+	_, err := strconv.Atoi(host[strings.LastIndexByte(host, '.')+1:])
+	return err == nil
+}
+
+// cutPort splits off ":443"; a bare IPv6 address has colons of its own.
+func cutPort(s string) (place string, port int, ok bool) {
+	if inside, found := strings.CutPrefix(s, "["); found {
+		var rest string
+		if place, rest, ok = strings.Cut(inside, "]"); !ok {
+			return "", 0, false
+		}
+		if rest == "" {
+			return place, 0, true
+		}
+		s = "x" + rest
+	} else if strings.Count(s, ":") != 1 {
+		return s, 0, s != ""
+	}
+	host, digits, _ := strings.Cut(s, ":")
+	if place == "" {
+		place = host
+	}
+	number, err := strconv.ParseUint(digits, 10, 16)
+	return place, int(number), err == nil && number > 0 && place != ""
+}
+
+// String is what ParseEgress reads.
+func (e Egress) String() string {
+	place := e.Host
+	if e.Host == "" {
+		place = e.Prefix.String()
+		if e.Prefix.IsSingleIP() {
+			place = e.Prefix.Addr().String()
+		}
+	}
 	switch {
-	case s == "":
-		return restartPolicy{mode: restartAlways}, nil
-	case !numbered && (mode == restartAlways || mode == restartNever || mode == restartOnFailure):
-		return restartPolicy{mode: mode}, nil
-	case mode == restartOnFailure && err == nil && n > 0 && n <= 1000:
-		return restartPolicy{mode, n}, nil
+	case e.Port == 0:
+		return place
+	case e.Host == "" && e.Prefix.Addr().Is6():
+		return "[" + place + "]:" + strconv.Itoa(e.Port)
+	default:
+		return place + ":" + strconv.Itoa(e.Port)
 	}
-	return restartPolicy{}, Errorf(Usage, "%q is no restart policy: write always, on-failure, on-failure:5 or never", s)
 }
 
-func (r restartPolicy) String() string {
-	if r.max > 0 {
-		return r.mode + ":" + strconv.Itoa(r.max)
-	}
-	return r.mode
-}
+// MarshalText and UnmarshalText make it a string in JSON.
+func (e Egress) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// again tells whether an instance that ended like this, for the count-th time in a row, is started again.
-func (r restartPolicy) again(exit *Exit, count int) bool {
-	switch {
-	case exit == nil || exit.Lost || r.mode == restartAlways:
-		return true
-	case r.mode == restartNever || exit.Code == 0:
-		return false
-	}
-	return r.max == 0 || count <= r.max
-}
-
-// policy is the app's. One that cannot be read is the default.
-func (p *Platform) policy(ctx context.Context, name AppName) restartPolicy {
-	text, err := p.Store.RestartPolicy(ctx, name)
-	if err != nil {
-		p.Log.Error("read restart policy", "app", name, "err", err)
-	}
-	policy, err := parsePolicy(text)
-	if err != nil {
-		p.Log.Error("read restart policy", "app", name, "err", err)
-		policy.mode = restartAlways
-	}
-	return policy
-}
-
-// resting finds the ended instances that stay ended, and so keep their places. They are there until
-// something else of the app is asked for: that they ended is remembered by the runner, over a restart too.
-func (p *Platform) resting(ctx context.Context, w want, have []Instance) (list []Instance) {
-	policy := p.policy(ctx, w.app.Name)
-	l := p.lane(w.app.Name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, i := range have {
-		s := slot{i.Type, i.Number}
-		if i.Exit == nil || i.Release != w.release.Number || i.Epoch != w.app.Epoch {
-			continue
-		}
-		count := l.crashes[s].count
-		if l.crashes[s].last != i.ID {
-			count++ // its end was not counted yet
-		}
-		if !policy.again(i.Exit, count) {
-			l.crashes[s] = crash{count: count, exit: i.Exit, last: i.ID, resting: true}
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
-// PolicyInput is ps:restart-policy.
-type PolicyInput struct {
-	App    string `arg:"app"`
-	Policy string `arg:"policy" optional:"true" help:"always, on-failure, on-failure:5 or never; without it, it is shown"`
-}
-
-// PolicyView is an app's restart policy.
-type PolicyView struct {
-	App    AppName `json:"app"`
-	Policy string  `json:"policy"`
-}
-
-// Text implements the verbs' output.
-func (v PolicyView) Text(w io.Writer) error {
-	_, err := fmt.Fprintln(w, v.Policy)
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (e *Egress) UnmarshalText(b []byte) (err error) {
+	*e, err = ParseEgress(string(b))
 	return err
-}
-
-// RestartPolicy shows or sets what happens to an instance that ended by itself.
-func (p *Platform) RestartPolicy(ctx context.Context, call Call, in PolicyInput) (PolicyView, error) {
-	app, err := p.find(ctx, in.App)
-	if err != nil {
-		return PolicyView{}, err
-	}
-	if in.Policy == "" {
-		return PolicyView{app.Name, p.policy(ctx, app.Name).String()}, nil
-	}
-	policy, err := parsePolicy(in.Policy)
-	if err != nil {
-		return PolicyView{}, err
-	}
-	if err := p.Store.SetRestartPolicy(ctx, app.Name, policy.String()); err != nil {
-		return PolicyView{}, err
-	}
-	p.say(Event{Kind: EventPolicySet, App: app.Name, Actor: call.Actor.Name, Text: "the restart policy is " + policy.String()})
-	p.wakeResting(app.Name)
-	p.reconcileSoon(app.Name)
-	return PolicyView{app.Name, policy.String()}, nil
-}
-
-// wakeResting lets the new policy decide about what the old one left ended.
-func (p *Platform) wakeResting(name AppName) {
-	l := p.lane(name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for s, c := range l.crashes {
-		if c.resting {
-			delete(l.crashes, s)
-		}
-	}
 }

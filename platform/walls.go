@@ -189,6 +189,14 @@ type Store interface {
 	RemoveDomain(ctx context.Context, name AppName, host string) error
 	Domains(ctx context.Context, name AppName) ([]string, error)
 
+	// AddLink stores a link; one that is there already is no error.
+	AddLink(ctx context.Context, l Link) error
+	RemoveLink(ctx context.Context, l Link) error
+	Links(ctx context.Context) ([]Link, error) // of all apps, by name
+	// EgressList is what an app may reach of the internet, all of it unless limited.
+	EgressList(ctx context.Context, name AppName) (list []Egress, limited bool, err error)
+	SetEgressList(ctx context.Context, name AppName, list []Egress, limited bool) error
+
 	AddKey(ctx context.Context, k Key) error
 	RemoveKey(ctx context.Context, name string) error
 	Keys(ctx context.Context) ([]Key, error)

@@ -80,7 +80,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if c.init == nil {
 		return nil
 	}
-	if err := r.options.Network.Adopt(*rec.Endpoint); err != nil { // it may just be ending
+	if err := r.options.Network.Adopt(*rec.Endpoint, rec.owner()); err != nil { // it may just be ending
 		r.log.Error("adopt the network of a running instance", "instance", id, "error", err)
 	}
 	return nil

@@ -107,6 +107,9 @@ func (c *container) equip(o *order) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.runtime.options.Network.Admit(endpoint, c.record.owner()); err != nil {
+		return fmt.Errorf("start %s: %w", o.what, err)
+	}
 	if err := c.bound(o); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}

@@ -121,6 +121,9 @@ func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) (null script
 func (c *container) ownFiles(s *script.Script, root script.Arg, o *order) {
 	e := c.record.Endpoint
 	hosts := fmt.Sprintf("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", e.Addr, o.host)
+	if e.Addr6.IsValid() {
+		hosts += fmt.Sprintf("%s\t%s\n", e.Addr6, o.host)
+	}
 	dev := s.System(root, "/dev")
 	for path, text := range map[string]string{
 		"/etc/hosts": hosts, "/etc/resolv.conf": string(e.Resolv), "/etc/hostname": o.host + "\n",

@@ -65,6 +65,19 @@ func (r *record) instance() platform.Instance {
 	return i
 }
 
+// owner tells the network whose the container is. Build steps are nobody's: they run before there is
+// anything to link.
+func (r *record) owner() network.Owner {
+	o := network.Owner{Key: string(r.ID)}
+	if r.Type != "" {
+		o.App, o.Type = r.App, r.Type
+	}
+	if !r.Passing {
+		o.Number = r.Number
+	}
+	return o
+}
+
 // source is what log lines and messages call it: "web.1".
 func (r *record) source() string { return source(r.Type, r.Number) }
 

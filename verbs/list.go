@@ -76,6 +76,15 @@ func declared() []Verb {
 		define(Verb{Name: "domains:report", Aliases: []string{"domains"}, Access: Member, Summary: "Show an app's hostnames",
 			Example: "domains:report blog"}, (*p).Domains),
 
+		define(Verb{Name: "links:add", Access: Member, Summary: "Let an app's instances reach another app's",
+			Example: "links:add shop payments --type web"}, (*p).AddLink),
+		define(Verb{Name: "links:remove", Access: Member, Summary: "Close the way to another app again",
+			Example: "links:remove shop payments --type web"}, (*p).RemoveLink),
+		define(Verb{Name: "links:list", Aliases: []string{"links"}, Access: Member, Summary: "Show whom an app reaches and who reaches it",
+			Example: "links:list shop"}, (*p).Links),
+		define(Verb{Name: "network:egress", Summary: "Show or change what of the internet an app may reach",
+			Example: "network:egress shop allow 203.0.113.0/24:443 api.example.com"}, (*p).Egress),
+
 		define(Verb{Name: "logs", Access: Member, Summary: "Print an app's log",
 			Example: "logs blog -n 50 -f -p web"}, (*p).Logs),
 

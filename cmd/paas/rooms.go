@@ -62,7 +62,11 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if err := r.openRegistry(filepath.Join(s.Data, "registry")); err != nil {
 		return nil, err
 	}
-	if r.network, err = network.Open(network.Options{ID: id, Subnet: subnet, Dir: s.Data}); err != nil {
+	policies, err := platform.Policies(ctx, r.store)
+	if err != nil {
+		return nil, err
+	}
+	if r.network, err = network.Open(network.Options{ID: id, Subnet: subnet, Dir: s.Data, Policies: policies, Log: log}); err != nil {
 		return nil, err
 	}
 	self, err := os.Executable()

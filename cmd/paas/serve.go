@@ -70,7 +70,7 @@ func (d *daemon) run(ctx context.Context) error {
 	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings),
+		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
 		Distribution: d.rooms.exchange, Host: d.host(httpListener, sshListener), Log: d.log,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
@@ -134,8 +134,9 @@ func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitrece
 	return errors.Join(err, ignoreDeadline(door.Shutdown(stopping)), ignoreDeadline(web.Shutdown(stopping)))
 }
 
-// repairEvery is how often the firewall table is written again: a reload of the host's own firewall
-// flushes ours with it, and without it apps have neither walls nor a way out.
+// repairEvery is how often the firewall table is looked after: a reload of the host's own firewall flushes
+// ours with it, and without it apps have neither walls nor a way out. The network sees to that by itself;
+// this is for what it missed, and for nameservers of the host that changed.
 const repairEvery = time.Minute
 
 // keepWalls repairs the firewall until ctx ends, and says once what of the host stands against it.

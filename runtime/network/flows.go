@@ -71,7 +71,7 @@ func (n *Network) addFlows(c *nftables.Conn) error {
 			Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook,
 			Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 1),
 		})
-		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join([][]expr.Any{from(n.prefix()), isNew(), over(set, flowShare()), drop()})})
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join(from(n.prefix()), isNew(), over(set, flowShare()), drop())})
 	}
 	return nil
 }

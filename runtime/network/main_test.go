@@ -17,6 +17,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"paas/platform"
 )
 
 // TestMain runs all tests in a machine of their own: new network and mount namespaces with an empty
@@ -91,6 +93,7 @@ func openNetwork(t testing.TB, o Options) *Network {
 	n, err := Open(o)
 	check(t, err)
 	t.Cleanup(func() {
+		check(t, n.Close())
 		n, err := Open(o) // the test may have closed it
 		check(t, err)
 		check(t, n.Destroy())
@@ -141,7 +144,7 @@ func tryIn[T any](pid int, f func() (T, error)) (v T, err error) {
 // greet serves TCP on addr inside pid's namespace (0: the host) and tells every caller its address.
 func greet(t testing.TB, pid int, addr string) {
 	t.Helper()
-	listen := func() (net.Listener, error) { return net.Listen("tcp4", addr) }
+	listen := func() (net.Listener, error) { return net.Listen("tcp", addr) }
 	var l net.Listener
 	if pid == 0 {
 		var err error
@@ -166,7 +169,7 @@ func greet(t testing.TB, pid int, addr string) {
 // call dials from inside pid's namespace (0: the host) and returns what the other side says.
 func call(pid int, addr string) (string, error) {
 	dial := func() (string, error) {
-		c, err := net.DialTimeout("tcp4", addr, 400*time.Millisecond)
+		c, err := net.DialTimeout("tcp", addr, 400*time.Millisecond)
 		if err != nil {
 			return "", err
 		}
@@ -193,10 +196,13 @@ func outside(t testing.TB) int {
 	up.PeerName, up.PeerNamespace, up.PeerMTU = "eth0", netlink.NsPid(pid), 1400
 	check(t, netlink.LinkAdd(up))
 	t.Cleanup(func() { check(t, netlink.LinkDel(up)) })
-	check(t, errors.Join(addAddr("up0", "203.0.113.1/24"), route("0.0.0.0/0", "203.0.113.2")))
+	check(t, errors.Join(addAddr("up0", "203.0.113.1/24"), addAddr("up0", "2001:db8::1/64"),
+		route("0.0.0.0/0", "203.0.113.2"), route("::/0", "2001:db8::2")))
 	in(t, pid, func() (struct{}, error) {
-		return struct{}{}, errors.Join(addAddr("eth0", "203.0.113.2/24"), addAddr("lo", "169.254.169.254/32"),
-			addAddr("lo", "198.18.0.1/32"), route("10.0.0.0/8", "203.0.113.1"), carrier("eth0"))
+		return struct{}{}, errors.Join(addAddr("eth0", "203.0.113.2/24"), addAddr("eth0", "2001:db8::2/64"),
+			addAddr("lo", "169.254.169.254/32"), addAddr("lo", "fd00:ec2::254/128"), addAddr("lo", "198.18.0.1/32"),
+			addAddr("lo", "198.18.0.2/32"), addAddr("lo", "198.18.0.3/32"),
+			route("10.0.0.0/8", "203.0.113.1"), route("fd00::/8", "2001:db8::1"), carrier("eth0"))
 	})
 	check(t, carrier("up0"))
 	return pid
@@ -224,12 +230,15 @@ func addAddr(iface, addr string) error {
 	if err != nil {
 		return err
 	}
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
+	}
 	return errors.Join(netlink.AddrAdd(link, a), netlink.LinkSetUp(link))
 }
 
 func route(dst, via string) error {
 	p := netip.MustParsePrefix(dst)
-	to := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+	to := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 	return netlink.RouteAdd(&netlink.Route{Dst: to, Gw: net.ParseIP(via)})
 }
 
@@ -250,11 +259,38 @@ func snapshot(t testing.TB) string {
 	for _, name := range tables(t) {
 		_, _ = fmt.Fprintln(&b, "table", name)
 	}
+	for _, r := range routes6(t) {
+		_, _ = fmt.Fprintln(&b, "route", r)
+	}
 	state, err := os.ReadFile(forwardFile)
 	check(t, err)
 	files, err := filepath.Glob(registryDir + "/*")
 	check(t, err)
 	return b.String() + "forward " + string(state) + strings.Join(files, " ")
+}
+
+// routes6 leaves out what the kernel adds to every interface.
+func routes6(t testing.TB) (list []string) {
+	t.Helper()
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	check(t, err)
+	for _, r := range routes {
+		if r.Dst == nil || !r.Dst.IP.IsLinkLocalUnicast() {
+			list = append(list, fmt.Sprint(r.Dst, r.Type))
+		}
+	}
+	return list
+}
+
+// member attaches a box and gives it to an app.
+func member(t testing.TB, n *Network, app platform.AppName, kind platform.ProcessType, number int) (int, Endpoint) {
+	t.Helper()
+	pid := box(t)
+	e, err := n.Attach(pid, "waiting")
+	check(t, err)
+	check(t, n.Admit(e, Owner{App: app, Type: kind, Number: number, Key: string(app)}))
+	boxes[e.Addr] = pid
+	return pid, e
 }
 
 func check(t testing.TB, err error) {
@@ -269,4 +305,38 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 	if got != want {
 		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
 	}
+}
+
+// boxes are the processes behind addresses.
+var boxes = map[netip.Addr]int{}
+
+// nft runs the command line tool; apt-get install nftables.
+func nft(t testing.TB, command string) string {
+	t.Helper()
+	out, err := exec.Command("nft", command).CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft %s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+// callAt dials from inside a namespace.
+func callAt(ns *os.File, addr string) (got string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread dies with the goroutine
+		if err = netns.Set(netns.NsHandle(ns.Fd())); err == nil {
+			got, err = call(0, addr)
+		}
+	}()
+	<-done
+	return got, err
+}
+
+func alias(t testing.TB, iface string) string {
+	t.Helper()
+	link, err := netlink.LinkByName(iface)
+	check(t, err)
+	return link.Attrs().Alias
 }

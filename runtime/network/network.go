@@ -1,46 +1,57 @@
-// Package network gives containers their network: an address each, the way out, and walls.
+// Package network gives containers their network: addresses, names, the way out, and walls.
 //
-//	container netns          host                                   outside
-//	eth0 ADDR/32  <--veth-->  pv<ID>-<n> (GATEWAY/32)  --forward, masquerade-->  any other interface
-//	default via GATEWAY       route ADDR/32 to the veth
+//	container netns               host                                       outside
+//	eth0 ADDR/32, ADDR6/128 <--veth--> pv<ID>-<n> (GATEWAY/32)  --forward, masquerade-->  any other interface
+//	default via GATEWAY, fe80::1       routes ADDR/32, ADDR6/128
 //
 // Every container hangs on a point-to-point link of its own; there is no bridge and no shared
-// Ethernet. Endpoint number n of a platform has the n-th address of the platform's subnet, port
-// 10000+n and the interface pv<ID>-<n>, so the kernel's list of interfaces is the only record of what
-// is in use, and two daemons that overlap (an upgrade) cannot give one number twice.
+// Ethernet. Endpoint number n of a platform has the n-th address of the platform's subnet and of its IPv6
+// prefix, port 10000+n and the interface pv<ID>-<n>, so the kernel's list of interfaces is the only record
+// of what is in use, and two daemons that overlap (an upgrade) cannot give one number twice.
 //
 // The nftables table paas-<ID> (family inet) says who may talk to whom:
 //
-//	container -> internet                  masqueraded
-//	container -> any container             dropped, of whatever app or platform
-//	container -> any address of the host   dropped, save replies and DNS to a nameserver in use
-//	container -> 169.254.0.0/16            dropped (clouds keep secrets there), save such DNS
-//	container with a foreign source        dropped, as is everything but IPv4
+//	container -> internet                  masqueraded; with a list, to the list's destinations only
+//	container -> container of its app      allowed
+//	container -> container of another app  refused, save over links
+//	container -> container of a platform   dropped
+//	container -> any address of the host   refused, save replies and questions for names
+//	container -> where clouds keep secrets refused (169.254.0.0/16 and others), save a nameserver in use there
+//	container with a foreign source        dropped, as is everything but IPv4 and IPv6
 //	container, with very many connections  dropped when it opens more (see flows.go)
 //	host -> container                      allowed: the router is a process of the host
 //	outside -> container                   dropped, save replies
+//
+// A container's interface carries the number of its app's process type as its group, and the host's routes
+// say which addresses live behind an interface: the walls hold nothing per container, and admitting one
+// costs no transaction.
 //
 // An accept in one nftables table does not overrule a drop in another. Where the host's own firewall
 // drops forwarded packets by policy, containers reach nothing outside until that firewall lets
 // interfaces named pv<ID>-* through; Warnings tells.
 //
-// Forwarding is a switch of the whole machine (net.ipv4.ip_forward): while platforms exist on it, a
-// host with several networks forwards between them unless its own firewall says otherwise.
+// Forwarding is a switch of the whole machine (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding): while
+// platforms exist on it, a host with several networks forwards between them unless its own firewall says
+// otherwise.
 package network
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"paas/platform"
 )
 
 // Options say which platform's network it is.
@@ -52,32 +63,47 @@ type Options struct {
 	Subnet netip.Prefix
 	// Dir is a directory of this platform that survives reboots.
 	Dir string
+	// Policies hold from the first moment on; SetPolicies replaces them.
+	Policies []platform.Policy
+	// Log takes what goes wrong in the background. Nil discards it.
+	Log *slog.Logger
 }
 
 // Network is the network of one platform. Safe for concurrent use.
 type Network struct {
-	id     string
-	dir    string
-	subnet netip.Prefix
-	route  *netlink.Handle
+	id      string
+	dir     string
+	log     *slog.Logger
+	subnet  netip.Prefix
+	prefix6 netip.Prefix // the zero Prefix on a host without IPv6
+	route   *netlink.Handle
+	people  residents
+	names   *nameServer // nil if no port was to be had
+	namesAt uint16      // its port at the gateway
 
 	next   atomic.Uint32 // the number tried last
 	ended  sync.Once
 	closed chan struct{}
-	reaper sync.WaitGroup
+	work   sync.WaitGroup
 
 	unlimited atomic.Bool // this kernel cannot bound the connections of a container
 
-	mu        sync.Mutex // one transaction at a time, and:
+	mu        sync.Mutex // one transaction at a time, and all that follows
 	resolvers []netip.Addr
-	admitted  map[uint32]bool // numbers in the set of endpoints
+	policies  map[platform.AppName]platform.Policy
+	groups    groups
+	learned   learned
+	doors     map[uint32]uint16 // in the table, by number
+	rules     int               // in the table
+	gone      bool              // destroyed: nothing is repaired any more
 }
 
 var platformID = regexp.MustCompile(`^[a-z0-9]{1,6}$`)
 
 // Open sets the network up or takes it over as it is: living containers keep their connections. The
 // rules are replaced in one transaction. It fails with a *platform.Error of kind Conflict when
-// another platform on this host has the same ID.
+// another platform on this host has the same ID. Containers' questions for names are answered from now
+// on until Close.
 func Open(o Options) (*Network, error) {
 	n, err := open(o)
 	if err != nil {
@@ -101,11 +127,20 @@ func open(o Options) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open route socket: %w", err)
 	}
-	n := &Network{id: o.ID, dir: dir, route: route, closed: make(chan struct{}), admitted: make(map[uint32]bool)}
-	if err := n.setUp(o.Subnet); err != nil {
-		route.Close()
-		return nil, err
+	n := &Network{
+		id: o.ID, dir: dir, log: o.Log, route: route, closed: make(chan struct{}), learned: learned{},
+		policies: map[platform.AppName]platform.Policy{}, doors: map[uint32]uint16{}, namesAt: namePort,
 	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	for _, p := range o.Policies {
+		n.policies[p.App] = p
+	}
+	if err := n.setUp(o.Subnet); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.watch()
 	// Not where a predecessor began: its last addresses may still be known to somebody.
 	n.next.Store(rand.Uint32N(n.count()))
 	return n, nil
@@ -118,52 +153,95 @@ func (n *Network) setUp(wish netip.Prefix) error {
 		return err
 	}
 	defer r.close()
+	if err := n.claim(r, wish); err != nil {
+		return err
+	}
+	if err := errors.Join(r.forward(), r.forward6()); err != nil {
+		return err
+	}
+	for _, p := range n.prefixes() {
+		if err := guard(n.route, p); err != nil {
+			return err
+		}
+	}
+	if err := n.recall(); err != nil {
+		return err
+	}
+	if err := n.serveNames(); err != nil {
+		n.log.Error("serve names to containers", "error", err)
+	}
+	return n.Rebuild()
+}
+
+// claim takes what the platform had before.
+func (n *Network) claim(r *registry, wish netip.Prefix) (err error) {
 	if n.subnet, err = n.chooseSubnet(r, wish); err != nil {
 		return err
 	}
 	if err := n.leaveOldSubnet(r); err != nil {
 		return err
 	}
-	if err := r.add(entry{ID: n.id, Dir: n.dir, Subnet: n.subnet}); err != nil {
+	if err := n.choosePrefix6(); err != nil {
 		return err
 	}
-	if err := r.forward(); err != nil {
+	if err := n.loadGroups(); err != nil {
 		return err
 	}
-	if err := guard(n.route, n.subnet); err != nil {
-		return err
-	}
-	return n.Repair()
+	return r.add(entry{ID: n.id, Dir: n.dir, Subnet: n.subnet})
 }
 
-// Repair puts the rules back as they must be, in one transaction. Call it now and then: a reload of
-// the host's own firewall commonly flushes every table, ours too, and with them all walls.
+// prefixes are what the platform's addresses are from.
+func (n *Network) prefixes() []netip.Prefix {
+	if n.prefix6.IsValid() {
+		return []netip.Prefix{n.subnet, n.prefix6}
+	}
+	return []netip.Prefix{n.subnet}
+}
+
+// Repair puts the rules back if they are not as they must be. The network does it by itself, moments after
+// something changed them: a reload of the host's own firewall commonly flushes every table, ours too, and
+// with them all walls. Call it now and then in case that was missed.
 func (n *Network) Repair() error {
-	_, servers := readResolv()
-	n.mu.Lock() // before listing, or an endpoint admitted meanwhile would be left out
+	servers := containerServers()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone || n.intact() && slices.Equal(servers, n.resolvers) {
+		return nil
+	}
+	n.resolvers = servers
+	return n.rebuild()
+}
+
+// Rebuild writes the rules anew, in one transaction.
+func (n *Network) Rebuild() error {
+	n.mu.Lock()
 	defer n.mu.Unlock()
 	numbers, err := n.numbers()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
-	if err := n.replaceTable(numbers, servers); err != nil {
-		return fmt.Errorf("write nftables table %s: %w", n.table().Name, err)
+	for _, number := range numbers {
+		if _, ok := n.doors[number]; !ok {
+			n.doors[number] = uint16(firstPort + number)
+		}
 	}
-	n.resolvers = servers
-	clear(n.admitted)
-	n.remember(numbers)
+	n.resolvers = containerServers()
+	if err := n.rebuild(); err != nil {
+		return err
+	}
 	if err := n.limitFlows(); err != nil {
 		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
 	}
 	return nil
 }
 
-// Close lets go of the network and leaves all in place for the next Open. It must come after every
-// other call.
+// Close lets go of the network and leaves all in place for the next Open. Until then the host's own
+// nameserver answers containers. It must come after every other call.
 func (n *Network) Close() error {
 	n.ended.Do(func() {
 		close(n.closed)
-		n.reaper.Wait()
+		n.names.close()
+		n.work.Wait()
 		n.route.Close()
 	})
 	return nil
@@ -178,13 +256,31 @@ func (n *Network) Destroy() error {
 		return fmt.Errorf("destroy network %q: %w", n.id, err)
 	}
 	defer r.close()
-	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows(), unguard(n.route, n.subnet), n.forgetSubnet(), r.remove(n.id), n.Close())
-	if err != nil {
+	n.mu.Lock()
+	n.gone = true
+	n.mu.Unlock()
+	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows())
+	for _, p := range n.prefixes() {
+		err = errors.Join(err, unguard(n.route, p))
+	}
+	if err = errors.Join(err, n.forget(), r.remove(n.id), n.Close()); err != nil {
 		return fmt.Errorf("destroy network %q: %w", n.id, err)
 	}
 	return nil
 }
 
-// Subnet is where all addresses come from; its first address is the gateway of every container, and
+// forget removes what Open keeps in Dir.
+func (n *Network) forget() error {
+	var errs []error
+	for _, file := range []string{n.subnetFile(), n.prefix6File(), n.groupFile()} {
+		errs = append(errs, ignoreMissing(os.Remove(file)))
+	}
+	return errors.Join(errs...)
+}
+
+// Subnet is where all IPv4 addresses come from; its first address is the gateway of every container, and
 // the one that the host's connections to containers come from.
 func (n *Network) Subnet() netip.Prefix { return n.subnet }
+
+// Prefix6 is where all IPv6 addresses come from, the zero Prefix on a host without IPv6.
+func (n *Network) Prefix6() netip.Prefix { return n.prefix6 }

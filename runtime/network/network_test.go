@@ -107,9 +107,9 @@ func TestDaemonRestart(t *testing.T) {
 	defer func() { check(t, n2.Close()) }()
 	equal(t, "subnet", n2.Subnet(), n.Subnet())
 	works("before Adopt")
-	check(t, n2.Adopt(e))
+	check(t, n2.Adopt(e, Owner{App: "x", Type: "web", Number: 1}))
 	works("after Adopt")
-	err = n2.Adopt(eGone)
+	err = n2.Adopt(eGone, Owner{})
 	equal(t, fmt.Sprintf("kind of %v", err), platform.KindOf(err), platform.NotFound)
 	for range 5 {
 		other, err := n2.Attach(box(t), "new")
@@ -150,7 +150,7 @@ func TestSubnetsAndIDs(t *testing.T) {
 	check(t, err)
 	_, err = Open(Options{ID: "sd", Dir: big.dir, Subnet: netip.MustParsePrefix("172.21.0.0/16")})
 	equal(t, fmt.Sprintf("kind of %v", err), platform.KindOf(err), platform.Conflict)
-	check(t, big.Adopt(e))
+	check(t, big.Adopt(e, Owner{}))
 }
 
 // A subnet that the host has a route to is not taken.
@@ -187,10 +187,11 @@ func forwarding(t *testing.T) string {
 	return strings.TrimSpace(string(state))
 }
 
-func TestFilterResolv(t *testing.T) {
-	content, servers := filterResolv("; c\nnameserver 127.0.0.1\nnameserver 1.2.3.4\n nameserver  5.6.7.8 \nnameserver fe80::1%eth0\n\ndomain x\noptions a b\n")
-	equal(t, "content", string(content), "nameserver 1.2.3.4\nnameserver 5.6.7.8\ndomain x\noptions a b\n")
-	equal(t, "servers", fmt.Sprint(servers), "[1.2.3.4 5.6.7.8]")
+func TestParseResolv(t *testing.T) {
+	f := parseResolv("; c\nnameserver 127.0.0.1\nnameserver 1.2.3.4\n nameserver  5.6.7.8 \nnameserver fe80::1%eth0\n\nsearch x A.Example.\noptions a b\n")
+	equal(t, "servers", fmt.Sprint(f.servers), "[127.0.0.1 1.2.3.4 5.6.7.8 fe80::1%eth0]")
+	equal(t, "rest", strings.Join(f.rest, "|"), "search x A.Example.|options a b")
+	equal(t, "domains", strings.Join(f.domains(), " "), "x a.example")
 }
 
 // With systemd-resolved the host's file names loopback only; the servers behind it are in another one.
@@ -200,8 +201,8 @@ func TestSystemdResolved(t *testing.T) {
 	check(t, os.MkdirAll("/run/systemd/resolve", 0o755))
 	check(t, os.WriteFile(systemdResolv, []byte("nameserver 9.9.9.9\n"), 0o644))
 	t.Cleanup(func() { check(t, os.Remove(systemdResolv)) })
-	content, _ := readResolv()
-	equal(t, "content", string(content), "nameserver 9.9.9.9\n")
+	equal(t, "servers for containers", fmt.Sprint(containerServers()), "[9.9.9.9]")
+	equal(t, "servers for us", fmt.Sprint(hostServers()), "[127.0.0.53]")
 }
 
 func tables(t testing.TB) []string {

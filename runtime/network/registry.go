@@ -19,6 +19,7 @@ import (
 //
 //	/run/paas/network/ID.json      a platform's claim on a subnet
 //	/run/paas/network/forward-off  net.ipv4.ip_forward was off before the first platform
+//	/run/paas/network/forward6-off the same of net.ipv6.conf.all.forwarding, and what to put back with it
 //	/run/paas/network/lock         held while any of it is read or changed
 const (
 	registryDir = "/run/paas/network"
@@ -135,6 +136,9 @@ func (r *registry) remove(id string) error {
 	}
 	left, err := r.entries()
 	if err != nil || len(left) > 0 {
+		return err
+	}
+	if err := r.unforward6(); err != nil {
 		return err
 	}
 	if err := os.Remove(forwardOff); errors.Is(err, os.ErrNotExist) {

@@ -10,157 +10,259 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sets that rules refer to.
-const (
-	endpointsSet = "endpoints" // interface . address: who may send with which source
-	resolversSet = "resolvers" // nameservers that containers may ask
-)
-
 func (n *Network) table() *nftables.Table {
 	return &nftables.Table{Name: "paas-" + n.id, Family: nftables.TableFamilyINet}
 }
 
-func (n *Network) endpoints() (*nftables.Set, error) {
-	key, err := nftables.ConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr)
-	return &nftables.Set{Table: n.table(), Name: endpointsSet, KeyType: key, Concatenation: true}, err
+// sets are what the rules look things up in.
+type sets struct {
+	links  *nftables.Set // group . group: whose instances reach whose
+	ports  *nftables.Set // the same, on one port
+	doors  *nftables.Set // address : port, where port 80 of an instance leads
+	doors6 *nftables.Set
+	egress *nftables.Set // group : chain, of apps with a list
 }
 
-func (n *Network) nameservers() *nftables.Set {
-	return &nftables.Set{Table: n.table(), Name: resolversSet, KeyType: nftables.TypeIPAddr}
+func (n *Network) sets() sets {
+	group := nftables.TypeDevGroup
+	set := func(name string, data nftables.SetDatatype, types ...nftables.SetDatatype) *nftables.Set {
+		s := &nftables.Set{Table: n.table(), Name: name, KeyType: types[0], DataType: data, IsMap: data.Name != ""}
+		if len(types) > 1 {
+			s.KeyType, s.Concatenation = nftables.MustConcatSetType(types...), true
+		}
+		return s
+	}
+	none := nftables.SetDatatype{}
+	all := sets{
+		links:  set("links", none, group, group),
+		ports:  set("ports", none, group, group, nftables.TypeInetProto, nftables.TypeInetService),
+		doors:  set("doors", nftables.TypeInetService, nftables.TypeIPAddr),
+		doors6: set("doors6", nftables.TypeInetService, nftables.TypeIP6Addr),
+		egress: set("egress", nftables.TypeVerdict, group),
+	}
+	// Within a transaction a set goes by its ID. The library would give it one, but not safely to several
+	// networks at a time.
+	for i, s := range []*nftables.Set{all.links, all.ports, all.doors, all.doors6, all.egress} {
+		s.ID = uint32(i + 1)
+	}
+	return all
 }
 
-// replaceTable puts the whole table into the kernel in one transaction: no packet meets half of it.
-func (n *Network) replaceTable(numbers []uint32, servers []netip.Addr) error {
+// builder writes the table's chains into one transaction.
+type builder struct {
+	*nftables.Conn
+	n      *Network
+	rules  int    // how many were added
+	lastID uint32 // of a set
+}
+
+// rebuild puts the whole table into the kernel in one transaction: no packet meets half of it. All of it
+// follows from the policies, the groups, the resolvers and what was learned. The caller holds mu.
+func (n *Network) rebuild() error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
 	}
+	b := &builder{Conn: c, n: n, lastID: 100}
 	t := n.table()
-	c.AddTable(t) // so that there is one to delete
-	c.DelTable(t)
-	c.AddTable(t)
-	endpoints, err := n.endpoints()
-	if err != nil {
+	b.AddTable(t) // so that there is one to delete
+	b.DelTable(t)
+	b.AddTable(t)
+	s := n.sets()
+	if err := b.addSets(s); err != nil {
 		return err
 	}
-	resolvers := n.nameservers()
-	var members []nftables.SetElement
-	for _, number := range numbers {
-		members = append(members, member(n.iface(number), n.addr(number)))
-	}
-	if err := errors.Join(c.AddSet(endpoints, members), c.AddSet(resolvers, addrMembers(servers))); err != nil {
+	b.addGuard()
+	b.addNames(s)
+	b.addInput()
+	if err := b.addForward(s); err != nil {
 		return err
 	}
-	n.addGuard(c, endpoints)
-	n.addInput(c, resolvers)
-	n.addForward(c, resolvers)
-	n.addNAT(c)
-	return c.Flush()
+	b.addNAT()
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("write nftables table %s: %w", t.Name, err)
+	}
+	n.rules = b.rules
+	return nil
+}
+
+func (b *builder) addSets(s sets) error {
+	pairs, ports := b.n.linked()
+	doors, doors6 := b.n.doorElements()
+	return errors.Join(b.AddSet(s.links, pairs), b.AddSet(s.ports, ports), b.AddSet(s.doors, doors), b.AddSet(s.doors6, doors6))
 }
 
 // chain adds a chain on a hook; what no rule of it decides is left to others.
-func (n *Network) chain(c *nftables.Conn, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, kind nftables.ChainType) func(...[]expr.Any) {
+func (b *builder) chain(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority, kind nftables.ChainType) *nftables.Chain {
 	accept := nftables.ChainPolicyAccept
-	chain := c.AddChain(&nftables.Chain{Name: name, Table: n.table(), Type: kind, Hooknum: hook, Priority: priority, Policy: &accept})
-	return func(parts ...[]expr.Any) {
-		c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: join(parts)})
-	}
+	return b.AddChain(&nftables.Chain{Name: name, Table: b.n.table(), Type: kind, Hooknum: hook, Priority: priority, Policy: &accept})
 }
 
-// addGuard drops forged sources before anything else looks at the packet.
-func (n *Network) addGuard(c *nftables.Conn, endpoints *nftables.Set) {
-	rule := n.chain(c, "guard", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw, nftables.ChainTypeFilter)
-	rule(from(n.prefix()), notIPv4(), drop())
-	rule(from(n.prefix()), sourceNotIn(endpoints), drop())
+// branch adds a chain that others jump to.
+func (b *builder) branch(name string) *nftables.Chain {
+	return b.AddChain(&nftables.Chain{Name: name, Table: b.n.table()})
 }
 
-func (n *Network) addInput(c *nftables.Conn, resolvers *nftables.Set) {
-	rule := n.chain(c, "input", nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainTypeFilter)
-	rule(from(n.prefix()), reply(), accept())
-	rule(from(n.prefix()), destinationIn(resolvers), port(unix.IPPROTO_UDP, 53), accept())
-	rule(from(n.prefix()), destinationIn(resolvers), port(unix.IPPROTO_TCP, 53), accept())
-	rule(from(n.prefix()), drop())
+func (b *builder) rule(chain *nftables.Chain, parts ...[]expr.Any) {
+	b.rules++
+	b.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: join(parts...)})
 }
 
-func (n *Network) addForward(c *nftables.Conn, resolvers *nftables.Set) {
-	linkLocal := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16)
-	rule := n.chain(c, "forward", nftables.ChainHookForward, nftables.ChainPriorityFilter, nftables.ChainTypeFilter)
-	rule(from(n.prefix()), to(n.prefix()), drop())
-	rule(from(n.prefix()), destinationIn(resolvers), port(unix.IPPROTO_UDP, 53), accept())
-	rule(from(n.prefix()), destinationIn(resolvers), port(unix.IPPROTO_TCP, 53), accept())
-	rule(from(n.prefix()), destinationWithin(linkLocal), drop())
-	rule(from(n.prefix()), accept())
-	rule(to(n.prefix()), reply(), accept())
-	rule(to(n.prefix()), drop())
+// fromUs adds a rule for what containers send.
+func (b *builder) fromUs(chain *nftables.Chain, parts ...[]expr.Any) {
+	b.rule(chain, from(b.n.prefix()), join(parts...))
 }
 
-func (n *Network) addNAT(c *nftables.Conn) {
-	rule := n.chain(c, "nat", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, nftables.ChainTypeNAT)
-	rule(notTo(n.prefix()), sourceWithin(n.subnet), []expr.Any{&expr.Masq{}})
+// Refusals that are not TCP's: an administrator does not want it; there is nobody, as at an address that
+// nobody has.
+const (
+	prohibited  = unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED
+	unreachable = unix.NFT_REJECT_ICMPX_HOST_UNREACH
+)
+
+// refuse adds rules that answer at once. TCP gets a reset: a connecting socket misses an ICMP error that
+// comes back before the system call that sent the packet has returned, as it does from the same host.
+func (b *builder) refuse(chain *nftables.Chain, code uint8, parts ...[]expr.Any) {
+	b.rule(chain, join(parts...), protocol(unix.IPPROTO_TCP), []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}})
+	b.rule(chain, join(parts...), []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: code}})
 }
 
-// block is how many numbers are admitted by one transaction: one costs the kernel milliseconds, whatever
-// its size.
-const block = 64
+// addGuard drops forged sources before anything else looks at the packet: the host's own routes say which
+// addresses live behind an interface. Link-local IPv6 lives behind all of them, and containers have none.
+func (b *builder) addGuard() {
+	guard := b.chain("guard", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw, nftables.ChainTypeFilter)
+	b.fromUs(guard, sourceElsewhere(), drop())
+	b.fromUs(guard, sourceWithin(netip.MustParsePrefix("fe80::/10")), drop())
+}
 
-// admit lets the endpoint's packets pass. What the table says of a number is the same whoever has it, and
-// nothing while nobody has, so it stays when the endpoint goes.
-func (n *Network) admit(number uint32) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.admitted[number] {
-		return nil
-	}
-	var members []nftables.SetElement
-	var numbers []uint32
-	for m := number; m < min(number+block, n.count()+firstIndex); m++ {
-		if !n.admitted[m] {
-			members, numbers = append(members, member(n.iface(m), n.addr(m))), append(numbers, m)
+// addNames leads questions for names to the host's own resolver while nobody listens at the gateway (the
+// daemon is being replaced), and port 80 of an instance to the port that it listens on.
+func (b *builder) addNames(s sets) {
+	chain := b.chain("redirect", nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, nftables.ChainTypeNAT)
+	for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		question := join(destinationIs(b.n.gateway()), port(proto, namePort))
+		if b.n.namesAt != namePort {
+			b.fromUs(chain, question, redirect(b.n.namesAt))
+			continue
+		}
+		b.fromUs(chain, question, hasSocket(), accept())
+		for _, r := range b.n.resolvers[:min(1, len(b.n.resolvers))] {
+			b.fromUs(chain, question, divert(r))
 		}
 	}
-	if err := n.addMembers(members); err != nil {
-		return fmt.Errorf("admit %s to nftables table %s: %w", n.iface(number), n.table().Name, err)
+	for _, door := range []*nftables.Set{s.doors, s.doors6} {
+		a := netip.IPv4Unspecified()
+		if door == s.doors6 {
+			a = netip.IPv6Unspecified()
+		}
+		b.fromUs(chain, family(a), port(unix.IPPROTO_TCP, 80), []expr.Any{
+			destination(a, 1), &expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: door.Name, SetID: door.ID},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: natFamily(a), RegProtoMin: 1, Specified: true},
+		})
 	}
-	n.remember(numbers)
+}
+
+func natFamily(a netip.Addr) uint32 {
+	if a.Is6() {
+		return unix.NFPROTO_IPV6
+	}
+	return unix.NFPROTO_IPV4
+}
+
+func divert(a netip.Addr) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: a.AsSlice()}, &expr.NAT{Type: expr.NATTypeDestNAT, Family: natFamily(a), RegAddrMin: 1},
+	}
+}
+
+func redirect(port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: []byte{byte(port >> 8), byte(port)}},
+		&expr.Redir{RegisterProtoMin: 1, Flags: unix.NF_NAT_RANGE_PROTO_SPECIFIED},
+	}
+}
+
+// nameServers lets containers ask the nameservers in use, wherever these are.
+func (b *builder) nameServers(chain *nftables.Chain) {
+	for _, r := range b.n.resolvers {
+		b.fromUs(chain, destinationIs(r), port(unix.IPPROTO_UDP, namePort), accept())
+		b.fromUs(chain, destinationIs(r), port(unix.IPPROTO_TCP, namePort), accept())
+	}
+}
+
+func (b *builder) addInput() {
+	input := b.chain("input", nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainTypeFilter)
+	b.fromUs(input, reply(), accept())
+	for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		b.fromUs(input, destinationIs(b.n.gateway()), port(proto, b.n.namesAt), accept())
+	}
+	b.nameServers(input)
+	b.refuse(input, prohibited, from(b.n.prefix()))
+}
+
+func (b *builder) addForward(s sets) error {
+	forward := b.chain("forward", nftables.ChainHookForward, nftables.ChainPriorityFilter, nftables.ChainTypeFilter)
+	between, out := b.branch("between"), b.branch("out")
+	b.fromUs(forward, to(b.n.prefix()), jump(between.Name))
+	b.fromUs(forward, jump(out.Name))
+	b.rule(forward, to(b.n.prefix()), reply(), accept())
+	b.rule(forward, to(b.n.prefix()), drop())
+	b.addBetween(between, s)
+	return b.addOut(out, s)
+}
+
+// addBetween looks at every packet that goes in the direction of its connection: a link that is removed
+// ends the connections over it at once.
+func (b *builder) addBetween(between *nftables.Chain, s sets) {
+	b.rule(between, answering(), state(expr.CtStateBitESTABLISHED), accept())
+	b.rule(between, state(expr.CtStateBitRELATED), accept())
+	b.rule(between, groupPair(), found(s.links), accept())
+	b.rule(between, groupPair(), originalPort(key+2), found(s.ports), accept())
+	b.refuse(between, unreachable)
+}
+
+// addOut is the way to everywhere but the host and other containers. What a service of the host publishes
+// by redirection is a service of the host.
+func (b *builder) addOut(out *nftables.Chain, s sets) error {
+	b.nameServers(out)
+	for _, p := range secretKeepers() {
+		b.refuse(out, prohibited, destinationWithin(p))
+	}
+	b.rule(out, reply(), accept())
+	b.refuse(out, prohibited, redirected())
+	elements, err := b.addLists()
+	if err != nil {
+		return err
+	}
+	if err := b.AddSet(s.egress, elements); err != nil {
+		return err
+	}
+	b.rule(out, []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: 1},
+		&expr.Lookup{SourceRegister: 1, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: s.egress.Name, SetID: s.egress.ID},
+	})
+	b.rule(out, accept())
 	return nil
 }
 
-func (n *Network) remember(numbers []uint32) {
-	for _, number := range numbers {
-		n.admitted[number] = true
+// secretKeepers are where clouds hand out a machine's credentials: link-local addresses on most, and those
+// that AWS (IPv6), Google (IPv6), Alibaba, Oracle and Azure have beside.
+func secretKeepers() []netip.Prefix {
+	var list []netip.Prefix
+	for _, s := range []string{
+		"169.254.0.0/16", "fd00:ec2::/32", "fd20:ce::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32",
+	} {
+		list = append(list, netip.MustParsePrefix(s))
 	}
+	return list
 }
 
-func (n *Network) addMembers(members []nftables.SetElement) error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
+func (b *builder) addNAT() {
+	nat := b.chain("nat", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, nftables.ChainTypeNAT)
+	b.rule(nat, notTo(b.n.prefix()), sourceWithin(b.n.subnet), []expr.Any{&expr.Masq{}})
+	if b.n.prefix6.IsValid() {
+		b.rule(nat, notTo(b.n.prefix()), sourceWithin(b.n.prefix6), []expr.Any{&expr.Masq{}})
 	}
-	s, err := n.endpoints()
-	if err != nil {
-		return err
-	}
-	if err := c.SetAddElements(s, members); err != nil {
-		return err
-	}
-	return c.Flush()
-}
-
-// allowResolvers replaces the set of nameservers.
-func (n *Network) allowResolvers(servers []netip.Addr) error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	s := n.nameservers()
-	c.FlushSet(s)
-	if err := c.SetAddElements(s, addrMembers(servers)); err != nil {
-		return err
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("set nameservers of nftables table %s: %w", n.table().Name, err)
-	}
-	return nil
 }
 
 func (n *Network) deleteTable() error {
@@ -171,37 +273,4 @@ func (n *Network) deleteTable() error {
 	c.AddTable(n.table()) // so that there is one
 	c.DelTable(n.table())
 	return c.Flush()
-}
-
-// Warnings tells what on this host may keep containers from the network, a sentence each. It sees
-// nftables rules (and those of iptables-nft, ufw and Docker, which are the same) and no others.
-func (n *Network) Warnings() ([]string, error) {
-	c, err := nftables.New()
-	if err != nil {
-		return nil, fmt.Errorf("read nftables: %w", err)
-	}
-	chains, err := c.ListChains()
-	if err != nil {
-		return nil, fmt.Errorf("read nftables: %w", err)
-	}
-	var warnings []string
-	for _, ch := range chains {
-		if dropsForwarded(ch) {
-			warnings = append(warnings, fmt.Sprintf("The host's firewall (nftables table %q, chain %q) drops forwarded packets by policy: "+
-				"unless it accepts what comes from and goes to interfaces %q, containers have no internet.", ch.Table.Name, ch.Name, n.prefix()+"*"))
-		}
-	}
-	if _, servers := readResolv(); len(servers) == 0 {
-		warnings = append(warnings, "The host names no nameserver that containers can reach (IPv4, not on loopback): they cannot resolve names.")
-	}
-	if n.unlimited.Load() {
-		warnings = append(warnings, "The kernel cannot count connections (nft_connlimit): one container may take all that the host can track.")
-	}
-	return warnings, nil
-}
-
-func dropsForwarded(c *nftables.Chain) bool {
-	return c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
-		c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop && c.Table.Family != nftables.TableFamilyIPv6 &&
-		c.Table.Family != nftables.TableFamilyBridge
 }

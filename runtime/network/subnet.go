@@ -68,13 +68,6 @@ func (n *Network) keptSubnet() (netip.Prefix, error) {
 	return netip.ParsePrefix(strings.TrimSpace(string(data)))
 }
 
-func (n *Network) forgetSubnet() error {
-	if err := os.Remove(n.subnetFile()); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // freeSubnet goes through the upper part of 10.0.0.0/8 by /20s: home routers, VPNs and cluster software
 // mostly settle lower.
 func freeSubnet(taken []netip.Prefix) (netip.Prefix, error) {
@@ -96,8 +89,7 @@ func (n *Network) takenAddresses(others []entry) ([]netip.Prefix, error) {
 	for _, o := range others {
 		taken = append(taken, o.Subnet)
 	}
-	_, servers := readResolv()
-	for _, s := range servers {
+	for _, s := range containerServers() {
 		taken = append(taken, netip.PrefixFrom(s, 32))
 	}
 	filter := &netlink.Route{Table: unix.RT_TABLE_UNSPEC} // all tables, the local one included
@@ -141,7 +133,7 @@ func (n *Network) leaveOldSubnet(r *registry) error {
 // nowhere makes the subnet's unused addresses unreachable at once: nobody waits for a container that
 // ended, and no packet for one leaves by the uplink. Other software sees the subnet is taken.
 func nowhere(subnet netip.Prefix) *netlink.Route {
-	dst := &net.IPNet{IP: subnet.Addr().AsSlice(), Mask: net.CIDRMask(subnet.Bits(), 32)}
+	dst := &net.IPNet{IP: subnet.Addr().AsSlice(), Mask: net.CIDRMask(subnet.Bits(), subnet.Addr().BitLen())}
 	return &netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE, Priority: 1 << 16}
 }
 

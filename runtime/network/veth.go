@@ -15,24 +15,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addVeth makes the pair; the container's end is born in its namespace.
-func (n *Network) addVeth(name string, mtu int, ns *os.File) (netlink.Link, error) {
+// addVeth makes the pair; the container's end is born in its namespace. Neither end makes up an IPv6
+// address. The interface's sysctl would do the same and spin for milliseconds where other namespaces are
+// being taken down.
+func (n *Network) addVeth(name string, addr netip.Addr, ns *os.File) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
+	mtu := n.uplinkMTU()
 	attrs.Name, attrs.MTU = name, mtu
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(ns.Fd()), uint32(mtu)
-	return veth, n.route.LinkAdd(veth)
+	veth.HardwareAddr, veth.PeerHardwareAddr = hostEnd(), containerEnd(addr)
+	if err := n.route.LinkAdd(veth); err != nil {
+		return nil, err
+	}
+	err := withoutAutoAddress(n.route, veth)
+	if err != nil {
+		return nil, errors.Join(err, n.route.LinkDel(veth))
+	}
+	return veth, nil
 }
 
-// configureHost gives the host's end the gateway's address, so that ARP for it is answered whatever
-// arp_ignore says, and the way to the container.
-func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
-	// No link-local IPv6 address of the host may appear on it. The interface's sysctl disable_ipv6 would do the
-	// same and spin for milliseconds where other namespaces are being taken down.
-	err := n.route.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
-	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without IPv6
-		return fmt.Errorf("keep IPv6 off: %w", err)
+// withoutAutoAddress does nothing on a kernel without IPv6.
+func withoutAutoAddress(h *netlink.Handle, link netlink.Link) error {
+	err := h.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("keep IPv6 from making up addresses: %w", err)
 	}
+	return nil
+}
+
+// Both ends know each other's hardware address for good, so nobody ever asks for it: no answer can be forged,
+// and no first packet waits. They are locally administered ones (IEEE 802, section 8.2).
+func hostEnd() net.HardwareAddr { return net.HardwareAddr{2, 'p', 'a', 'a', 's', 1} }
+
+func containerEnd(a netip.Addr) net.HardwareAddr {
+	return append(net.HardwareAddr{2, 'p'}, a.AsSlice()...)
+}
+
+func neighbour(h *netlink.Handle, link int, a netip.Addr, mac net.HardwareAddr) error {
+	return h.NeighSet(&netlink.Neigh{LinkIndex: link, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: mac})
+}
+
+// configureHost gives the host's end the gateway's address and the way to the container. For IPv6 the
+// host's end has none: a link-local one that the container takes for its router is enough.
+func (n *Network) configureHost(link netlink.Link, e Endpoint) error {
 	if err := n.route.LinkSetUp(link); err != nil {
 		return fmt.Errorf("raise it: %w", err)
 	}
@@ -40,17 +66,32 @@ func (n *Network) configureHost(link netlink.Link, addr netip.Addr) error {
 	if err := n.route.AddrAdd(link, gateway); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
-	err = n.route.RouteReplace(&netlink.Route{
-		LinkIndex: link.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK, Src: n.gateway().AsSlice(),
-	})
-	if err != nil {
-		return fmt.Errorf("add route: %w", err)
+	index := link.Attrs().Index
+	for _, a := range e.addrs() {
+		route := &netlink.Route{LinkIndex: index, Dst: single(a), Scope: netlink.SCOPE_LINK}
+		if a.Is4() {
+			route.Src = n.gateway().AsSlice()
+		}
+		if err := n.route.RouteReplace(route); err != nil {
+			return fmt.Errorf("add route: %w", err)
+		}
+		if err := neighbour(n.route, index, a, containerEnd(e.Addr)); err != nil {
+			return fmt.Errorf("add neighbour: %w", err)
+		}
 	}
 	return nil
 }
 
+// addrs are one or two.
+func (e Endpoint) addrs() []netip.Addr {
+	if e.Addr6.IsValid() {
+		return []netip.Addr{e.Addr, e.Addr6}
+	}
+	return []netip.Addr{e.Addr}
+}
+
 // configureInside sets the container's end up through a socket in its namespace.
-func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
+func (n *Network) configureInside(ns netns.NsHandle, e Endpoint) error {
 	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open route socket: %w", err)
@@ -64,16 +105,23 @@ func (n *Network) configureInside(ns netns.NsHandle, addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if err := h.AddrAdd(eth0, &netlink.Addr{IPNet: single(addr)}); err != nil {
+	if err := addAddrsInside(h, eth0, e); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
 	if err := h.LinkSetUp(eth0); err != nil {
 		return fmt.Errorf("raise it: %w", err)
 	}
-	if err := n.addRoutesInside(h, eth0.Attrs().Index); err != nil {
+	if err := n.addRoutesInside(h, eth0.Attrs().Index, e.Addr6); err != nil {
 		return err
 	}
 	return awaitCarrier(h, eth0.Attrs().Index)
+}
+
+func addAddrsInside(h *netlink.Handle, eth0 netlink.Link, e Endpoint) error {
+	if err := errors.Join(withoutAutoAddress(h, eth0), h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr)})); err != nil || !e.Addr6.IsValid() {
+		return err
+	}
+	return h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr6), Flags: unix.IFA_F_NODAD})
 }
 
 // awaitCarrier blocks until the interface sends. When the second end of a pair is raised, the kernel
@@ -93,14 +141,31 @@ func awaitCarrier(h *netlink.Handle, index int) error {
 }
 
 // addRoutesInside: the gateway is on the link though the /32 does not say so, and all else is behind it.
-func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int) error {
+func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int, six netip.Addr) error {
 	onLink := &netlink.Route{LinkIndex: eth0, Dst: single(n.gateway()), Scope: netlink.SCOPE_LINK}
 	if err := h.RouteAdd(onLink); err != nil {
 		return fmt.Errorf("add route to the gateway: %w", err)
 	}
-	everything := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
-	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: n.gateway().AsSlice()}); err != nil {
-		return fmt.Errorf("add default route: %w", err)
+	if six.IsValid() {
+		// The kernel does so by itself, but in its own time.
+		local := &netlink.Route{LinkIndex: eth0, Dst: single(six), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
+		if err := h.RouteReplace(local); err != nil {
+			return fmt.Errorf("add route to itself: %w", err)
+		}
+		if err := addDefault(h, eth0, netip.MustParseAddr(hostLinkLocal)); err != nil {
+			return err
+		}
+	}
+	return addDefault(h, eth0, n.gateway())
+}
+
+func addDefault(h *netlink.Handle, eth0 int, via netip.Addr) error {
+	if err := neighbour(h, eth0, via, hostEnd()); err != nil {
+		return fmt.Errorf("add neighbour: %w", err)
+	}
+	everything := &net.IPNet{IP: make(net.IP, via.BitLen()/8), Mask: net.CIDRMask(0, via.BitLen())}
+	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: via.AsSlice()}); err != nil {
+		return fmt.Errorf("add default route via %s: %w", via, err)
 	}
 	return nil
 }
@@ -163,5 +228,5 @@ func isNotFound(err error) bool {
 }
 
 func single(a netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}
+	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 }

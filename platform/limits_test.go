@@ -198,11 +198,3 @@ type sick struct{}
 func (sick) Inspect(context.Context) []platform.Finding {
 	return []platform.Finding{{Check: "pulse", Grade: platform.Warning, Text: "It is slow."}, {Check: "heart", Grade: platform.Failing, Text: "There is none."}}
 }
-
-func TestBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 512 << 20: "512 MiB", 513 << 20: "513 MiB", 1 << 30: "1 GiB", 3 << 29: "1.5 GiB"} {
-		if got := platform.Bytes(n); got != want {
-			t.Errorf("%d is %s, want %s", n, got, want)
-		}
-	}
-}

@@ -42,23 +42,22 @@ type Options struct {
 
 // Runtime implements platform.Runner on this host.
 type Runtime struct {
-	options   Options
-	log       *slog.Logger
-	now       func() time.Time
-	groups    *cgroups
-	trees     trees
-	boot      string
-	program   *os.File  // init's, sealed
-	rights    [2]rights // of processes: uid 0, any other
-	exits     chan platform.Instance
-	oomKills  chan platform.OOMKill
-	oom       *oomWatch // nil: the host does not limit memory
-	notes     notes
-	opened    openedRights
-	pools     map[string]*pool // by group
-	janitor   *janitor
-	floor     *image.Lease
-	hardFiles uint64 // how many open files the host allows a process
+	options  Options
+	log      *slog.Logger
+	now      func() time.Time
+	groups   *cgroups
+	trees    trees
+	boot     string
+	program  *os.File  // init's, sealed
+	rights   [2]rights // of processes: uid 0, any other
+	exits    chan platform.Instance
+	oomKills chan platform.OOMKill
+	oom      *oomWatch // nil: the host does not limit memory
+	notes    notes
+	opened   openedRights
+	pools    map[string]*pool // by group
+	janitor  *janitor
+	floor    *image.Lease
 
 	life   context.Context // ends with Close: jobs end with it
 	cancel context.CancelFunc

@@ -175,6 +175,7 @@ enum {
 	CHECK_DEVICE,   /* fd, dev: it is that character device */
 	IS_DIR,         /* fd: 1 or 0 */
 	IS_FILE,        /* fd: 1 or 0 */
+	UNLESS_ABSENT,  /* value: an error other than ENOENT is one */
 	SKIP_IF_NEGATIVE, /* value, n */
 	SKIP_IF_ZERO,     /* value, n */
 	SKIP_UNLESS_NEGATIVE, /* value, n */
@@ -451,6 +452,7 @@ static long builtin(const struct script *s, uint32_t at, const struct op *op, co
 	case CHECK_DEVICE: return check_device((int)a[0], (uint64_t)a[1]);
 	case IS_DIR: return is_dir((int)a[0]);
 	case IS_FILE: return not(is_dir((int)a[0]));
+	case UNLESS_ABSENT: return a[0] < 0 && a[0] != -ENOENT_ ? a[0] : 0;
 	case SEND: tell(DESCRIPTOR, 0, 0, (int)a[0], 0); return 0;
 	case CLONE: return clone_on((uint64_t)a[0]);
 	case SPAWN: return spawn(s, at + 1, (uint32_t)a[0]);

@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Values[platformKey{}] = p
 			env.Defer(func() { p.tearDown(env.T()) })
+			env.Defer(func() { removeContainers(binary, filepath.Join(env.WorkDir, "state")) })
 			for name, value := range p.environ() {
 				env.Setenv(name, value)
 			}

@@ -61,18 +61,23 @@ func (p *podman) remove(t *testing.T) {
 	_, _ = p.try("rm", "--all", "--force", "--time", "0")
 	unmountBelow(p.dir)
 	for _, dir := range libpodGroups() {
-		removeGroup(dir)
+		_ = unix.Rmdir(dir) // not if another podman uses it
 	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		t.Error(err)
 	}
 }
 
-// libpodGroups are the parents that podman makes; they go if they are empty.
+// libpodGroups are the parents that podman makes, inner ones first.
 func libpodGroups() []string {
-	dirs, _ := filepath.Glob("/sys/fs/cgroup/libpod_parent")
+	tops, _ := filepath.Glob("/sys/fs/cgroup/libpod_parent")
 	v1, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
-	return append(dirs, v1...)
+	var dirs []string
+	for _, top := range append(tops, v1...) {
+		below, _ := filepath.Glob(filepath.Join(top, "*/"))
+		dirs = append(append(dirs, below...), top)
+	}
+	return dirs
 }
 
 // load makes the image of the host's busybox.

@@ -13,7 +13,7 @@ import (
 type Resources interface {
 	// SetLimits changes the limits of a running instance, all or nothing as far as the kernel lets it. A
 	// memory limit below what the instance cannot give back is an *Error of kind Conflict, and nothing is
-	// changed. What the host cannot enforce is passed over: see Shortfalls.
+	// changed; so is a first limit of the disk, which alone is not. What the host cannot enforce is passed over: see Shortfalls.
 	SetLimits(ctx context.Context, id InstanceID, l Limits) error
 	// Consumed reads what a running instance uses and how its limits held. It never blocks on the instance.
 	Consumed(ctx context.Context, id InstanceID) (Consumption, error)

@@ -11,9 +11,10 @@ import (
 // Resources is the part of a Runner that bounds and measures what instances use. An instance that is
 // unknown or has ended is an *Error of kind NotFound everywhere here.
 type Resources interface {
-	// SetLimits changes the limits of a running instance, all or nothing as far as the kernel lets it. A
-	// memory limit below what the instance cannot give back is an *Error of kind Conflict, and nothing is
-	// changed. What the host cannot enforce is passed over: see Shortfalls.
+	// SetLimits changes the limits of a running instance. A memory limit below what the instance cannot give
+	// back is an *Error of kind Conflict, and nothing is changed. A disk limit for one that had none is an
+	// *Error of kind Conflict too, but everything else is in force then. What the host cannot enforce is
+	// passed over: see Shortfalls.
 	SetLimits(ctx context.Context, id InstanceID, l Limits) error
 	// Consumed reads what a running instance uses and how its limits held. It never blocks on the instance.
 	Consumed(ctx context.Context, id InstanceID) (Consumption, error)

@@ -15,15 +15,12 @@ import (
 	"paas/runtime/seccomp"
 )
 
-// bound gives an empty container its limits.
+// bound gives an empty container its limits; that of the disk comes with its root file system.
 func (c *container) bound(o *order) error {
 	if err := c.group.limit(o.limits); err != nil {
 		return err
 	}
 	if err := c.group.allow(o.security.Devices); err != nil {
-		return err
-	}
-	if err := c.limitDisk(o.limits); err != nil {
 		return err
 	}
 	// By the daemon, whose CAP_SYS_RESOURCE makes it the lowest score too: written by a process inside, the app

@@ -194,6 +194,9 @@ func (r *Runtime) SetLimits(_ context.Context, id platform.InstanceID, l platfor
 func (c *container) changeDisk(l platform.Limits) error {
 	dir := c.writes
 	if _, limited := quota.In(dir); !limited {
+		if ok, _ := c.runtime.Quota(); ok && l.Disk > 0 {
+			return platform.Errorf(platform.Conflict, "its disk limit cannot be set while it writes; the others are in force")
+		}
 		return nil
 	}
 	project, err := quota.Of(dir)

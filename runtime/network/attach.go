@@ -116,34 +116,33 @@ const reapAfter = 5 * time.Second
 // Detach takes the endpoint out of service: from now on none of its packets passes, and no name leads to
 // it. The interface goes with the container's namespace; if that lives on, a goroutine that Close ends
 // removes the interface later, since that blocks for some 30 ms. Nothing else is left to remove, so a
-// number is free as soon as its interface is gone. Detaching twice is no error.
+// number is free as soon as its interface is gone. It costs one netlink message. Detaching twice is no error.
 func (n *Network) Detach(e Endpoint) error {
 	number, ok := n.number(e.Iface)
 	if !ok {
 		return fmt.Errorf("detach %q: it is no endpoint of network %s", e.Iface, n.id)
 	}
 	n.people.forget(number)
-	link, err := n.route.LinkByName(e.Iface)
-	if isNotFound(err) {
+	err := n.label(e, "", endedGroup)
+	if errors.Is(err, unix.ENODEV) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("detach %s: %w", e.Iface, err)
 	}
-	if err := n.route.LinkSetDown(link); err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("detach %s: %w", e.Iface, err)
-	}
-	n.work.Go(func() { n.reap(link.Attrs().Index) })
+	n.work.Go(func() { n.reap(e.Iface) })
 	return nil
 }
 
-// reap goes by index: the name may have been given to another endpoint by then.
-func (n *Network) reap(index int) {
-	timer := time.NewTimer(reapAfter)
-	defer timer.Stop()
+// reap looks at the group: the name may have been given to another endpoint by then.
+func (n *Network) reap(iface string) {
+	n.rest(reapAfter)
 	select {
-	case <-timer.C:
-		_ = n.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}) // mostly gone by now
 	case <-n.closed:
+		return
+	default:
+	}
+	if link, err := n.route.LinkByName(iface); err == nil && link.Attrs().Group == endedGroup {
+		_ = n.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: link.Attrs().Index}})
 	}
 }

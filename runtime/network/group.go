@@ -18,7 +18,8 @@ import (
 // Every process type of an app has a number for good, which its interfaces carry as their group. Other
 // software on the host that uses interface groups takes low numbers.
 const (
-	noGroup    = 0 // the kernel's default: nobody's
+	noGroup    = 0         // the kernel's default: nobody's
+	endedGroup = 1<<20 - 1 // of interfaces whose container has ended
 	firstGroup = 1 << 20
 )
 

@@ -127,10 +127,11 @@ func (b *builder) refuse(chain *nftables.Chain, code uint8, parts ...[]expr.Any)
 	b.rule(chain, join(parts...), []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: code}})
 }
 
-// addGuard drops forged sources before anything else looks at the packet: the host's own routes say which
+// addGuard drops what a container sends after its end, and forged sources, before anything else looks at the packet: the host's own routes say which
 // addresses live behind an interface. Link-local IPv6 lives behind all of them, and containers have none.
 func (b *builder) addGuard() {
 	guard := b.chain("guard", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw, nftables.ChainTypeFilter)
+	b.fromUs(guard, compare(&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: 1}, expr.CmpOpEq, groupBytes(endedGroup)), drop())
 	b.fromUs(guard, sourceElsewhere(), drop())
 	b.fromUs(guard, sourceWithin(netip.MustParsePrefix("fe80::/10")), drop())
 }

@@ -138,6 +138,9 @@ func open(o Options) (*Network, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	n.watch()
+	if n.names != nil {
+		n.work.Go(n.takeBack)
+	}
 	// Not where a predecessor began: its last addresses may still be known to somebody.
 	n.next.Store(rand.Uint32N(n.count()))
 	return n, nil

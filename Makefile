@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime conformance demo demo-stop dist clean help
+.PHONY: build test lint bench bench-runtime conformance fault vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -41,6 +41,12 @@ bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; 
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md
 
+fault: ## kill daemons, inits and everything at once at random moments, 200 times (root; some two minutes)
+	$(GO) test -race -count 1 -timeout 60m ./runtime/fault -rounds $(or $(ROUNDS),200)
+
+vm-tests: ## run the runtime's tests on another machine: make vm-tests HOST=root@192.0.2.1 (see docs/testbed.md)
+	@PAAS_GO=$(GO) bash runtime/runtimetest/vm.sh $(HOST)
+
 demo: ## a private platform under ./.demo with an app pushed to it (sudo)
 	@PAAS_GO=$(PAAS_GO) sh cmd/paas/demo.sh start
 
@@ -57,4 +63,4 @@ clean: ## what build and dist made
 	rm -rf bin dist
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -209,6 +209,7 @@ install_files() {
 	changed=0
 	place paas-init "$bin/paas-init" 755
 	place paas "$bin/paas" 755
+	run ln -sfn paas "$bin/paas-oci" # the path for engines that run containers with it: --runtime
 	[ -f "$config" ] || write "$config" 644 <<C
 # Read by paas serve when it starts; its flags win. install.sh never changes this file.
 data = "$data"
@@ -281,7 +282,7 @@ uninstall() {
 	set -- --data "$data"
 	[ $purge = 0 ] || set -- "$@" --purge --confirm "$confirm"
 	run "$bin/paas" uninstall "$@"
-	run rm -f "$bin/paas" "$bin/paas-init" "$unit"
+	run rm -f "$bin/paas" "$bin/paas-init" "$bin/paas-oci" "$unit"
 	if with_systemd; then run systemctl daemon-reload; fi
 	if [ $purge = 1 ]; then run rm -rf /etc/paas; else say "Kept: $data and $config"; fi
 }

@@ -26,6 +26,9 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if there, missing := p.Store.App(ctx, valid); err != nil && missing == nil {
 		return there, false, nil // somebody was faster
 	}
+	if err == nil {
+		p.say(Event{Kind: EventAppCreated, App: valid, Actor: actor.Name, Text: "the app was created by a push"})
+	}
 	return app, err == nil, err
 }
 

@@ -53,12 +53,15 @@ func releaseName(n int) string {
 }
 
 // Create makes an app. Admins only: an app takes a name and a hostname from everybody.
-func (p *Platform) Create(ctx context.Context, _ Call, in CreateInput) (AppView, error) {
+func (p *Platform) Create(ctx context.Context, call Call, in CreateInput) (AppView, error) {
 	name, err := ParseAppName(in.App)
 	if err != nil {
 		return AppView{}, err
 	}
 	_, err = p.create(ctx, name)
+	if err == nil {
+		p.say(Event{Kind: EventAppCreated, App: name, Actor: call.Actor.Name, Text: "the app was created"})
+	}
 	if KindOf(err) == Conflict && in.IfMissing {
 		err = nil
 	}
@@ -158,8 +161,15 @@ func (p *Platform) status(app App) string {
 		return "not deployed"
 	case app.Stopped:
 		return "stopped"
-	case len(p.routed(app.Name)) > 0:
+	}
+	l := p.lane(app.Name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.routed) > 0:
 		return "running"
+	case l.asleep:
+		return "paused"
 	default:
 		return "no web instance"
 	}
@@ -215,6 +225,7 @@ func (p *Platform) Destroy(ctx context.Context, call Call, in DestroyInput) (Don
 		return Done{}, err
 	}
 	defer leave()
+	p.say(Event{Kind: EventAppDestroyed, App: app.Name, Actor: call.Actor.Name, Text: "the app was destroyed"})
 	return donef("Destroyed %s.", app.Name), p.destroy(context.WithoutCancel(ctx), app)
 }
 

@@ -15,6 +15,9 @@ type want struct {
 	app       App
 	release   Release
 	formation Formation
+	settings  []Setting
+	security  Security
+	shut      error // why what was opened cannot be given
 }
 
 // wanted reads what shall run now. ok is false for an app without a release.
@@ -25,8 +28,20 @@ func (p *Platform) wanted(ctx context.Context, name AppName) (w want, ok bool, e
 	if w.formation, err = p.Store.Formation(ctx, name); err != nil {
 		return w, false, err
 	}
-	w.release, err = p.Store.Release(ctx, name, w.app.Release)
+	if w.release, err = p.Store.Release(ctx, name, w.app.Release); err != nil {
+		return w, false, err
+	}
+	err = p.equip(ctx, &w)
 	return w, err == nil, err
+}
+
+// equip adds what the app was given beyond the defaults.
+func (p *Platform) equip(ctx context.Context, w *want) (err error) {
+	if w.settings, err = p.Store.Settings(ctx, w.app.Name); err != nil {
+		return err
+	}
+	w.security, w.shut = p.opened(w.settings)
+	return nil
 }
 
 // slots lists the places of the formation, in a stable order. A stopped app has none.
@@ -95,7 +110,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
-	before := p.routed(w.app.Name)
+	before := p.candidates(w.app.Name)
 	drained := p.publish(ctx, w.app, webOf(running))
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
@@ -137,25 +152,34 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 
 // startHealthy starts one instance and waits for its checks; an unhealthy one is gone afterwards.
 func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Story) (Instance, error) {
-	i, err := p.Runner.Start(ctx, w.spec(s))
+	spec, err := w.spec(s)
+	if err != nil {
+		return Instance{}, err
+	}
+	i, err := p.Runner.Start(ctx, spec)
 	if err != nil {
 		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, err)
 	}
+	p.sayOf(EventStarted, i, "", "%s of v%d was started", i.Name(), i.Release)
 	if err := p.healthy(ctx, w, i, story); err != nil {
 		p.discard(w.app.Name, []Instance{i})
 		return i, err
 	}
+	p.sayOf(EventHealthy, i, "", "%s of v%d is healthy", i.Name(), i.Release)
+	p.tend(w, i)
 	return i, nil
 }
 
 // spec is what the runner needs to start an instance for the slot.
-func (w want) spec(s slot) InstanceSpec {
+func (w want) spec(s slot) (InstanceSpec, error) {
 	image := w.release.Image
+	limits, err := limitsOf(w.settings, s.Type)
 	return InstanceSpec{
 		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
 		Type: s.Type, Number: s.Number, Image: image,
 		Command: image.argv(s.Type), Env: environment(w.release),
-	}
+		Limits: limits, Security: w.security,
+	}, errors.Join(w.shut, err)
 }
 
 // commandLine makes the argv that runs a Procfile line. In an image without a shell it is split at blanks.
@@ -191,19 +215,6 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
 }
 
-// publish routes the app's hosts to the instances.
-func (p *Platform) publish(ctx context.Context, app App, web []Instance) (drained func(context.Context)) {
-	hosts, err := p.hosts(ctx, app.Name)
-	if err != nil {
-		p.Log.Error("route without own domains", "app", app.Name, "err", err)
-	}
-	l := p.lane(app.Name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.routed = slices.DeleteFunc(slices.Clone(web), func(i Instance) bool { return l.gone[i.ID] })
-	return p.Router.Swap(route(app, hosts, l.routed))
-}
-
 func route(app App, hosts []string, web []Instance) Route {
 	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
 	for _, i := range web {
@@ -220,13 +231,6 @@ func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
 
 func (p *Platform) defaultHost(name AppName) string {
 	return strings.ToLower(fmt.Sprintf("%s.%s", name, p.Settings.Domain))
-}
-
-func (p *Platform) routed(name AppName) []Instance {
-	l := p.lane(name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.routed
 }
 
 // retire lets requests on replaced instances finish and then stops them, in the background. A daemon
@@ -276,6 +280,7 @@ func (p *Platform) stop(ctx context.Context, i Instance) {
 	defer l.mu.Unlock()
 	delete(l.retiring, i.ID)
 	delete(l.gone, i.ID)
+	delete(l.unready, i.ID)
 }
 
 func webOf(list []Instance) (web []Instance) {

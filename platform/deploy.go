@@ -36,8 +36,14 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 	defer leave()
 	release, err := p.buildAndRelease(ctx, push, story)
 	if err != nil {
-		return release, p.tellFailure(ctx, story, err)
+		err = p.tellFailure(ctx, story, err)
+		p.say(Event{Kind: EventPushFailed, App: name, Release: release.Number, Actor: push.Actor.Name, Text: sentence(err)})
+		return release, err
 	}
+	p.say(Event{
+		Kind: EventDeployed, App: name, Release: release.Number, Actor: push.Actor.Name,
+		Text: fmt.Sprintf("v%d of commit %s is live", release.Number, shortCommit(push.Commit)),
+	})
 	story.Result("%s v%d is live after %s", name, release.Number, Seconds(p.Now().Sub(start)))
 	story.Line("%s", p.URL(name))
 	return release, nil
@@ -147,6 +153,9 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 		return err
 	}
 	w := want{app: app, release: r, formation: formation}
+	if err := p.equip(ctx, &w); err != nil {
+		return err
+	}
 	if err := p.releasePhase(ctx, w, story); err != nil {
 		return err
 	}
@@ -178,7 +187,10 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 		return nil
 	}
 	story.Phase("Running the release command: %s", line)
-	spec := w.spec(slot{ReleasePhase, 1})
+	spec, err := w.spec(slot{ReleasePhase, 1})
+	if err != nil {
+		return err
+	}
 	out := story.Writer()
 	exit, err := p.Runner.Run(ctx, JobSpec{InstanceSpec: spec}, nil, out, out)
 	_ = out.Close()
@@ -186,10 +198,18 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 		return fmt.Errorf("release command of %s v%d: %w", w.app.Name, w.release.Number, err)
 	}
 	if exit.Code != 0 {
-		return Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+		return releaseFailed(w.app.Name, line, exit)
 	}
 	story.End()
 	return nil
+}
+
+func releaseFailed(app AppName, line string, exit Exit) *Error {
+	e := Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+	if exit.OOM {
+		return e.WithHint("%s", moreMemory(app, ReleasePhase, exit.MemoryLimit))
+	}
+	return e
 }
 
 // tellFailure shows the last output and returns an error with a sentence for it.

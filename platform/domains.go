@@ -92,7 +92,7 @@ func (p *Platform) changeDomains(ctx context.Context, in DomainInput, change fun
 			return DomainReport{}, err
 		}
 	}
-	drained := p.publish(ctx, app, p.routed(app.Name))
+	drained := p.republish(ctx, app, func(list []Instance) []Instance { return list })
 	p.spawn(drained)
 	return p.Domains(ctx, Call{}, AppInput{App: in.App})
 }

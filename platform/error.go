@@ -71,6 +71,15 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
+// sentence is an error's one for people.
+func sentence(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}
+
 // Human finds the sentence for an error. One without a sentence is logged with its cause under a
 // reference, and only the reference is shown.
 func (p *Platform) Human(err error) *Error {

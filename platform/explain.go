@@ -20,6 +20,9 @@ func (p *Platform) explain(ctx context.Context, w want, i Instance, cause error)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	name := fmt.Sprintf("%s.%d", i.Type, i.Number)
+	if errors.Is(cause, errEnded) {
+		i = p.asItEnded(ctx, i)
+	}
 	e := Errorf(Unhealthy, "%s %s", name, p.reason(ctx, w, i, cause)).Because(cause)
 	e.Output = p.lastLines(ctx, i)
 	return e.WithHint("%s", hint(cause, i))
@@ -28,7 +31,7 @@ func (p *Platform) explain(ctx context.Context, w want, i Instance, cause error)
 func (p *Platform) reason(ctx context.Context, w want, i Instance, cause error) string {
 	switch {
 	case errors.Is(cause, errEnded):
-		return p.howItEnded(ctx, i)
+		return i.howItEnded()
 	case errors.Is(cause, errDeaf):
 		return p.whereItListens(i)
 	default:
@@ -37,30 +40,41 @@ func (p *Platform) reason(ctx context.Context, w want, i Instance, cause error) 
 }
 
 func hint(cause error, i Instance) string {
+	if i.Exit != nil && i.Exit.OOM {
+		return moreMemory(i.App, i.Type, i.Exit.MemoryLimit)
+	}
 	if errors.Is(cause, errDeaf) {
 		return "let the web process listen on 0.0.0.0 and the port in the PORT environment variable"
 	}
 	return fmt.Sprintf("see all of it: ssh paas logs %s", i.App)
 }
 
-func (p *Platform) howItEnded(ctx context.Context, i Instance) string {
+// asItEnded is the instance with its exit, if that is known.
+func (p *Platform) asItEnded(ctx context.Context, i Instance) Instance {
 	list, err := p.Runner.Instances(ctx)
 	if err != nil {
-		return "ended"
+		return i
 	}
 	for _, have := range list {
-		if have.ID == i.ID && have.Exit != nil {
-			return have.Exit.String()
+		if have.ID == i.ID {
+			return have
 		}
 	}
-	return "ended"
+	return i
+}
+
+func (i Instance) howItEnded() string {
+	if i.Exit == nil {
+		return "ended"
+	}
+	return i.Exit.String()
 }
 
 // String says it as the rest of a sentence about a process.
 func (e Exit) String() string {
 	switch {
 	case e.OOM:
-		return "ran out of memory and was killed"
+		return outOfMemory(e.MemoryPeak, e.MemoryLimit)
 	case e.Lost:
 		return "went down with the machine"
 	case e.Signal != "":

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,7 +52,13 @@ var errEnded = errors.New("it ended")
 // checks are those that app.json declares, and without any: a routed process listens on its port,
 // another one survives its first second.
 func (w want) checks(typ ProcessType, startWait time.Duration) []Check {
-	if list := w.release.Image.Checks[typ]; len(list) > 0 {
+	var list []Check
+	for _, c := range w.release.Image.Checks[typ] {
+		if c.Type == Startup {
+			list = append(list, c)
+		}
+	}
+	if len(list) > 0 {
 		return list
 	}
 	if typ == Web {
@@ -65,10 +72,7 @@ func (p *Platform) check(ctx context.Context, w want, i Instance, c Check) error
 	if err := sleep(ctx, c.InitialDelay); err != nil {
 		return err
 	}
-	addr := i.Addr
-	if c.Port != 0 {
-		addr = netip.AddrPortFrom(addr.Addr(), uint16(c.Port))
-	}
+	addr := c.addr(i)
 	switch {
 	case c.Uptime > 0:
 		return sleep(ctx, c.Uptime-p.Now().Sub(i.StartedAt))
@@ -82,6 +86,22 @@ func (p *Platform) check(ctx context.Context, w want, i Instance, c Check) error
 		return err
 	}
 	return attempt(ctx, c, func(ctx context.Context) error { return p.get(ctx, w, addr, c) })
+}
+
+// addr is where the check asks.
+func (c Check) addr(i Instance) netip.AddrPort {
+	if c.Port != 0 {
+		return netip.AddrPortFrom(i.Addr.Addr(), uint16(c.Port))
+	}
+	return i.Addr
+}
+
+func dial(ctx context.Context, addr netip.AddrPort) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // patience is how long all attempts may take together.
@@ -113,11 +133,9 @@ func attempt(ctx context.Context, c Check, once func(context.Context) error) (er
 func listening(ctx context.Context, addr netip.AddrPort, limit time.Duration) error {
 	limited, cancel := context.WithTimeoutCause(ctx, limit, errDeaf)
 	defer cancel()
-	dialer := net.Dialer{Timeout: time.Second}
 	for pause := time.Millisecond; ; pause = min(pause*3/2, 50*time.Millisecond) {
-		conn, err := dialer.DialContext(limited, "tcp", addr.String())
-		if err == nil {
-			return conn.Close()
+		if dial(limited, addr) == nil {
+			return nil
 		}
 		if err := sleep(limited, pause); err != nil {
 			return err
@@ -128,7 +146,7 @@ func listening(ctx context.Context, addr netip.AddrPort, limit time.Duration) er
 var errDeaf = errors.New("nothing listens")
 
 func (p *Platform) command(ctx context.Context, i Instance, c Check) error {
-	exit, err := p.Runner.Exec(ctx, i.ID, c.Command, io.Discard)
+	exit, err := p.Runner.Exec(ctx, i.ID, slices.Clone(c.Command), io.Discard)
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,12 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 		Commit: target.Commit, Description: fmt.Sprintf("Rollback to v%d", target.Number),
 	}, NewStory(call.Err, p.Now))
 	back.Release = made.Number
+	if err == nil {
+		p.say(Event{
+			Kind: EventRolledBack, App: app.Name, Release: made.Number, Actor: call.Actor.Name,
+			Text: fmt.Sprintf("v%d is live, equal to v%d", made.Number, target.Number),
+		})
+	}
 	return back, err
 }
 

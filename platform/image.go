@@ -47,10 +47,19 @@ type EnvVar struct {
 	Required  bool   `json:"required,omitempty"`
 }
 
-// Check is one startup health check of a process type, as app.json declares it
+// The types of Check. An instance gets its first request when the startup ones passed; one that then
+// fails a liveness check is replaced, one that fails a readiness check gets no requests meanwhile.
+const (
+	Startup   = ""
+	Liveness  = "liveness"
+	Readiness = "readiness"
+)
+
+// Check is one health check of a process type, as app.json declares it
 // (docker-container-healthchecker's file format, which Dokku uses). Exactly one of
 // Path, Command, Listening and Uptime is set; defaults are already filled in.
 type Check struct {
+	Type         string            `json:"type,omitempty"`
 	Name         string            `json:"name,omitempty"`
 	Path         string            `json:"path,omitempty"`          // HTTP GET; 2xx passes
 	Content      string            `json:"content,omitempty"`       // substring that the body of Path must have

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -20,14 +21,36 @@ type InstanceSpec struct {
 	Command []string          // argv
 	Env     map[string]string // image env and config merged; the Runner adds PORT
 	Limits  Limits
+	// Security is what an admin has opened or closed for the app.
+	Security Security
 }
 
-// Limits bounds one container. A zero field means the Runner's default.
+// Limits bounds one container. A zero field means the Runner's default; where it says so, no bound.
 type Limits struct {
 	Memory    int64   // bytes
 	CPUs      float64 // 1.5 is one and a half CPUs' time
 	Processes int     // pids, threads included
 	Disk      int64   // bytes of what it writes to its root file system, where the host keeps quotas; 0: no bound
+
+	MemoryHigh int64     // bytes from which on it is slowed down and made to give back; 0: no such line
+	Swap       int64     // bytes of swap beside the memory; 0: none
+	CPUSet     string    // processors it may run on, "0-1,3"; "": all
+	Read       Rate      // from the disk that holds the containers; zero: no bound
+	Write      Rate      // to it
+	Reserve    Guarantee // what it keeps while others are short
+}
+
+// Rate bounds what goes through a device.
+type Rate struct {
+	Bytes      int64 // a second
+	Operations int64 // a second
+}
+
+// Guarantee is a share that is kept for one container. Zero fields guarantee nothing.
+type Guarantee struct {
+	Memory int64   // bytes that the kernel takes back last
+	CPUs   float64 // its weight against others, 1 being the usual one
+	IO     int     // its weight for the disk against others, 1 to 1000, 100 being the usual one
 }
 
 // Instance is one container that a Runner started and has not forgotten, running or ended.
@@ -40,8 +63,12 @@ type Instance struct {
 	Number    int
 	Addr      netip.AddrPort // its own address and its PORT
 	StartedAt time.Time
+	Paused    bool
 	Exit      *Exit // nil while it runs
 }
+
+// Name is the place in the formation that the instance fills: "web.1".
+func (i Instance) Name() string { return fmt.Sprintf("%s.%d", i.Type, i.Number) }
 
 // Exit is how a container ended.
 type Exit struct {
@@ -50,6 +77,9 @@ type Exit struct {
 	OOM    bool   // the kernel killed a process of it for want of memory
 	Lost   bool   // the status is unknown: the machine went down under it
 	At     time.Time
+
+	MemoryPeak  int64 `json:",omitempty"` // bytes it used at most; 0: not known
+	MemoryLimit int64 `json:",omitempty"` // bytes it might use
 }
 
 // JobSpec is a one-off container of a release: `run`, the release phase.
@@ -73,7 +103,7 @@ type LogLine struct {
 	At     time.Time
 	App    AppName
 	Source string // "web.1"
-	Stream string // "stdout" or "stderr"
+	Stream string // "stdout", "stderr", or "platform": it is not the instance's
 	Text   string // without its newline
 }
 

@@ -15,3 +15,6 @@ func printLogJSON(w io.Writer, l LogLine) error {
 		Text   string    `json:"text"`
 	}{l.At.UTC(), l.Source, l.Stream, l.Text})
 }
+
+// printJSONLine writes one NDJSON line.
+func printJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }

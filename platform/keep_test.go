@@ -163,7 +163,7 @@ func TestTheReserveIsKept(t *testing.T) {
 	w.mustPush("web: serve")
 	images.full.Store(true)
 	_, err := w.push("web: serve 2")
-	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "a reserve of 2.0 GiB is kept free") {
+	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "a reserve of 2 GiB is kept free") {
 		t.Errorf("a push to a full disk: %v", err)
 	}
 	images.full.Store(false)
@@ -171,7 +171,7 @@ func TestTheReserveIsKept(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { images.full.Store(true) })
 	_, err = w.push("web: serve 3")
 	var e *platform.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2.0 GiB is kept free") || !strings.Contains(e.Hint, "images:prune") {
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2 GiB is kept free") || !strings.Contains(e.Hint, "images:prune") {
 		t.Errorf("a build that fills the disk: %v", err)
 	}
 	if w.running(1) != 1 || w.table.backends("blog") != 1 {
@@ -211,7 +211,7 @@ func TestImageViews(t *testing.T) {
 
 func TestBytesAreReadable(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 5 << 30: "5.0 GiB", 1 << 60: "1.0 EiB", -2048: "-2.0 KiB",
+		0: "0 B", 1023: "1023 B", 1024: "1 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1 MiB", 5 << 30: "5 GiB", 1 << 60: "1 EiB", -2048: "-2 KiB",
 	} {
 		if got := platform.Bytes(n); got != want {
 			t.Errorf("%d is %q, not %q", n, got, want)

@@ -15,12 +15,15 @@ type lane struct {
 	free    chan struct{}      // closed when the holder leaves
 	waiting int                // people who wait; a repair does not start before them
 
-	routed   []Instance                   // web instances the router sends requests to
-	retiring map[InstanceID]bool          // on their way out: not counted, their end is no crash
-	gone     map[InstanceID]bool          // ended, not yet forgotten by the runner: never routed again
-	crashes  map[slot]crash               // slots that keep ending
-	ended    map[InstanceID]chan struct{} // closed when an instance ends while somebody watches it
-	repair   *time.Timer                  // the next repair
+	candidates []Instance                     // web instances that may be routed, see routing.go
+	routed     []Instance                     // those the router sends requests to
+	asleep     bool                           // a candidate is paused
+	unready    map[InstanceID]map[string]bool // readiness checks that fail
+	retiring   map[InstanceID]bool            // on their way out: not counted, their end is no crash
+	gone       map[InstanceID]bool            // ended, not yet forgotten by the runner: never routed again
+	crashes    map[slot]crash                 // slots that keep ending
+	ended      map[InstanceID]chan struct{}   // closed when an instance ends while somebody watches it
+	repair     *time.Timer                    // the next repair
 }
 
 // slot is a place in the formation: web.1.
@@ -33,7 +36,10 @@ type slot struct {
 type crash struct {
 	count int
 	retry time.Time
-	exit  *Exit // the last end; nil if it did not even start
+	exit  *Exit      // the last end; nil if it did not even start
+	last  InstanceID // whose end that was: nobody's is counted twice
+
+	resting bool // the policy leaves it at that
 }
 
 func (p *Platform) lane(name AppName) *lane {
@@ -43,7 +49,7 @@ func (p *Platform) lane(name AppName) *lane {
 	if l == nil {
 		l = &lane{
 			retiring: map[InstanceID]bool{}, gone: map[InstanceID]bool{}, crashes: map[slot]crash{},
-			ended: map[InstanceID]chan struct{}{},
+			ended: map[InstanceID]chan struct{}{}, unready: map[InstanceID]map[string]bool{},
 		}
 		p.lanes[name] = l
 	}

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"fmt"
 	"time"
 )
 
@@ -58,23 +57,6 @@ func (s Space) Check() error {
 	return Errorf(Failed, "the server's disk has %s left, and a reserve of %s is kept free", Bytes(s.Free), Bytes(s.Reserve)).
 		WithHint("free room: ssh paas images:prune --all; see what takes it: ssh paas images:du")
 }
-
-// Bytes is a size as people read it, with powers of 1024: "1.5 GiB".
-func Bytes(n int64) string {
-	if n < 0 {
-		return "-" + Bytes(-n)
-	}
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, unit := float64(n)/(1<<10), 0
-	for size >= 1023.95 && unit < len(units)-1 {
-		size, unit = size/(1<<10), unit+1
-	}
-	return fmt.Sprintf("%.1f %ciB", size, units[unit])
-}
-
-const units = "KMGTPE"
 
 // Contents is what the layers of an image hold.
 type Contents struct {

@@ -11,7 +11,7 @@ import (
 
 // Login is how to come in at another registry.
 type Login struct {
-	Host      string // "ghcr.io", with a port if it is not the usual one
+	Host      string // "registry.example.org", with a port if it is not the usual one
 	User      string
 	Secret    string // a password or a token
 	CreatedAt time.Time
@@ -38,7 +38,7 @@ func parseRegistry(s string) (string, error) {
 		return dockerHub, nil
 	}
 	if len(host) > 253 || !registryHost.MatchString(host) {
-		return "", Errorf(Usage, "%q is not a registry: write its hostname, like ghcr.io or registry.example.com:5000", s)
+		return "", Errorf(Usage, "%q is not a registry: write its hostname, like registry.example.org or registry.example.com:5000", s)
 	}
 	return host, nil
 }

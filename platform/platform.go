@@ -59,6 +59,7 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
+	Host    Host  // nil: only the runner's checks
 	Walls   Walls // nil: there are none
 
 	Distribution Distribution
@@ -77,6 +78,8 @@ type Platform struct {
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
 	closed bool
+
+	feed feed
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -117,6 +120,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 		p.adopt(ctx, app, have)
 	}
 	p.spawn(p.watch)
+	p.spawn(p.watchMemory)
 	for _, app := range apps {
 		p.reconcileSoon(app.Name)
 	}
@@ -131,6 +135,7 @@ func (p *Platform) Close() {
 	p.mu.Unlock()
 	p.cancel()
 	p.tasks.Wait()
+	p.carry(context.Background()) // what was said on the way out
 }
 
 // failPending marks what a crash interrupted.
@@ -160,6 +165,13 @@ func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
 		}
 	}
 	p.publish(ctx, app, web)
+	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
+		for _, i := range have {
+			if w.fits(i) {
+				p.tend(w, i)
+			}
+		}
+	}
 }
 
 // stopStrangers ends instances of apps that are no more: a crash in the middle of apps:destroy.

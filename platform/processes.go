@@ -32,6 +32,7 @@ type ProcessView struct {
 	Command   string      `json:"command"`
 	Type      ProcessType `json:"type"`
 	Number    int         `json:"number"`
+	OOMKills  int64       `json:"oom_kills,omitempty"` // of the instance that runs
 }
 
 // ProcessList is ps.
@@ -67,7 +68,7 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	list := ProcessList{}
 	for _, i := range have {
 		if i.Exit == nil {
-			list = append(list, running(w, i))
+			list = append(list, p.sparedOf(ctx, p.running(w, i), i))
 		}
 	}
 	_, _, missing := w.divide(have)
@@ -80,9 +81,19 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	return list, nil
 }
 
-func running(w want, i Instance) ProcessView {
+func (p *Platform) running(w want, i Instance) ProcessView {
+	l := p.lane(w.app.Name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	status := "up"
+	switch {
+	case i.Paused:
+		status = "paused"
+	case len(l.unready[i.ID]) > 0:
+		status = "not ready: fails " + strings.Join(slices.Sorted(maps.Keys(l.unready[i.ID])), ", ")
+	}
 	return ProcessView{
-		Name: fmt.Sprintf("%s.%d", i.Type, i.Number), Type: i.Type, Number: i.Number, Status: "up",
+		Name: i.Name(), Type: i.Type, Number: i.Number, Status: status,
 		Release: i.Release, StartedAt: &i.StartedAt, Address: i.Addr.String(),
 		Command: w.release.Image.Processes[i.Type],
 	}
@@ -95,11 +106,7 @@ func (p *Platform) absent(w want, s slot) ProcessView {
 	defer l.mu.Unlock()
 	status := "starting"
 	if c, crashed := l.crashes[s]; crashed {
-		status = "crashed"
-		if c.exit != nil {
-			status += ": " + c.exit.String()
-		}
-		status += fmt.Sprintf(", next start in %s", Seconds(max(c.retry.Sub(p.Now()), 0)))
+		status = c.status(p.Now())
 	}
 	return ProcessView{
 		Name: fmt.Sprintf("%s.%d", s.Type, s.Number), Type: s.Type, Number: s.Number, Status: status,
@@ -159,6 +166,7 @@ func (p *Platform) Scale(ctx context.Context, call Call, in ScaleInput) (Scaled,
 	if err := p.convergeNow(ctx, app.Name, call); err != nil {
 		return Scaled{}, errors.Join(err, p.Store.SetFormation(context.WithoutCancel(ctx), app.Name, before))
 	}
+	p.say(Event{Kind: EventScaled, App: app.Name, Actor: call.Actor.Name, Text: fmt.Sprintf("scaled to %s from %s", after, before)})
 	return Scaled{before, after}, nil
 }
 
@@ -207,25 +215,25 @@ func parseChange(change string, before Formation) (ProcessType, int, error) {
 
 // Restart replaces every instance with a fresh one, without dropping a request.
 func (p *Platform) Restart(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, "Restarted %s.", p.Store.RaiseEpoch)
+	return p.change(ctx, call, in.App, EventRestarted, "Restarted %s.", p.Store.RaiseEpoch)
 }
 
 // Stop ends every instance; visitors see that the app is stopped.
 func (p *Platform) Stop(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, "Stopped %s.", func(ctx context.Context, name AppName) error {
+	return p.change(ctx, call, in.App, EventAppStopped, "Stopped %s.", func(ctx context.Context, name AppName) error {
 		return p.Store.SetStopped(ctx, name, true)
 	})
 }
 
 // Start undoes Stop.
 func (p *Platform) Start(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, "Started %s.", func(ctx context.Context, name AppName) error {
+	return p.change(ctx, call, in.App, EventAppStarted, "Started %s.", func(ctx context.Context, name AppName) error {
 		return p.Store.SetStopped(ctx, name, false)
 	})
 }
 
 // change writes what is wanted and converges.
-func (p *Platform) change(ctx context.Context, call Call, name, done string, write func(context.Context, AppName) error) (Done, error) {
+func (p *Platform) change(ctx context.Context, call Call, name string, kind EventKind, done string, write func(context.Context, AppName) error) (Done, error) {
 	app, err := p.find(ctx, name)
 	if err != nil {
 		return Done{}, err
@@ -238,5 +246,9 @@ func (p *Platform) change(ctx context.Context, call Call, name, done string, wri
 	if err := write(ctx, app.Name); err != nil {
 		return Done{}, err
 	}
-	return donef(done, app.Name), p.convergeNow(ctx, app.Name, call)
+	if err := p.convergeNow(ctx, app.Name, call); err != nil {
+		return Done{}, err
+	}
+	p.say(Event{Kind: kind, App: app.Name, Actor: call.Actor.Name, Text: strings.TrimSuffix(fmt.Sprintf(done, app.Name), ".")})
+	return donef(done, app.Name), nil
 }

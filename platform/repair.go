@@ -2,6 +2,8 @@ package platform
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -41,11 +43,42 @@ func (p *Platform) ended(ctx context.Context, i Instance) {
 	if isWatched || leaving {
 		return
 	}
-	p.Log.Warn("instance ended", "app", i.App, "instance", i.ID, "type", i.Type, "number", i.Number,
-		"code", i.Exit.Code, "oom", i.Exit.OOM)
 	p.unroute(ctx, i)
-	p.countCrash(i)
+	c := p.countCrash(i)
+	p.tellEnd(ctx, i, c)
 	p.reconcileSoon(i.App)
+}
+
+// loopFrom is how many ends in a row make a crash loop.
+const loopFrom = 3
+
+// tellEnd says how an instance ended and what comes of it.
+func (p *Platform) tellEnd(ctx context.Context, i Instance, c crash) {
+	p.sayOf(EventExited, i, "", "%s %s", i.Name(), i.Exit)
+	switch policy := p.policy(ctx, i.App); {
+	case !policy.again(i.Exit, c.count):
+		p.sayOf(EventGaveUp, i, "", "%s is not started again: the restart policy is %s", i.Name(), policy)
+	case c.count >= loopFrom:
+		p.sayOf(EventCrashed, i, "", "%s keeps ending: %s", i.Name(), c.status(p.Now()))
+	}
+}
+
+// status is what ps says of a place whose instance ended: how, how often, and what is next.
+func (c crash) status(now time.Time) string {
+	text := "crashed"
+	switch {
+	case c.exit != nil && c.exit.Code == 0 && !c.exit.Lost:
+		text = "exited with status 0"
+	case c.exit != nil:
+		text += ": " + c.exit.String()
+	}
+	if c.count > 1 {
+		text += fmt.Sprintf(" (%d times)", c.count)
+	}
+	if c.resting {
+		return text + ", not started again"
+	}
+	return text + fmt.Sprintf(", next start in %s", Seconds(max(c.retry.Sub(now), 0)))
 }
 
 // unroute takes one instance out of its app's route.
@@ -57,27 +90,32 @@ func (p *Platform) unroute(ctx context.Context, i Instance) {
 	if err != nil {
 		return // destroyed meanwhile
 	}
-	drained := p.publish(ctx, app, without(p.routed(i.App), []Instance{i}))
-	p.spawn(func(ctx context.Context) {
-		draining, cancel := context.WithTimeout(ctx, p.Settings.Drain)
-		defer cancel()
-		drained(draining)
-	})
+	p.drainLater(p.republish(ctx, app, func(candidates []Instance) []Instance {
+		return without(candidates, []Instance{i})
+	}))
 }
 
-func (p *Platform) countCrash(i Instance) {
+func (p *Platform) countCrash(i Instance) crash {
 	l := p.lane(i.App)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := slot{i.Type, i.Number}
 	c := l.crashes[s]
-	if i.Exit != nil && i.Exit.At.Sub(i.StartedAt) > steadyRun {
+	if i.ID != "" && c.last == i.ID {
+		return c
+	}
+	end := p.Now()
+	if i.Exit != nil {
+		end = i.Exit.At
+	}
+	if !i.StartedAt.IsZero() && end.Sub(i.StartedAt) > steadyRun {
 		c.count = 0
 	}
 	c.retry = p.Now().Add(min(firstRetry<<min(c.count, 10), lastRetry))
 	c.count++
-	c.exit = i.Exit
+	c.exit, c.last = i.Exit, i.ID
 	l.crashes[s] = c
+	return c
 }
 
 // calm forgets crashes: a person deployed, restarted or scaled.
@@ -133,6 +171,8 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 		return err
 	}
 	stay, excess, missing := w.divide(have)
+	rest := p.resting(ctx, w, have)
+	have, excess, missing = without(have, rest), without(excess, rest), notFilledBy(missing, rest)
 	var started []Instance
 	for _, s := range p.due(w.app.Name, missing) {
 		i, err := p.startHealthy(ctx, w, s, nil)
@@ -140,7 +180,10 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 			break
 		}
 		if err != nil {
-			p.Log.Warn("restart failed", "app", w.app.Name, "type", s.Type, "number", s.Number, "err", err)
+			p.say(Event{
+				Kind: EventCrashed, App: w.app.Name, Process: fmt.Sprintf("%s.%d", s.Type, s.Number), Release: w.release.Number,
+				Text: "it could not be started again: " + sentence(err),
+			})
 			p.countCrash(Instance{App: w.app.Name, Type: s.Type, Number: s.Number})
 			continue
 		}
@@ -153,6 +196,13 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 	web := webOf(append(stay, started...))
 	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, web), excess)
 	return nil
+}
+
+// notFilledBy takes away the slots that belong to instances of the list.
+func notFilledBy(slots []slot, list []Instance) []slot {
+	return slices.DeleteFunc(slots, func(s slot) bool {
+		return slices.ContainsFunc(list, func(i Instance) bool { return s == slot{i.Type, i.Number} })
+	})
 }
 
 func ended(list []Instance) (out []Instance) {
@@ -170,7 +220,7 @@ func (p *Platform) due(name AppName, missing []slot) (due []slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range missing {
-		if !l.crashes[s].retry.After(p.Now()) {
+		if c := l.crashes[s]; !c.resting && !c.retry.After(p.Now()) {
 			due = append(due, s)
 		}
 	}

@@ -29,6 +29,7 @@ type host struct {
 	next    int
 	running map[platform.InstanceID]*process
 	exits   chan platform.Instance
+	ooms    chan platform.OOMKill
 	log     []platform.LogLine
 	stopped int
 }
@@ -36,11 +37,14 @@ type host struct {
 type process struct {
 	platform.Instance
 	line     string
+	limits   platform.Limits
+	security platform.Security
+	kills    int64
 	listener net.Listener
 }
 
 func newHost() *host {
-	return &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100)}
+	return &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100), ooms: make(chan platform.OOMKill)}
 }
 
 func (h *host) Start(_ context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
@@ -59,7 +63,7 @@ func (h *host) start(spec platform.InstanceSpec) (platform.Instance, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.next++
-	p := &process{line: spec.Command[len(spec.Command)-1], listener: l, Instance: platform.Instance{
+	p := &process{line: spec.Command[len(spec.Command)-1], listener: l, limits: spec.Limits, security: spec.Security, Instance: platform.Instance{
 		ID: platform.InstanceID(fmt.Sprint("i", h.next)), App: spec.App, Release: spec.Release, Epoch: spec.Epoch,
 		Type: spec.Type, Number: spec.Number, StartedAt: time.Now(), Addr: netip.MustParseAddrPort(l.Addr().String()),
 	}}

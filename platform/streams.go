@@ -50,9 +50,13 @@ func (p *Platform) Logs(ctx context.Context, call Call, in LogsInput) (Streamed,
 	return Streamed{}, err
 }
 
-// printLog writes Heroku's form: time, app[process], text.
+// printLog writes Heroku's form: time, app[process], text; lines of the platform's own say paas[process].
 func printLog(w io.Writer, l LogLine) error {
-	_, err := fmt.Fprintf(w, "%s app[%s]: %s\n", l.At.UTC().Format("2006-01-02T15:04:05.000000Z"), l.Source, printable(l.Text))
+	who := "app"
+	if l.Stream == "platform" {
+		who = "paas"
+	}
+	_, err := fmt.Fprintf(w, "%s %s[%s]: %s\n", l.At.UTC().Format("2006-01-02T15:04:05.000000Z"), who, l.Source, printable(l.Text))
 	return err
 }
 
@@ -121,7 +125,7 @@ func (p *Platform) Run(ctx context.Context, call Call, in RunInput) (Streamed, e
 		return Streamed{}, fmt.Errorf("run in %s v%d: %w", app.Name, w.release.Number, err)
 	}
 	if exit.OOM {
-		_, _ = fmt.Fprintln(call.Err, "The command ran out of memory and was killed.")
+		_, _ = fmt.Fprintf(call.Err, "The command %s; %s\n", exit, moreMemory(app.Name, runType, exit.MemoryLimit))
 	}
 	return Streamed{Exit: exit.Code}, nil
 }
@@ -133,7 +137,10 @@ func (w want) job(in RunInput) (JobSpec, error) {
 		return JobSpec{}, err
 	}
 	line := strings.Join(in.Command, " ")
-	spec := w.spec(slot{"run", int(time.Now().UnixNano()/int64(time.Millisecond)) % 10000})
+	spec, err := w.spec(slot{runType, int(time.Now().UnixNano()/int64(time.Millisecond)) % 10000})
+	if err != nil {
+		return JobSpec{}, err
+	}
 	spec.Command = commandLine(w.release.Image, line)
 	if _, declared := w.release.Image.Processes[ProcessType(line)]; declared {
 		spec.Command = w.release.Image.argv(ProcessType(line))

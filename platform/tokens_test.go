@@ -66,8 +66,8 @@ func TestRepositories(t *testing.T) {
 
 func TestRegistryHosts(t *testing.T) {
 	for host, want := range map[string]string{
-		"ghcr.io": "ghcr.io", "https://GHCR.io/": "ghcr.io", "docker.io": dockerHub, "127.0.0.1:5000": "127.0.0.1:5000",
-		"[::1]:5000": "[::1]:5000", "a b": "", "": "", "ghcr.io/alice": "", "-x.io": "", "user@host": "",
+		"registry.example.org": "registry.example.org", "https://registry.EXAMPLE.org/": "registry.example.org", "docker.io": dockerHub, "127.0.0.1:5000": "127.0.0.1:5000",
+		"[::1]:5000": "[::1]:5000", "a b": "", "": "", "registry.example.org/alice": "", "-x.io": "", "user@host": "",
 	} {
 		if got, err := parseRegistry(host); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", host, got, err)

@@ -196,7 +196,10 @@ func (p *Platform) changeConfig(ctx context.Context, call Call, name, verb strin
 	if size(after) > maxConfigTotal {
 		return done, Errorf(Usage, "the config vars of %s would take more than %d KiB", app.Name, maxConfigTotal>>10)
 	}
-	done.Release, err = p.releaseConfig(ctx, call, app.Name, after, verb+" "+strings.Join(done.Changed, ", ")+" config vars")
+	what := verb + " " + strings.Join(done.Changed, ", ") + " config vars"
+	if done.Release, err = p.releaseConfig(ctx, call, app.Name, after, what); err == nil {
+		p.say(Event{Kind: EventConfigured, App: app.Name, Release: done.Release, Actor: call.Actor.Name, Text: what})
+	}
 	return done, err
 }
 

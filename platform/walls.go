@@ -56,6 +56,8 @@ type Builder interface {
 // Runner runs containers on one host. All methods are safe for concurrent use.
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
+	Living
+	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)
@@ -155,6 +157,8 @@ type Key struct {
 // Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
+	Ledger
+	Ledgers
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

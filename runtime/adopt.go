@@ -14,7 +14,7 @@ import (
 //	none      any       before anything was noted        swept by cgroup, directory removed
 //	making    any       before anybody was told          killed and removed
 //	passing   any       and its jobs with it             killed and removed
-//	running   alive     at any time                      watched
+//	running   alive     at any time                      watched, and paused if it was to be
 //	running   gone      before it noted the end          settled as if it ended now
 //	ended     gone      maybe before it reported         reported unless it was
 func (r *Runtime) adopt() error {
@@ -26,7 +26,7 @@ func (r *Runtime) adopt() error {
 	for _, e := range entries {
 		errs = append(errs, r.adoptOne(platform.InstanceID(e.Name())))
 	}
-	errs = append(errs, r.removeWrites())
+	errs = append(errs, r.removeWrites(), r.sweepFreezers())
 	shells := make(map[string]bool)
 	for _, c := range r.containers {
 		shells[c.record.Shell] = c.record.Phase == running
@@ -61,6 +61,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if err != nil { // it died before the record was written, or the machine did
 		return os.RemoveAll(dir)
 	}
+	rec.Paused = wasPaused(dir)
 	c := &container{runtime: r, dir: dir, writes: r.writesDir(id), gone: make(chan struct{}), record: rec}
 	if rec.Phase == ended {
 		close(c.gone)
@@ -94,6 +95,11 @@ func (r *Runtime) resume(c *container) {
 	case c.init == nil:
 		r.work.Go(c.settle)
 	default:
+		c.freezeAgain()
+		if err := r.oom.add(c); err != nil {
+			r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
+		}
+		c.tellOOM() // what was missed
 		r.work.Go(c.watch)
 	}
 }

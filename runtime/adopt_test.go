@@ -45,6 +45,12 @@ func daemon() int {
 		}
 		fmt.Println(i.ID)
 		select {}
+	case "pause", "pause and resume":
+		return pauseFor(b, script)
+	case "enter":
+		return enterFor(b, script)
+	case "commit":
+		return commitForEver(b, script)
 	case "run":
 		job := platform.JobSpec{InstanceSpec: spec(script)}
 		_, err := b.Run(context.Background(), job, nil, os.Stdout, os.Stderr)
@@ -58,6 +64,62 @@ func daemon() int {
 		}
 		fmt.Println(n)
 	}
+}
+
+// pauseFor starts an instance and pauses it; told to, it then pauses and resumes for ever.
+func pauseFor(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	if err != nil {
+		return complain(err)
+	}
+	for n := 0; ; n++ {
+		if err := b.Pause(context.Background(), i.ID); err != nil {
+			return complain(err)
+		}
+		if n == 0 {
+			fmt.Println(i.ID)
+		}
+		if os.Getenv("RUNTIME_TEST_DO") == "pause" {
+			select {}
+		}
+		if err := b.Resume(context.Background(), i.ID); err != nil {
+			return complain(err)
+		}
+	}
+}
+
+// commitForEver starts an instance and, when it is ready, copies and commits what it wrote, for ever.
+func commitForEver(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	for err == nil {
+		exit, failed := b.Exec(context.Background(), i.ID, []string{"test", "-s", "/app/big"}, io.Discard)
+		if err = failed; err == nil && exit.Code == 0 {
+			break
+		}
+	}
+	for n := 0; err == nil; n++ {
+		if n == 0 {
+			fmt.Println(i.ID)
+		}
+		if _, err = b.Commit(context.Background(), i.ID); err == nil {
+			err = b.CopyOut(context.Background(), i.ID, "/app", io.Discard)
+		}
+	}
+	return complain(err)
+}
+
+// enterFor runs a command on a terminal in an instance.
+func enterFor(b *bench, script string) int {
+	i, err := b.Start(context.Background(), spec(script))
+	if err != nil {
+		return complain(err)
+	}
+	cmd := platform.Command{
+		Argv:     []string{"/bin/sh", "-c", "trap '' HUP; echo " + string(i.ID) + "; sleep 999"},
+		Terminal: &platform.Terminal{Cols: 80, Rows: 24},
+	}
+	_, err = b.Enter(context.Background(), i.ID, cmd, nil, os.Stdout, nil)
+	return complain(err)
 }
 
 func complain(err error) int {
@@ -93,7 +155,7 @@ func TestInstanceOutlivesTheDaemon(t *testing.T) {
 		trap 'echo stopping; exit 17' TERM
 		httpd -p $PORT
 		n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done`, 0))
-	time.Sleep(300 * time.Millisecond) // lines are written while nobody is there
+	time.Sleep(time.Second) // lines are written while nobody is there
 	b.open()
 	all, err := b.Instances(context.Background())
 	check(t, err)
@@ -252,4 +314,16 @@ func TestReopen(t *testing.T) {
 	check(t, err)
 	c.init.signal(unix.SIGHUP)
 	equal(t, "code", b.ends().Exit.Code, 5)
+}
+
+// A daemon that is killed between releasing an ended container and noting its end has lost no exit status.
+func TestKilledBeforeTheEndIsNoted(t *testing.T) {
+	b := newBench(t)
+	id := platform.InstanceID(b.doomed("start", `exit 33`, time.Second))
+	rec, err := loadRecord(b.instanceDir(id))
+	check(t, err)
+	rec.Phase, rec.Exit, rec.Reported = running, nil, false
+	check(t, rec.save(b.instanceDir(id)))
+	b.open()
+	equal(t, "code", b.ends().Exit.Code, 33)
 }

@@ -6,143 +6,139 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"paas/platform"
 )
 
-// The groups below the platform's own. What serves requests comes before builds and one-off jobs.
+// The groups below the platform's own. What serves requests comes before one-off jobs, and those before
+// builds.
 const (
-	appsGroup   = "apps"
-	buildsGroup = "builds"
+	appsGroup     = "apps"
+	jobsGroup     = "jobs"
+	buildsGroup   = "builds"
+	platformGroup = "platform" // the daemon, where no systemd keeps it
+	usualDevices  = "usual"    // v1: who may open the usual devices and no other
 )
+
+// sliceNames are the groups that hold those of containers, the most important first.
+func sliceNames() []string { return []string{appsGroup, jobsGroup, buildsGroup} }
 
 // cgroups is the platform's part of the host's control groups:
 //
-//	v2  <mount>/paas-<id>/{apps,builds}/<container>
-//	v1  <mount of each controller>/paas-<id>/{apps,builds}/<container>
+//	v2  <mount>/paas-<id>/{apps,jobs,builds}/<container>
+//	v1  <mount of each controller>/paas-<id>/{apps,jobs,builds}/<container>
+//
+// Containers are born in groups for memory, pids and cpu; on v1, where each further hierarchy costs a
+// start, the other controllers follow when there is something to limit.
 type cgroups struct {
 	v2      bool
+	hybrid  bool              // a v2 tree is there, but v1 has the controllers
 	tops    map[string]string // controller -> top directory; on v2 all are the same one
 	missing []string          // controllers the host does not offer: their limits are not kept
+	disk    blockDevice       // under the containers' writes
+	lacks   map[string]string // limits that cannot be kept, with the reason
 }
 
-// setting is one control file with what is written into it.
-type setting struct {
-	controller, file, value string
-	optional                bool // not on every kernel
-}
+func bornControllers() []string  { return []string{"memory", "pids", "cpu"} }
+func laterControllers() []string { return []string{"cpuset", "io", "devices"} }
 
 func openCgroups(hierarchies hierarchies, id string) (*cgroups, error) {
-	c := &cgroups{v2: hierarchies.v2 != "", tops: make(map[string]string)}
-	for _, controller := range []string{"memory", "pids", "cpu"} {
+	c := &cgroups{v2: hierarchies.v2 != "", hybrid: hierarchies.hybrid(), tops: make(map[string]string), lacks: make(map[string]string)}
+	for _, controller := range append(bornControllers(), laterControllers()...) {
 		mount, ok := hierarchies.mount(controller)
-		if !ok {
+		if ok {
+			c.tops[controller] = filepath.Join(mount, "paas-"+id)
+		} else if controller != "devices" || !c.v2 {
 			c.missing = append(c.missing, controller)
-			continue
 		}
-		c.tops[controller] = filepath.Join(mount, "paas-"+id)
 	}
-	if len(c.tops) == 0 && !c.v2 {
+	if len(c.bornTops()) == 0 && !c.v2 {
 		return nil, platform.Errorf(platform.Failed, "this host has no control groups for memory, pids or cpu").
 			WithHint("mount cgroup2 on /sys/fs/cgroup")
 	}
 	if c.v2 && len(c.tops) == 0 {
 		c.tops[""] = filepath.Join(hierarchies.v2, "paas-"+id)
 	}
-	return c, c.makeGroups()
+	if err := c.makeGroups(); err != nil {
+		return nil, err
+	}
+	c.openDevices()
+	c.findLacks()
+	return c, nil
 }
 
 func (c *cgroups) makeGroups() error {
-	for _, top := range c.distinctTops() {
-		for _, dir := range []string{top, filepath.Join(top, appsGroup), filepath.Join(top, buildsGroup)} {
-			if c.v2 {
-				c.passDown(filepath.Dir(dir))
-			}
-			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-				return fmt.Errorf("make cgroup: %w", err)
-			}
-		}
-		if c.v2 {
-			c.passDown(filepath.Join(top, appsGroup))
-			c.passDown(filepath.Join(top, buildsGroup))
+	for _, top := range c.bornTops() {
+		if err := c.makeTop(top); err != nil {
+			return fmt.Errorf("make cgroup: %w", err)
 		}
 	}
-	return c.apply(buildsGroup, buildWeights(c.v2))
+	for _, slice := range sliceNames() {
+		if err := c.apply(slice, weights(c.v2, slice)); err != nil {
+			return err
+		}
+	}
+	return c.apply("", reserveSettings(c.v2, hostMemory()))
 }
 
-// passDown lets groups below dir have controllers. A controller the kernel does not offer is refused
-// alone, hence one write each.
-func (c *cgroups) passDown(dir string) {
-	for _, controller := range []string{"memory", "pids", "cpu", "io"} {
-		_ = writeControl(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller)
+func (c *cgroups) makeTop(top string) error {
+	dirs := []string{top}
+	for _, slice := range sliceNames() {
+		dirs = append(dirs, filepath.Join(top, slice))
 	}
-}
-
-// buildWeights gives builds and jobs a quarter of what apps get when both want the CPU or the disk
-// (cgroup-v2.rst: weights are 1 to 10000, 100 by default; v1: shares, 1024 by default).
-func buildWeights(v2 bool) []setting {
-	if v2 {
-		return []setting{{"cpu", "cpu.weight", "25", true}, {"", "io.weight", "default 25", true}}
-	}
-	return []setting{{"cpu", "cpu.shares", "256", true}}
-}
-
-// limitSettings are the control files of one container. A kernel without swap accounting lacks the swap files.
-func limitSettings(v2 bool, l platform.Limits, whole bool) []setting {
-	memory, pids := strconv.FormatInt(l.Memory, 10), strconv.Itoa(l.Processes)
-	const period = 100_000 // microseconds, the kernel's default
-	quota := strconv.Itoa(int(l.CPUs * period))
-	if !v2 {
-		s := []setting{
-			{"memory", "memory.limit_in_bytes", memory, false},
-			{"memory", "memory.memsw.limit_in_bytes", memory, true},
-			{"pids", "pids.max", pids, false},
+	for i, dir := range dirs {
+		if c.v2 && i < 2 {
+			c.passDown(filepath.Dir(dir))
 		}
-		if l.CPUs > 0 {
-			s = append(s, setting{"cpu", "cpu.cfs_quota_us", quota, false})
+		if err := makeGroup(dir); err != nil {
+			return err
 		}
-		return s
-	}
-	s := []setting{
-		{"memory", "memory.max", memory, false},
-		{"memory", "memory.swap.max", "0", true},
-		{"pids", "pids.max", pids, false},
-	}
-	if whole {
-		s = append(s, setting{"memory", "memory.oom.group", "1", true})
-	}
-	if l.CPUs > 0 {
-		s = append(s, setting{"cpu", "cpu.max", quota + " " + strconv.Itoa(period), false})
-	}
-	return s
-}
-
-// apply writes settings of controllers that are there into the group at path below the tops.
-func (c *cgroups) apply(path string, settings []setting) error {
-	for _, s := range settings {
-		top, ok := c.tops[s.controller]
-		if s.controller == "" {
-			top, ok = c.distinctTops()[0], true
-		}
-		if !ok {
-			continue
-		}
-		err := writeControl(filepath.Join(top, path, s.file), s.value)
-		if err != nil && !s.optional {
-			return fmt.Errorf("set %s to %s: %w", s.file, s.value, err)
+		if c.v2 && i > 0 {
+			c.passDown(dir)
 		}
 	}
 	return nil
 }
 
+func makeGroup(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// passDown lets groups below dir have controllers. A controller the kernel does not offer is refused
+// alone, hence one write each.
+func (c *cgroups) passDown(dir string) {
+	for _, controller := range []string{"memory", "pids", "cpu", "io", "cpuset"} {
+		_ = writeControl(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller)
+	}
+}
+
+// apply writes settings of controllers that are there into the group at path below the tops.
+func (c *cgroups) apply(path string, settings []setting) error {
+	for _, s := range settings {
+		if err := (cgroup{c, path}).write(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bornTops are the tops of hierarchies that every container has a group in.
+func (c *cgroups) bornTops() []string { return c.distinct(append(bornControllers(), "")) }
+
 func (c *cgroups) distinctTops() []string {
+	return c.distinct(append(append(bornControllers(), ""), laterControllers()...))
+}
+
+func (c *cgroups) distinct(controllers []string) []string {
 	var tops []string
 	seen := make(map[string]bool)
-	for _, top := range c.tops {
-		if !seen[top] {
+	for _, controller := range controllers {
+		if top, ok := c.tops[controller]; ok && !seen[top] {
 			seen[top] = true
 			tops = append(tops, top)
 		}
@@ -159,25 +155,27 @@ type cgroup struct {
 // create makes a container's group, without limits.
 func (c *cgroups) create(group, name string) (cgroup, error) {
 	g := cgroup{c, filepath.Join(group, name)}
-	for _, dir := range g.dirs() {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	for _, top := range c.bornTops() {
+		if err := os.Mkdir(filepath.Join(top, g.path), 0o755); err != nil {
 			return g, errors.Join(fmt.Errorf("make cgroup: %w", err), g.remove())
 		}
 	}
 	return g, nil
 }
 
-// limit sets the limits of a container's group.
-func (g cgroup) limit(l platform.Limits) error {
-	return g.of.apply(g.path, limitSettings(g.of.v2, l, filepath.Dir(g.path) == buildsGroup))
-}
-
+// dirs are where the group is or may be; the first is one it always has.
 func (g cgroup) dirs() []string {
 	tops := g.of.distinctTops()
 	for i := range tops {
 		tops[i] = filepath.Join(tops[i], g.path)
 	}
 	return tops
+}
+
+// dir is the group in a controller's hierarchy; false if the host does not have that.
+func (g cgroup) dir(controller string) (string, bool) {
+	top, ok := g.of.tops[controller]
+	return filepath.Join(top, g.path), ok
 }
 
 // open gives the directory into which clone3(2) puts a new process on v2. On v1 there is no such thing:
@@ -190,12 +188,19 @@ func (g cgroup) open() (*os.File, error) {
 }
 
 // place moves a process on v1. The first move after a quiet spell waits for an RCU grace period of
-// about ten milliseconds, so it is done while the process sets itself up.
+// about ten milliseconds, the others hardly.
 func (g cgroup) place(pid int) error {
 	if g.of.v2 {
 		return nil
 	}
-	for _, dir := range g.dirs() {
+	dirs := []string{}
+	for _, top := range g.of.bornTops() {
+		dirs = append(dirs, filepath.Join(top, g.path))
+	}
+	if top, ok := g.of.tops["devices"]; ok && g.of.lacks["device"] == "" {
+		dirs = append(dirs, filepath.Join(top, usualDevices))
+	}
+	for _, dir := range dirs {
 		if err := writeControl(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
 			return fmt.Errorf("move process to its cgroup: %w", err)
 		}
@@ -203,37 +208,11 @@ func (g cgroup) place(pid int) error {
 	return nil
 }
 
-// outOfMemory tells whether the kernel killed a process of the group for want of memory.
-func (g cgroup) outOfMemory() bool {
-	file := "memory.oom_control"
-	if g.of.v2 {
-		file = "memory.events"
-	}
-	top, ok := g.of.tops["memory"]
-	if !ok {
-		return false
-	}
-	text, err := os.ReadFile(filepath.Join(top, g.path, file))
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(text)) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok {
-			return n != "0"
-		}
-	}
-	return false
-}
-
 // kill ends every process of the group.
 func (g cgroup) kill() {
 	for _, dir := range g.dirs() {
-		text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-		if err != nil {
-			continue
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			if pid, err := strconv.Atoi(field); err == nil && pid > 1 {
+		for _, pid := range processesIn(dir) {
+			if pid > 1 {
 				_ = unix.Kill(pid, unix.SIGKILL)
 			}
 		}
@@ -286,7 +265,7 @@ func (c *cgroups) names(group string) map[string]bool {
 // sweep ends and removes the groups of containers nobody knows.
 func (c *cgroups) sweep(known func(name string) bool) error {
 	var errs []error
-	for _, group := range []string{appsGroup, buildsGroup} {
+	for _, group := range sliceNames() {
 		for name := range c.names(group) {
 			if known(name) {
 				continue
@@ -302,20 +281,8 @@ func (c *cgroups) sweep(known func(name string) bool) error {
 // destroy removes the platform's groups. They must be empty.
 func (c *cgroups) destroy() error {
 	var errs []error
-	for _, path := range []string{appsGroup, buildsGroup, ""} {
+	for _, path := range append(sliceNames(), platformGroup, usualDevices, "") {
 		errs = append(errs, cgroup{c, path}.remove())
 	}
 	return errors.Join(errs...)
-}
-
-// writeControl writes a control file with plain system calls: os.File would give it to the poller,
-// since these files can be polled, and might then wait for ever for one that answered EAGAIN.
-func writeControl(path, value string) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	_, err = unix.Write(fd, []byte(value))
-	return err
 }

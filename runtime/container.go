@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,14 +26,19 @@ type container struct {
 	group   *cgroup // nil before it was made
 	init    *process
 	master  *os.File // of its PTY
+	watchID int32    // of the kernel's, for kills for want of memory
 	made    []string // mount points that init created in the root file system
+
+	frost sync.Mutex // held while it is frozen or thawed
+	cold  *freezer   // once it was looked for; guarded by frost
 
 	gone chan struct{} // closed when every process ended
 	exit platform.Exit // valid then
 
 	// Guarded by runtime.mu. ID, Passing and Group of the record never change.
 	record   record
-	stopping bool // its end is wanted: nobody is told
+	stopping bool      // its end is wanted: nobody is told
+	killedAt time.Time // the kernel was last seen to kill something of it for want of memory
 }
 
 // launch makes a container and returns when its command was executed. After an error nothing is left.
@@ -45,6 +51,9 @@ func (r *Runtime) launch(ctx context.Context, o *order) (*container, error) {
 	}
 	if !c.record.Passing {
 		_ = c.shell.conn.Close() // an instance outlives the daemon
+	}
+	if err := r.oom.add(c); err != nil {
+		r.log.Warn("a container runs unwatched", "instance", c.record.ID, "error", err)
 	}
 	r.work.Go(c.watch)
 	return c, nil
@@ -71,6 +80,7 @@ func (c *container) make(ctx context.Context, o *order) error {
 	if err := c.awaitStart(ctx, o); err != nil {
 		return err
 	}
+	c.removeNodes(o)
 	return c.save(func(r *record) { r.Phase = running })
 }
 
@@ -100,7 +110,7 @@ func (c *container) equip(o *order) (err error) {
 	if err := c.runtime.options.Network.Admit(endpoint, c.record.owner()); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
-	if err := c.group.limit(o.limits); err != nil {
+	if err := c.bound(o); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
 	return c.shell.assign(o.appID)
@@ -131,7 +141,13 @@ func (c *container) awaitStart(ctx context.Context, o *order) error {
 // startError tells a command that cannot be executed, which its owner can mend, from trouble of ours.
 func startError(what string, err error) error {
 	var failed *script.Error
-	if !errors.As(err, &failed) || !failed.Exec() {
+	if errors.As(err, &failed) {
+		if name, ok := sysctlOf(failed.Doing); ok {
+			return platform.Errorf(platform.Failed, "%s cannot start: this kernel does not give an app its own %s", what, name).
+				WithHint("an admin can take it away: ssh paas security:set <app> sysctl=clear").Because(failed)
+		}
+	}
+	if failed == nil || !failed.Exec() {
 		return fmt.Errorf("start %s: %w", what, err)
 	}
 	return platform.Errorf(platform.Failed, "%s cannot start: %s", what, failed).
@@ -160,7 +176,8 @@ func (c *container) scrap() error {
 }
 
 // release gives back what the container held while it ran, in the background: the kernel takes its time
-// over it. All its processes must have ended.
+// over it. All its processes must have ended. The exit status stays until forget: a successor needs it if
+// the end was not noted yet.
 func (c *container) release() {
 	if c.init != nil {
 		c.init.close()
@@ -176,7 +193,8 @@ func (c *container) dispose() error {
 	if c.group != nil {
 		errs = append(errs, c.group.remove())
 	}
-	for _, name := range []string{execSocket, statusFile} {
+	errs = append(errs, c.removeFreezer())
+	for _, name := range []string{execSocket, pausedFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, c.dropWrites(), c.detach())...)
@@ -205,6 +223,7 @@ func (c *container) forget() error {
 func (c *container) kill() {
 	if c.init != nil {
 		c.init.signal(unix.SIGKILL)
+		c.thaw()
 	}
 }
 

@@ -19,7 +19,7 @@ const outputPatience = time.Second
 
 // Exec implements platform.Runner. The instance's own init runs the command, with the app's rights.
 func (r *Runtime) Exec(ctx context.Context, id platform.InstanceID, argv []string, out io.Writer) (platform.Exit, error) {
-	c, err := r.running(id)
+	c, err := r.awake(id)
 	if err != nil {
 		return platform.Exit{}, err
 	}
@@ -47,7 +47,7 @@ func (c *container) exec(ctx context.Context, argv []string, out io.Writer) (pla
 	}
 	copied := copyAll(out, output)
 	init := script.Wrap(conn)
-	err = request(init, argv, theirs)
+	err = requestOutput(init, argv, theirs)
 	_ = theirs.Close()
 	exit := platform.Exit{}
 	if err == nil {
@@ -74,21 +74,33 @@ func copyAll(to io.Writer, from io.Reader) <-chan struct{} {
 	return done
 }
 
-// request sends what the child of the instance's init shall do.
-func request(init *script.Conn, argv []string, out *os.File) error {
+// requestOutput has a command run without input and with one stream for all its output.
+func requestOutput(init *script.Conn, argv []string, out *os.File) error {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = null.Close() }()
+	return request(init, argv, nil, [3]*os.File{null, out, out}, false)
+}
+
+// request sends what the child of the instance's init shall do. The first of the streams becomes the
+// controlling terminal if it is one.
+func request(init *script.Conn, argv, env []string, stdio [3]*os.File, terminal bool) error {
 	s := script.Beside()
-	in, output := s.Inherit(), s.Inherit()
+	var own [3]script.Arg
+	for i := range own {
+		own[i] = s.Inherit()
+	}
 	s.Do("begin a session", unix.SYS_SETSID)
-	s.Stdio([3]script.Arg{in, output, output})
+	s.Stdio(own)
+	if terminal {
+		s.Do("take the terminal", unix.SYS_IOCTL, script.N(0), script.N(unix.TIOCSCTTY), script.N(0))
+	}
 	s.Rights()
 	s.KeepOnlyStdio()
-	s.ExecBeside(argv, nil)
-	return init.Run(s, null, out)
+	s.ExecBeside(argv, env)
+	return init.Run(s, stdio[:]...)
 }
 
 // awaitReply reads until the command ended. Init is gone without a reply when the instance ends meanwhile.

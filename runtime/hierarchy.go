@@ -11,13 +11,20 @@ import (
 type hierarchies struct {
 	v2          string            // the v2 tree, if it is the one with the controllers
 	controllers []string          // that v2 offers
+	bare        string            // a v2 tree without controllers for memory and processes
 	v1          map[string]string // controller -> mount point
 }
 
-// mount is where a controller's groups are.
+// hybrid tells whether v1 has the controllers while a v2 tree is there too.
+func (h hierarchies) hybrid() bool { return h.v2 == "" && h.bare != "" }
+
+// mount is where a controller's groups are. v1 calls the controller "io" blkio.
 func (h hierarchies) mount(controller string) (string, bool) {
 	if h.v2 != "" {
 		return h.v2, slices.Contains(h.controllers, controller)
+	}
+	if controller == "io" {
+		controller = "blkio"
 	}
 	m, ok := h.v1[controller]
 	return m, ok
@@ -59,6 +66,8 @@ func parseHierarchies(mountinfo string, controllersOf func(mount string) string)
 			offered := strings.Fields(controllersOf(mount))
 			if slices.Contains(offered, "memory") || slices.Contains(offered, "pids") {
 				h.v2, h.controllers = mount, offered
+			} else if h.bare == "" {
+				h.bare = mount
 			}
 		}
 	}

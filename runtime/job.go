@@ -20,7 +20,7 @@ const (
 
 // Run implements platform.Runner. A Read of stdin that is in progress when the job ends is not waited for.
 func (r *Runtime) Run(ctx context.Context, job platform.JobSpec, stdin io.Reader, stdout, stderr io.Writer) (platform.Exit, error) {
-	o, err := orderOf(job.InstanceSpec, buildsGroup)
+	o, err := orderOf(job.InstanceSpec, jobsGroup)
 	if err != nil {
 		return platform.Exit{}, err
 	}
@@ -43,7 +43,7 @@ func (r *Runtime) runStreams(ctx context.Context, o *order, s *streams, leave fu
 	c, err := r.launch(ctx, o)
 	s.handOver()
 	if err != nil {
-		s.close()
+		s.drain(ctx) // the caller has its writers back when this returns
 		return platform.Exit{}, err
 	}
 	exit, err := c.finish(ctx, leave)

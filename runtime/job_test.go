@@ -52,7 +52,7 @@ func TestCancelledJobHangsUp(t *testing.T) {
 	out := &safeBuffer{}
 	job := platform.JobSpec{InstanceSpec: spec(`trap 'echo hup; exit 0' HUP; echo ready; while :; do sleep 0.1; done`)}
 	go func() {
-		for !strings.Contains(out.String(), "ready") {
+		for !strings.Contains(out.String(), "ready") || !b.anyRuns() { // a job that is still being started is killed
 			time.Sleep(20 * time.Millisecond)
 		}
 		cancel()
@@ -181,4 +181,18 @@ func TestTerminalEndOfInput(t *testing.T) {
 	exit, screen := b.onTerminal(spec(`cat; echo end; exit 2`), nil, typing{"", "line\n"})
 	equal(t, "exit", exit.Code, 2)
 	equal(t, "screen", strings.Contains(screen, "end\r\n"), true)
+}
+
+// A job that cannot start has given the caller's writer back when Run returns: the race detector looks.
+func TestFailedStartGivesTheWriterBack(t *testing.T) {
+	b := newBench(t)
+	for range 20 {
+		var out, errs bytes.Buffer
+		s := spec("")
+		s.Command = []string{"/no/such/program"}
+		if _, err := b.Run(context.Background(), platform.JobSpec{InstanceSpec: s}, nil, &out, &errs); err == nil {
+			t.Fatal("it ran")
+		}
+		equal(t, "output", out.String()+errs.String(), "")
+	}
 }

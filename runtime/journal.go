@@ -124,6 +124,9 @@ func (r *Runtime) prune(app platform.AppName) error {
 
 // writes tells whether an instance may still write its log.
 func (r *Runtime) writes(id platform.InstanceID) bool {
+	if r.notes.writes(id) {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, ok := r.containers[id]

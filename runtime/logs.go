@@ -60,6 +60,7 @@ type tail struct {
 
 type follower struct {
 	journal journal
+	query   sources
 	ring    *ring.Reader
 }
 
@@ -97,9 +98,11 @@ func (f *follower) lines(app platform.AppName, limit int) ([]platform.LogLine, e
 		if limit == 0 {
 			return nil
 		}
-		out = append(out, platform.LogLine{
-			At: time.Unix(0, r.At), App: app, Source: f.journal.Source, Stream: streamName(r.Stream), Text: string(r.Text),
-		})
+		line := f.line(app, r)
+		if !f.query.covers(line.Source) {
+			return nil
+		}
+		out = append(out, line)
 		if limit != all && len(out) >= 2*limit {
 			out = append(out[:0], out[len(out)-limit:]...)
 		}
@@ -108,9 +111,21 @@ func (f *follower) lines(app platform.AppName, limit int) ([]platform.LogLine, e
 	return last(out, limit), err
 }
 
+// line: a note has its source in its text, for notes of all processes share a journal.
+func (f *follower) line(app platform.AppName, r ring.Record) platform.LogLine {
+	l := platform.LogLine{At: time.Unix(0, r.At), App: app, Source: f.journal.Source, Stream: streamName(r.Stream), Text: string(r.Text)}
+	if r.Stream == ring.Platform {
+		l.Source, l.Text, _ = strings.Cut(l.Text, noteSeparator)
+	}
+	return l
+}
+
 func streamName(stream byte) string {
-	if stream == ring.Stderr {
+	switch stream {
+	case ring.Stderr:
 		return "stderr"
+	case ring.Platform:
+		return "platform"
 	}
 	return "stdout"
 }
@@ -150,13 +165,22 @@ func (t *tail) look(name string) {
 		return
 	}
 	if r, err := ring.OpenReader(dir); err == nil {
-		t.open[name] = &follower{j, r}
+		t.open[name] = &follower{j, sources(t.query.Source), r}
 	}
 }
 
 func (t *tail) wants(j journal) bool {
-	s := t.query.Source
-	return (s == "" || s == j.Source || strings.HasPrefix(j.Source, s+".")) && (t.query.ID == "" || t.query.ID == j.ID)
+	if j.Source == "" { // notes
+		return t.query.ID == ""
+	}
+	return sources(t.query.Source).covers(j.Source) && (t.query.ID == "" || t.query.ID == j.ID)
+}
+
+// sources is a process like "web.1", a type like "web", or "" for all.
+type sources string
+
+func (s sources) covers(source string) bool {
+	return s == "" || string(s) == source || strings.HasPrefix(source, string(s)+".")
 }
 
 func (f *follower) close() {
@@ -181,6 +205,7 @@ func (r *Runtime) Forget(_ context.Context, app platform.AppName) error {
 	if app == "" || strings.ContainsAny(string(app), "/.") {
 		return platform.Errorf(platform.Usage, "%q is not an app name", app)
 	}
+	r.notes.drop(app)
 	if err := os.RemoveAll(r.logDir(app)); err != nil {
 		return fmt.Errorf("remove logs of %s: %w", app, err)
 	}

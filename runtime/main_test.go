@@ -22,6 +22,7 @@ import (
 	"paas/platform"
 	"paas/runtime/image"
 	"paas/runtime/network"
+	"paas/runtime/runtimetest/program"
 )
 
 // TestMain runs all tests in a machine of their own: new network and mount namespaces with an empty
@@ -47,9 +48,8 @@ func rerun() int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("sh", "../cmd/paas-init/build.sh", dir+"/paas-init")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build paas-init: %v\n%s", err, out)
+	if err := program.Build(dir, program.Init); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -121,6 +121,18 @@ func (b *bench) directories() int {
 	return len(glob(b.t, b.dir+"/state/instances/*")) + len(glob(b.t, b.Runtime.options.Run+"/*"))
 }
 
+// anyRuns tells whether a container was seen to start.
+func (b *bench) anyRuns() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.containers {
+		if c.record.Phase == running {
+			return true
+		}
+	}
+	return false
+}
+
 // used counts the groups of containers that are not waiting in the pool.
 func (b *bench) used(group string) int {
 	b.settle()
@@ -161,7 +173,7 @@ func newBench(t testing.TB) *bench {
 func (b *bench) options() Options {
 	return Options{
 		Dir: b.dir + "/state", Images: b.images, Network: b.net, ID: testID(),
-		Init: os.Getenv("RUNTIME_TEST_SANDBOX") + "/paas-init",
+		Init: program.Path(os.Getenv("RUNTIME_TEST_SANDBOX"), program.Init),
 		Log:  slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 }

@@ -25,6 +25,8 @@ type order struct {
 	dir        string
 	uid, gid   uint32
 	limits     platform.Limits
+	security   platform.Security
+	clamped    map[string]platform.Rlimit // what of its rlimits the host allows
 	binds      []platform.Bind
 	stopSignal unix.Signal
 	stdio      *[3]*os.File       // the app's ends of its streams; nil: empty input and the log
@@ -64,7 +66,7 @@ func orderOf(s platform.InstanceSpec, group string) (*order, error) {
 		what: fmt.Sprintf("%s of %s", name, s.App), host: hostName(name),
 		appID: s.AppID, layers: s.Image.Layers, argv: s.Command, env: s.Env,
 		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID,
-		limits: limitsOr(s.Limits, defaultMemory, defaultPIDs), stopSignal: stop,
+		limits: limitsOr(s.Limits, defaultMemory, defaultPIDs), security: s.Security, stopSignal: stop,
 	}
 	if s.Type == platform.Web {
 		o.record.Port = s.Image.Port

@@ -23,7 +23,6 @@ func devices() []device {
 const (
 	sharedMemory = 64 << 20 // bytes of /dev/shm
 	openFiles    = 65536    // soft limit, clamped to the hard one
-	oomScore     = 300      // the kernel takes the app before its init and before the daemon
 )
 
 // write writes what turns the shell into the container:
@@ -34,8 +33,8 @@ func (c *container) write(s *script.Script, o *order, b box) {
 	s.SetIDs(0, 0, nil)
 	s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
 	nodes := cloneDevices(s)
-	attachRoot(s, b.root)
-	c.kernelMounts(s, b.root)
+	attachRoot(s, b.root, o)
+	c.kernelMounts(s, b.root, o)
 	null := fillDev(s, b.root, nodes)
 	s.Mask(b.root, null, maskedPaths())
 	s.ReadOnly(b.root, readOnlyPaths())
@@ -46,33 +45,43 @@ func (c *container) write(s *script.Script, o *order, b box) {
 			s.AttachDir(b.root, filepath.Clean(bind.Target), b.binds[i])
 		}
 	}
+	attachOpened(s, o, b)
 	c.ownFiles(s, b.root, o)
 	s.Do("set the host name", unix.SYS_SETHOSTNAME, s.String(o.host), script.N(len(o.host)))
 	s.Pivot(b.root)
 	enterDir(s, b.root, o)
+	if o.security.ReadOnly {
+		s.SetAttr("the root file system", b.root, unix.MOUNT_ATTR_RDONLY, 0, 0, 0)
+	}
 	s.Close(b.root, null)
 	c.startApp(s, o, b)
 }
 
 // attachRoot attaches the root file system over the host's /sys, a directory every host has; nothing
-// looks there again. Device nodes and set-user-ID bits of an image never count.
-func attachRoot(s *script.Script, root script.Arg) {
+// looks there again. Device nodes of an image never count, set-user-ID bits only if an admin said so.
+func attachRoot(s *script.Script, root script.Arg, o *order) {
 	s.Do("attach the root file system", unix.SYS_MOVE_MOUNT, root, s.String(""), script.N(unix.AT_FDCWD), s.String("/sys"),
 		script.N(unix.MOVE_MOUNT_F_EMPTY_PATH))
-	s.SetAttr("the root file system", root, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID, 0, 0, 0)
+	attr := unix.MOUNT_ATTR_NODEV
+	if !o.security.Privileges {
+		attr |= unix.MOUNT_ATTR_NOSUID
+	}
+	s.SetAttr("the root file system", root, attr, 0, 0, 0)
 }
 
-func (c *container) kernelMounts(s *script.Script, root script.Arg) {
+func (c *container) kernelMounts(s *script.Script, root script.Arg, o *order) {
 	s.Mount(root, "/proc", "proc", script.Inert)
 	// Every user may bind low ports and ping: the network namespace is the container's alone. Docker does
 	// the same. A kernel that refuses goes without.
 	s.TryWrite(root, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 	s.TryWrite(root, "/proc/sys/net/ipv4/ping_group_range", "0 65535")
+	setSysctls(s, root, o.security.Sysctls)
 	s.Mount(root, "/sys", "sysfs", script.Inert|unix.MOUNT_ATTR_RDONLY)
 	s.Mount(root, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k")
-	// gid 5 is tty on every distribution (Linux Standard Base, users and groups).
-	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
-	s.Mount(root, "/dev/shm", "tmpfs", script.Inert, "mode=1777", "size="+strconv.Itoa(sharedMemory))
+	// gid 5 is tty on every distribution (Linux Standard Base, users and groups). The host has some 4096
+	// terminals in all (kernel.pty.max): without a bound one container takes the others'.
+	s.Mount(root, "/dev/pts", "devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=64")
+	s.Mount(root, "/dev/shm", "tmpfs", script.Inert, "mode=1777", "size="+o.sharedMemory())
 	s.Close(s.Dir(root, "/dev/mqueue", 0))
 	s.TryMount(root, "/dev/mqueue", "mqueue", script.Inert) // not on a kernel without POSIX message queues
 	if c.runtime.groups.v2 {
@@ -164,15 +173,11 @@ func (c *container) becomeApp(s *script.Script, o *order, b box) {
 	if o.terminal != nil {
 		s.Do("take the terminal", unix.SYS_IOCTL, script.N(0), script.N(unix.TIOCSCTTY), script.N(0))
 	}
-	limit := min(openFiles, c.runtime.hardFiles)
-	s.Limit("of open files", unix.RLIMIT_NOFILE, limit, c.runtime.hardFiles)
-	s.TryWrite(script.N(unix.AT_FDCWD), "/proc/self/oom_score_adj", strconv.Itoa(oomScore))
-	rights := c.runtime.rightsOf(o.uid)
+	s.TryWrite(script.N(unix.AT_FDCWD), "/proc/self/oom_score_adj", strconv.Itoa(oomScore(c.record.Group)))
 	s.AsRights(func() {
 		s.NewSession()
-		s.Take(script.Rights{
-			UID: o.uid, GID: o.gid, Groups: []uint32{o.gid}, Bounding: rights.caps, Permitted: rights.caps, Filter: rights.filter,
-		})
+		takeLimits(s, o.clamped)
+		s.Take(b.rights)
 	})
 	s.KeepOnlyStdio()
 	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.record.Endpoint.Port)))

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	goruntime "runtime"
 
 	"golang.org/x/sys/unix"
 	"paas/platform"
@@ -80,15 +81,19 @@ func (r *Runtime) rightsOf(uid uint32) rights {
 }
 
 // maskedPaths and readOnlyPaths are Docker's (moby, daemon/pkg/oci/defaults.go): what tells about the
-// host or reaches it.
+// host or reaches it. Whoever writes below /proc/pressure sets an alarm of the whole host.
 func maskedPaths() []string {
-	return []string{
+	paths := []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
 		"/sys/devices/virtual/powercap", "/sys/firmware",
 	}
+	for cpu := range goruntime.NumCPU() {
+		paths = append(paths, fmt.Sprintf("/sys/devices/system/cpu/cpu%d/thermal_throttle", cpu))
+	}
+	return paths
 }
 
 func readOnlyPaths() []string {
-	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"}
 }

@@ -22,7 +22,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
 	"paas/runtime/network"
@@ -43,18 +42,22 @@ type Options struct {
 
 // Runtime implements platform.Runner on this host.
 type Runtime struct {
-	options   Options
-	log       *slog.Logger
-	now       func() time.Time
-	groups    *cgroups
-	boot      string
-	program   *os.File  // init's, sealed
-	rights    [2]rights // of processes: uid 0, any other
-	exits     chan platform.Instance
-	pools     map[string]*pool // by group
-	janitor   *janitor
-	floor     *image.Lease
-	hardFiles uint64 // how many open files the host allows a process
+	options  Options
+	log      *slog.Logger
+	now      func() time.Time
+	groups   *cgroups
+	trees    trees
+	boot     string
+	program  *os.File  // init's, sealed
+	rights   [2]rights // of processes: uid 0, any other
+	exits    chan platform.Instance
+	oomKills chan platform.OOMKill
+	oom      *oomWatch // nil: the host does not limit memory
+	notes    notes
+	opened   openedRights
+	pools    map[string]*pool // by group
+	janitor  *janitor
+	floor    *image.Lease
 
 	life   context.Context // ends with Close: jobs end with it
 	cancel context.CancelFunc
@@ -73,6 +76,8 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 	r := &Runtime{
 		options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), now: o.Now,
 		exits:      make(chan platform.Instance),
+		oomKills:   make(chan platform.OOMKill),
+		notes:      notes{open: make(map[platform.AppName]*noteBook)},
 		containers: make(map[platform.InstanceID]*container),
 		maps:       make(map[int64]*os.File),
 		pruning:    make(map[platform.AppName]bool),
@@ -81,7 +86,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 		r.now = time.Now
 	}
 	r.janitor = newJanitor(r.log)
-	r.pools = map[string]*pool{appsGroup: {runtime: r, group: appsGroup}, buildsGroup: {runtime: r, group: buildsGroup}}
+	r.pools = map[string]*pool{appsGroup: {runtime: r, group: appsGroup}, jobsGroup: {runtime: r, group: jobsGroup}, buildsGroup: {runtime: r, group: buildsGroup}}
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())
@@ -102,7 +107,7 @@ func (r *Runtime) open() error {
 			return err
 		}
 	}
-	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openLimits, r.layFloor, r.adopt} {
+	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openOOMWatch, r.layFloor, r.adopt} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -118,26 +123,19 @@ func (r *Runtime) openHost() (err error) {
 	if err != nil {
 		return err
 	}
-	r.groups, err = openCgroups(h, r.options.ID)
-	if err == nil && len(r.groups.missing) > 0 {
-		r.log.Warn("the host lacks cgroup controllers; their limits are not kept", "missing", r.groups.missing)
+	if r.groups, err = openCgroups(h, r.options.ID); err != nil {
+		return err
 	}
-	return err
+	r.groups.disk = diskUnder(r.options.Dir)
+	if missing := r.groups.missing; len(missing) > 0 {
+		r.log.Warn("the host lacks cgroup controllers; their limits are not kept", "missing", missing)
+	}
+	return nil
 }
 
 func (r *Runtime) openProgram() (err error) {
 	r.program, err = script.Program(r.options.Init)
 	return err
-}
-
-// openLimits: raising a hard limit needs CAP_SYS_RESOURCE, which not even every root has.
-func (r *Runtime) openLimits() error {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-		return os.NewSyscallError("getrlimit", err)
-	}
-	r.hardFiles = lim.Max
-	return nil
 }
 
 // Close stops watching. Instances go on; jobs and build steps end.
@@ -152,7 +150,9 @@ func (r *Runtime) Close() error {
 		}
 	}
 	r.mu.Unlock()
+	r.oom.close()
 	r.work.Wait()
+	r.notes.closeAll()
 	var errs []error
 	for _, p := range r.pools {
 		errs = append(errs, p.close())
@@ -182,7 +182,7 @@ func (r *Runtime) Destroy() error {
 		}
 		errs = append(errs, r.Stop(context.Background(), c.record.ID, 0))
 	}
-	errs = append(errs, r.Close(), r.groups.destroy(), os.RemoveAll(r.options.Run))
+	errs = append(errs, r.Close(), r.groups.destroy(), r.destroyFreezers(), os.RemoveAll(r.options.Run))
 	for _, dir := range []string{"instances", "shells", "logs"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.options.Dir, dir)))
 	}

@@ -50,6 +50,9 @@ type box struct {
 	listen script.Arg
 	stdio  [3]script.Arg
 	log    *script.Log
+
+	devices []script.Arg
+	rights  script.Rights
 }
 
 // spawn gives the shell its script.
@@ -74,6 +77,7 @@ func (c *container) handOver(o *order, h *handover) box {
 	for _, bind := range o.binds {
 		b.binds = append(b.binds, h.add(c.bind(o, bind)))
 	}
+	c.handOverOpened(o, h, &b)
 	switch {
 	case o.terminal != nil:
 	case o.stdio != nil:

@@ -55,6 +55,7 @@ func (r *Runtime) takeDown(id platform.InstanceID) (c *container, live bool) {
 func (c *container) end(ctx context.Context, grace time.Duration) error {
 	if grace > 0 {
 		c.init.signal(unix.SIGTERM) // init sends the app the image's stop signal
+		c.thaw()
 		select {
 		case <-c.gone:
 			return nil

@@ -44,14 +44,16 @@ type record struct {
 	PID       int               // of its init
 	Started   uint64            // of its init, in clock ticks after boot: a pid is used again
 	StartedAt time.Time
+	Paused    bool           `json:"-"` // wanted: a file of its own says so, see pause.go
 	Exit      *platform.Exit `json:",omitempty"`
 	Reported  bool           // Exits delivered it
+	OOMKills  int64          `json:",omitempty"` // that OOMKills delivered
 }
 
 func (r *record) instance() platform.Instance {
 	i := platform.Instance{
 		ID: r.ID, App: r.App, Release: r.Release, Epoch: r.Epoch, Type: r.Type, Number: r.Number,
-		StartedAt: r.StartedAt,
+		StartedAt: r.StartedAt, Paused: r.Paused && r.Phase == running,
 	}
 	if r.Endpoint != nil {
 		i.Addr = netip.AddrPortFrom(r.Endpoint.Addr, r.Endpoint.Port)

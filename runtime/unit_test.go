@@ -42,14 +42,47 @@ func TestLimitSettings(t *testing.T) {
 	l := platform.Limits{Memory: 64 << 20, CPUs: 1.5, Processes: 9}
 	text := func(v2, whole bool) string {
 		var out []string
-		for _, s := range limitSettings(v2, l, whole) {
-			out = append(out, s.file+"="+s.value)
+		slice := appsGroup
+		if whole {
+			slice = buildsGroup
+		}
+		for _, s := range limitSettings(&cgroups{v2: v2}, l, slice) {
+			if !s.usual {
+				out = append(out, s.file+"="+s.value)
+			}
 		}
 		return strings.Join(out, " ")
 	}
-	equal(t, "v2", text(true, true), "memory.max=67108864 memory.swap.max=0 pids.max=9 memory.oom.group=1 cpu.max=150000 100000")
+	equal(t, "v2", text(true, true), "memory.max=67108864 memory.swap.max=0 pids.max=9 cpu.max=150000 100000 memory.oom.group=1")
 	equal(t, "v2 app", text(true, false), "memory.max=67108864 memory.swap.max=0 pids.max=9 cpu.max=150000 100000")
 	equal(t, "v1", text(false, true), "memory.limit_in_bytes=67108864 memory.memsw.limit_in_bytes=67108864 pids.max=9 cpu.cfs_quota_us=150000")
+}
+
+// Every limit has its control file; what is usual is written only to take something back.
+func TestLimitSettingsInFull(t *testing.T) {
+	l := platform.Limits{
+		Memory: 64 << 20, MemoryHigh: 48 << 20, Swap: 16 << 20, CPUs: 0.001, CPUSet: "0-1", Processes: 9,
+		Read: platform.Rate{Bytes: 1, Operations: 2}, Write: platform.Rate{Bytes: 3}, Reserve: platform.Guarantee{Memory: 8, CPUs: 2, IO: 200},
+	}
+	text := func(v2 bool, l platform.Limits, usual bool) string {
+		var out []string
+		for _, s := range limitSettings(&cgroups{v2: v2, disk: blockDevice{id: "8:0"}}, l, appsGroup) {
+			if s.usual == usual {
+				out = append(out, s.file+"="+strings.TrimSpace(s.value))
+			}
+		}
+		return strings.Join(out, "; ")
+	}
+	equal(t, "v2", text(true, l, false), "memory.max=67108864; memory.swap.max=16777216; memory.high=50331648; memory.low=8; pids.max=9; "+
+		"cpu.max=1000 100000; cpu.weight=200; cpuset.cpus=0-1; io.weight=default 200; io.max=8:0 rbps=1 wbps=3 riops=2 wiops=max")
+	equal(t, "v1", text(false, l, false), "memory.limit_in_bytes=67108864; memory.memsw.limit_in_bytes=83886080; memory.soft_limit_in_bytes=8; pids.max=9; "+
+		"cpu.cfs_quota_us=1000; cpu.shares=2048; cpuset.cpus=0-1; blkio.bfq.weight=200; blkio.throttle.read_bps_device=8:0 1; "+
+		"blkio.throttle.write_bps_device=8:0 3; blkio.throttle.read_iops_device=8:0 2")
+	equal(t, "v2 taken back", text(true, platform.Limits{}, true), "memory.high=max; memory.low=0; cpu.max=max 100000; cpu.weight=100; cpuset.cpus=; "+
+		"io.weight=default 100; io.max=8:0 rbps=max wbps=max riops=max wiops=max")
+	equal(t, "v1 taken back", text(false, platform.Limits{}, true), "memory.soft_limit_in_bytes=-1; cpu.cfs_quota_us=-1; cpu.shares=1024; cpuset.cpus=; "+
+		"blkio.bfq.weight=100; blkio.throttle.read_bps_device=8:0 0; blkio.throttle.write_bps_device=8:0 0; "+
+		"blkio.throttle.read_iops_device=8:0 0; blkio.throttle.write_iops_device=8:0 0")
 }
 
 // The v2 way of placing, on whatever cgroup2 tree the host has, with or without controllers.
@@ -71,13 +104,39 @@ func TestCgroupV2(t *testing.T) {
 		t.Errorf("it was born in %q, want %q", text, want)
 	}
 	check(t, g.place(pid))
-	equal(t, "out of memory", g.outOfMemory(), false)
+	equal(t, "kills", g.oomKills(), 0)
 	equal(t, "known", c.names(appsGroup)["one"], true)
 	check(t, c.sweep(func(name string) bool { return name == "one" }))
 	equal(t, "after a sweep", c.names(appsGroup)["one"], true)
 	go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }()
 	check(t, c.sweep(func(string) bool { return false }))
 	equal(t, "after another", c.names(appsGroup)["one"], false)
+}
+
+// Where no systemd keeps the daemon it gets a group of its own, which goes with the others.
+func TestDaemonIsKeptApart(t *testing.T) {
+	c, err := openCgroups(v2Tree(t), testID()+"keep")
+	check(t, err)
+	t.Cleanup(func() { check(t, c.destroy()) })
+	g, err := c.create(appsGroup, "one")
+	check(t, err)
+	dir, err := g.open()
+	check(t, err)
+	pid := sleeper(t, dir)
+	check(t, dir.Close())
+	t.Cleanup(func() {
+		check(t, unix.Kill(pid, unix.SIGKILL))
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		check(t, err)
+		check(t, g.remove())
+	})
+	c.keep(pid)
+	if text := controlText(fmt.Sprintf("/proc/%d/cgroup", pid)); !strings.Contains(text, "0::/paas-"+testID()+"keep/platform") {
+		t.Errorf("it is in %q", text)
+	}
+	if file := c.dirOf(platformGroup) + "/memory.min"; exists(file) {
+		equal(t, "its own", controlNumber(file) > leastReserve/2, true)
+	}
 }
 
 // v2Tree is the host's cgroup2 mount, taken for the one in charge.

@@ -25,6 +25,7 @@ func (c *container) unwatch() {
 // settle notes how the container ended, lets go of what it held, and reports an instance that ended
 // without being asked to.
 func (c *container) settle() {
+	c.runtime.oom.remove(c)
 	c.exit = c.howItEnded()
 	c.release()
 	close(c.gone)
@@ -42,7 +43,13 @@ func (c *container) howItEnded() platform.Exit {
 	if !known {
 		exit = c.killedExit()
 	}
-	exit.OOM = c.group != nil && c.group.outOfMemory()
+	if c.group == nil {
+		return exit
+	}
+	if exit.OOM = c.forMemory(exit); exit.OOM {
+		_, exit.MemoryPeak, exit.MemoryLimit = c.group.memory()
+	}
+	c.tellOOM()
 	return exit
 }
 

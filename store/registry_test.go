@@ -41,13 +41,13 @@ func TestTokens(t *testing.T) {
 
 func TestLoginsAndPulled(t *testing.T) {
 	ctx, s := context.Background(), fresh(t)
-	ok(t, s.SetLogin(ctx, platform.Login{Host: "ghcr.io", User: "a", Secret: "1"}))
-	ok(t, s.SetLogin(ctx, platform.Login{Host: "ghcr.io", User: "b", Secret: "2"}))
+	ok(t, s.SetLogin(ctx, platform.Login{Host: "registry.example.org", User: "a", Secret: "1"}))
+	ok(t, s.SetLogin(ctx, platform.Login{Host: "registry.example.org", User: "b", Secret: "2"}))
 	if all := must(s.Logins(ctx))(t); len(all) != 1 || all[0].User != "b" || all[0].Secret != "2" {
 		t.Errorf("%+v", all)
 	}
-	ok(t, s.RemoveLogin(ctx, "ghcr.io"))
-	if err := s.RemoveLogin(ctx, "ghcr.io"); platform.KindOf(err) != platform.NotFound {
+	ok(t, s.RemoveLogin(ctx, "registry.example.org"))
+	if err := s.RemoveLogin(ctx, "registry.example.org"); platform.KindOf(err) != platform.NotFound {
 		t.Error(err)
 	}
 	image := platform.Image{ID: "sha256:1", Layers: []string{"a"}, Commands: map[platform.ProcessType][]string{"web": {"/x"}}, Port: 80}

@@ -60,7 +60,7 @@ func (t *Table) helpAll(s Session) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "paas %s: push apps with git, run them here.\n\n", t.version)
 	t.list(&b, t.verbs)
-	fmt.Fprintf(&b, "  %-14s %s\n  %-14s %s\n", "help", "Show this, or help for one command", "version", "Show the version")
+	fmt.Fprintf(&b, "  %-17s %s\n  %-17s %s\n", "help", "Show this, or help for one command", "version", "Show the version")
 	fmt.Fprintf(&b, "\nDeploy: git remote add paas paas:APP && git push paas main\nMore:   %s help COMMAND\n", s.Prefix)
 	_, err := io.WriteString(s.Stdout, b.String())
 	return err
@@ -68,7 +68,7 @@ func (t *Table) helpAll(s Session) error {
 
 func (t *Table) list(b *strings.Builder, verbs []Verb) {
 	for _, v := range verbs {
-		fmt.Fprintf(b, "  %-14s %s\n", v.Name, v.Summary)
+		fmt.Fprintf(b, "  %-17s %s\n", v.Name, v.Summary)
 	}
 }
 

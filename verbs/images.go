@@ -7,11 +7,11 @@ func distribution() []Verb {
 	type p = platform.Platform
 	return []Verb{
 		define(Verb{Name: "images:deploy", Access: Member, Summary: "Release an image from a registry",
-			Example: "images:deploy blog ghcr.io/alice/blog:1.4"}, (*p).DeployImage),
+			Example: "images:deploy blog registry.example.org/alice/blog:1.4"}, (*p).DeployImage),
 		define(Verb{Name: "images:pull", Access: Member, Summary: "Fetch an image from another registry",
 			Example: "images:pull nginx:1.27"}, (*p).PullImage),
 		define(Verb{Name: "images:push", Access: Member, Summary: "Send a release's image to another registry",
-			Example: "images:push blog@v12 ghcr.io/alice/blog:v12"}, (*p).PushImage),
+			Example: "images:push blog@v12 registry.example.org/alice/blog:v12"}, (*p).PushImage),
 		define(Verb{Name: "images:load", Summary: "Read images from a docker save archive or an OCI layout",
 			Example: "images:load < image.tar"}, (*p).LoadImages),
 		define(Verb{Name: "images:save", Access: Member, Summary: "Write a release's image as an archive",
@@ -22,9 +22,9 @@ func distribution() []Verb {
 			Example: "images:forget nginx:1.27"}, (*p).ForgetPulled),
 
 		define(Verb{Name: "registry:login", Summary: "Store a login to another registry, password on stdin",
-			Example: "registry:login ghcr.io alice < password"}, (*p).Login),
+			Example: "registry:login registry.example.org alice < password"}, (*p).Login),
 		define(Verb{Name: "registry:logout", Summary: "Forget a login to another registry",
-			Example: "registry:logout ghcr.io"}, (*p).Logout),
+			Example: "registry:logout registry.example.org"}, (*p).Logout),
 		define(Verb{Name: "registry:list", Summary: "List logins to other registries",
 			Example: "registry:list"}, (*p).ListLogins),
 

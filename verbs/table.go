@@ -94,7 +94,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
 	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
-	if v.Name == "run" && s.Terminal != nil { // the command's own terminal does what crlf does
+	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}
 	out, err := v.call(ctx, t.platform, call, args)
@@ -130,7 +130,7 @@ func withUsage(err error, v Verb) error {
 }
 
 func writeJSON(w io.Writer, out output) error {
-	if _, streamed := out.(exiting); streamed {
+	if _, streamed := out.(platform.Streamed); streamed {
 		return nil
 	}
 	enc := json.NewEncoder(w)

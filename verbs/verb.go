@@ -26,6 +26,7 @@ type Verb struct {
 	Summary string   // one line, no full stop
 	Example string   // what to type after the program's name
 	Access  Access
+	Raw     bool // its terminal is its command's, which ends lines itself
 	params  []param
 	call    func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error)
 }

@@ -59,6 +59,9 @@ func (a *App) readProcess(processes object, name string) error {
 
 // readCheck reads one check, or says why it is not for this platform.
 func readCheck(o object) (check platform.Check, skip string, err error) {
+	if check.Type, err = readType(o); err != nil {
+		return check, "", err
+	}
 	if skip, err = unsupported(o); skip != "" || err != nil {
 		return check, skip, err
 	}
@@ -70,18 +73,20 @@ func readCheck(o object) (check platform.Check, skip string, err error) {
 	return check, "", nil
 }
 
-func unsupported(o object) (string, error) {
+func readType(o object) (string, error) {
 	kind, err := o.text("type")
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case kind == "" || kind == "startup":
+		return platform.Startup, nil
+	case kind == platform.Liveness || kind == platform.Readiness:
+		return kind, nil
 	}
-	switch kind {
-	case "", "startup":
-	case "liveness", "readiness":
-		return kind + " checks are not run, only startup checks are", nil
-	default:
-		return "", bad(o.at("type"), "%q is not a type of check", kind).WithHint(`use "startup"`)
-	}
+	return "", bad(o.at("type"), "%q is not a type of check", kind).WithHint(`use "startup", "liveness" or "readiness"`)
+}
+
+func unsupported(o object) (string, error) {
 	if warn, err := o.flag("warn", false); warn || err != nil {
 		return "checks that only warn are not run", err
 	}

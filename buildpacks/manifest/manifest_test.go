@@ -47,6 +47,7 @@ func TestParse(t *testing.T) {
 				Attempts: 7, Timeout: 2 * second, Wait: second, InitialDelay: 4 * second},
 			with(func(c *platform.Check) { c.Name, c.Path = "web-2", "/" }),
 			with(func(c *platform.Check) { c.Name, c.Listening = "web-3", true }),
+			with(func(c *platform.Check) { c.Type, c.Name, c.Path = platform.Liveness, "web-4", "/" }),
 		},
 		"worker": {
 			with(func(c *platform.Check) { c.Name, c.Uptime = "worker-1", 10*second }),
@@ -60,7 +61,6 @@ func TestParse(t *testing.T) {
 		"MAYBE": {}, "SECRET": {Generator: "secret", Required: true},
 	})
 	same(t, "warnings", app.Warnings, []string{
-		"app.json healthchecks.web[3]: liveness checks are not run, only startup checks are; the check is left out.",
 		"app.json scripts.postdeploy, scripts.dokku.predeploy will not run; use \"release:\" in the Procfile.",
 	})
 }

@@ -175,6 +175,7 @@ enum {
 	CHECK_DEVICE,   /* fd, dev: it is that character device */
 	IS_DIR,         /* fd: 1 or 0 */
 	IS_FILE,        /* fd: 1 or 0 */
+	UNLESS_ABSENT,  /* value: an error other than ENOENT is one */
 	SKIP_IF_NEGATIVE, /* value, n */
 	SKIP_IF_ZERO,     /* value, n */
 	SKIP_UNLESS_NEGATIVE, /* value, n */
@@ -451,6 +452,7 @@ static long builtin(const struct script *s, uint32_t at, const struct op *op, co
 	case CHECK_DEVICE: return check_device((int)a[0], (uint64_t)a[1]);
 	case IS_DIR: return is_dir((int)a[0]);
 	case IS_FILE: return not(is_dir((int)a[0]));
+	case UNLESS_ABSENT: return a[0] < 0 && a[0] != -ENOENT_ ? a[0] : 0;
 	case SEND: tell(DESCRIPTOR, 0, 0, (int)a[0], 0); return 0;
 	case CLONE: return clone_on((uint64_t)a[0]);
 	case SPAWN: return spawn(s, at + 1, (uint32_t)a[0]);
@@ -870,6 +872,7 @@ static void harden(void)
 	struct { uint64_t handler, flags, restorer, mask; } standard = { 0, 0, 0, 0 };
 	uint64_t taken = TAKEN;
 	sys2(__NR_prctl, 4 /* PR_SET_DUMPABLE */, 0);
+	sys2(__NR_prctl, 15 /* PR_SET_NAME */, "paas-init"); /* or it had the number of a descriptor */
 	sys3(__NR_close_range, CONTROL + 1, ~0U, 0);
 	sys1(__NR_umask, 022);
 	for (int n = 1; n < 32; n++)
@@ -883,7 +886,7 @@ _Noreturn __attribute__((used)) static void begin(void)
 	harden();
 	while ((s = receive(CONTROL, START_BASE)))
 		run(s, 0, s->count), sys2(__NR_munmap, s, script_size);
-	quit(0);
+	quit(1); /* the daemon is gone, or somebody else executed this */
 }
 
 /* The kernel starts a program with the stack aligned to 16 bytes and without a return address. */

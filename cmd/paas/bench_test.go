@@ -58,15 +58,6 @@ func interleaved(t *testing.T, n int, each ...func() error) []float64 {
 	return medians
 }
 
-func shellOut(name string, args ...string) func() error {
-	return func() error {
-		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", name, err, out)
-		}
-		return nil
-	}
-}
-
 // benchPush times a push of a one-line change, until the new release serves, against a plain git push to
 // OpenSSH's sshd plus the time that the app itself needs from its start to its first answer.
 func benchPush(t *testing.T, p *platformUnderTest) {

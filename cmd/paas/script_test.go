@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Values[platformKey{}] = p
 			env.Defer(func() { p.tearDown(env.T()) })
+			env.Defer(func() { removeContainers(binary, filepath.Join(env.WorkDir, "state")) })
 			for name, value := range p.environ() {
 				env.Setenv(name, value)
 			}
@@ -114,6 +116,13 @@ func buildBinary(t *testing.T, dir string, flags ...string) string {
 // prepareTemplate makes the base image once per machine, or finds it.
 func prepareTemplate(t *testing.T, binary string) string {
 	t.Helper()
+	old, err := filepath.Glob(filepath.Join(*templateDir, "paas.db*")) // of another version, maybe
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(binary, "setup", "--data", *templateDir, "--prepare")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -44,6 +44,7 @@ func serve(ctx context.Context, args []string, env environ) error {
 		return err
 	}
 	defer r.close(log)
+	r.runtime.KeepDaemon()
 	d := daemon{settings: s, rooms: r, log: log, env: env}
 	return d.run(ctx)
 }
@@ -70,7 +71,7 @@ func (d *daemon) run(ctx context.Context) error {
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
-		Distribution: d.rooms.exchange, Log: d.log,
+		Distribution: d.rooms.exchange, Host: d.host(httpListener, sshListener), Log: d.log,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
 	})
@@ -96,6 +97,11 @@ func (d *daemon) run(ctx context.Context) error {
 		d.log.Warn("images", "warning", note)
 	}
 	return d.serveAll(ctx, web, door, p, listeners{httpListener, sshListener, local})
+}
+
+func (d *daemon) host(web, ssh net.Listener) host {
+	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
+	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
 }
 
 type listeners struct{ http, ssh, local net.Listener }

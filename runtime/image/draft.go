@@ -126,12 +126,17 @@ func (s *Store) sweepDraft(home string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	return s.throwAbandoned(f, home)
+}
+
+// throwAbandoned throws an opened draft away if nobody holds it.
+func (s *Store) throwAbandoned(f *os.File, home string) error {
 	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return os.Rename(home, filepath.Join(s.dir, "trash", newID()))
+	return ignoreMissing(os.Rename(home, filepath.Join(s.dir, "trash", newID()))) // discarded in between
 }
 
 func newID() string { return rand.Text()[:12] }

@@ -105,6 +105,19 @@ func TestOpenRemovesDeadDrafts(t *testing.T) {
 	nothingLeft(t, s)
 }
 
+// A draft that is discarded between the sweep's look at it and its removal is no error.
+func TestDraftsDiscardedWhileSwept(t *testing.T) {
+	s := openStore(t)
+	d, err := s.Draft()
+	check(t, err)
+	seen, err := os.Open(d.home)
+	check(t, err)
+	check(t, d.Discard())
+	check(t, s.throwAbandoned(seen, d.home))
+	check(t, seen.Close())
+	nothingLeft(t, s)
+}
+
 func TestCollect(t *testing.T) {
 	s := openStore(t)
 	layer(t, s, "kept", "f", "x")

@@ -18,6 +18,7 @@
 //	container -> any address of the host   refused, save replies and questions for names
 //	container -> where clouds keep secrets refused (169.254.0.0/16 and others), save a nameserver in use there
 //	container with a foreign source        dropped, as is everything but IPv4 and IPv6
+//	container, with very many connections  dropped when it opens more (see flows.go)
 //	host -> container                      allowed: the router is a process of the host
 //	outside -> container                   dropped, save replies
 //
@@ -84,6 +85,8 @@ type Network struct {
 	ended  sync.Once
 	closed chan struct{}
 	work   sync.WaitGroup
+
+	unlimited atomic.Bool // this kernel cannot bound the connections of a container
 
 	mu        sync.Mutex // one transaction at a time, and all that follows
 	resolvers []netip.Addr
@@ -226,7 +229,13 @@ func (n *Network) Rebuild() error {
 		}
 	}
 	n.resolvers = containerServers()
-	return n.rebuild()
+	if err := n.rebuild(); err != nil {
+		return err
+	}
+	if err := n.limitFlows(); err != nil {
+		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
+	}
+	return nil
 }
 
 // Close lets go of the network and leaves all in place for the next Open. Until then the host's own
@@ -253,7 +262,7 @@ func (n *Network) Destroy() error {
 	n.mu.Lock()
 	n.gone = true
 	n.mu.Unlock()
-	err = errors.Join(n.deleteLinks(), n.deleteTable())
+	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows())
 	for _, p := range n.prefixes() {
 		err = errors.Join(err, unguard(n.route, p))
 	}

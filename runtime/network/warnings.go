@@ -35,6 +35,9 @@ func (n *Network) ownWarnings() (warnings []string) {
 			warnings = append(warnings, "The host names no nameserver that containers can reach themselves (IPv4, not on loopback): they cannot resolve names.")
 		}
 	}
+	if n.unlimited.Load() {
+		warnings = append(warnings, "The kernel cannot count connections (nft_connlimit): one container may take all that the host can track.")
+	}
 	if !n.prefix6.IsValid() {
 		return append(warnings, "The host has no IPv6: containers have IPv4 only.")
 	}

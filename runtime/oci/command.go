@@ -6,13 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -137,7 +134,7 @@ func parse(set *flag.FlagSet, args []string, least, most int) ([]string, error) 
 	}
 	if len(given) < least || len(given) > most {
 		set.Usage()
-		return nil, platform.Errorf(platform.Usage, "%s takes %d to %d words, not %d", set.Name(), least, most, len(given))
+		return nil, platform.Errorf(platform.Usage, "%s does not take %d words", set.Name(), len(given))
 	}
 	return given, nil
 }
@@ -299,211 +296,6 @@ func follow(pid int) (int, error) {
 	return waitFor(pid)
 }
 
-// stringList is an option that may be given several times.
-type stringList []string
-
-func (l *stringList) String() string     { return strings.Join(*l, ",") }
-func (l *stringList) Set(s string) error { *l = append(*l, s); return nil }
-
-// execFlags are what exec's options say.
-type execFlags struct {
-	ExecOptions
-	file, user, cwd    string
-	env, caps, groups  stringList
-	tty, detach, noNew bool
-	id                 string
-	args               []string
-}
-
-func (c *Command) execFlags(args []string) (*execFlags, error) {
-	set, f := c.flags("exec"), &execFlags{}
-	for _, n := range []string{"process", "p"} {
-		set.StringVar(&f.file, n, "", "file that describes the process, in JSON")
-	}
-	for _, n := range []string{"tty", "t"} {
-		set.BoolVar(&f.tty, n, false, "with a terminal")
-	}
-	for _, n := range []string{"detach", "d"} {
-		set.BoolVar(&f.detach, n, false, "return when the process runs")
-	}
-	for _, n := range []string{"user", "u"} {
-		set.StringVar(&f.user, n, "", "UID[:GID]")
-	}
-	for _, n := range []string{"env", "e"} {
-		set.Var(&f.env, n, "a variable")
-	}
-	for _, n := range []string{"cap", "c"} {
-		set.Var(&f.caps, n, "a capability in addition")
-	}
-	for _, n := range []string{"additional-gids", "g"} {
-		set.Var(&f.groups, n, "a further group")
-	}
-	set.StringVar(&f.cwd, "cwd", "", "working directory")
-	set.BoolVar(&f.noNew, "no-new-privs", false, "no new privileges")
-	set.StringVar(&f.PIDFile, "pid-file", "", "file that takes the process's pid")
-	set.StringVar(&f.ConsoleSocket, "console-socket", "", "unix socket that takes the terminal")
-	set.IntVar(&f.Preserve, "preserve-fds", 0, "how many descriptors from 3 on the process inherits")
-	if err := set.Parse(args); err != nil {
-		return nil, err
-	}
-	if set.NArg() == 0 || (f.file == "") == (set.NArg() == 1) {
-		set.Usage()
-		return nil, platform.Errorf(platform.Usage, "exec needs a container and either a command or --process")
-	}
-	f.id, f.args = set.Arg(0), set.Args()[1:]
-	return f, nil
-}
-
-func (c *Command) exec(ctx context.Context, args []string) (int, error) {
-	f, err := c.execFlags(args)
-	if err != nil {
-		return 0, err
-	}
-	if err := f.describe(c.runtime); err != nil {
-		return 0, err
-	}
-	if f.detach && f.Process.Terminal && f.ConsoleSocket == "" {
-		return 0, platform.Errorf(platform.Usage, "a detached process with a terminal needs --console-socket")
-	}
-	p := &proxy{stdin: c.Stdio[0], stdout: c.Stdio[1]}
-	defer p.close()
-	pid, err := c.runtime.Exec(ctx, f.id, f.ExecOptions, p.take)
-	if err != nil || f.detach {
-		return 0, err
-	}
-	return follow(pid)
-}
-
-// describe makes the process of --process, or of the container's own and the options.
-func (f *execFlags) describe(r *Runtime) error {
-	if f.file != "" {
-		text, err := os.ReadFile(f.file)
-		if err == nil {
-			err = json.Unmarshal(text, &f.Process)
-		}
-		if err != nil {
-			return fmt.Errorf("read the process: %w", err)
-		}
-		f.Process.Terminal = f.Process.Terminal || f.tty
-		return nil
-	}
-	var err error
-	if f.Process, err = r.ProcessOf(f.id, f.args); err != nil {
-		return err
-	}
-	return f.change(&f.Process)
-}
-
-func (f *execFlags) change(p *specs.Process) error {
-	p.Terminal, p.NoNewPrivileges = f.tty, p.NoNewPrivileges || f.noNew
-	p.Env = append(p.Env, f.env...)
-	if f.cwd != "" {
-		p.Cwd = f.cwd
-	}
-	if len(f.caps) > 0 && p.Capabilities != nil {
-		sets := *p.Capabilities
-		for _, set := range []*[]string{&sets.Bounding, &sets.Effective, &sets.Permitted} {
-			*set = append(append([]string{}, *set...), f.caps...)
-		}
-		p.Capabilities = &sets
-	}
-	for _, g := range f.groups {
-		n, err := strconv.ParseUint(g, 10, 32)
-		if err != nil {
-			return platform.Errorf(platform.Usage, "%q is not a group id", g)
-		}
-		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(n))
-	}
-	return changeUser(f.user, &p.User)
-}
-
-func changeUser(text string, u *specs.User) error {
-	if text == "" {
-		return nil
-	}
-	uid, gid, both := strings.Cut(text, ":")
-	n, err := strconv.ParseUint(uid, 10, 32)
-	if err == nil {
-		u.UID = uint32(n)
-	}
-	if both && err == nil {
-		n, err = strconv.ParseUint(gid, 10, 32)
-		u.GID = uint32(n)
-	}
-	if err != nil {
-		return platform.Errorf(platform.Usage, "%q is not a user", text).WithHint("write it like 1000 or 1000:1000")
-	}
-	return nil
-}
-
-func (c *Command) ps(_ context.Context, args []string) (int, error) {
-	set := c.flags("ps")
-	format := formatFlag(set)
-	given, err := parse(set, args, 1, 99)
-	if err != nil {
-		return 0, err
-	}
-	pids, err := c.runtime.Processes(given[0])
-	if err != nil {
-		return 0, err
-	}
-	if *format == "json" {
-		return 0, c.printJSON(pids)
-	}
-	return 0, printProcesses(c.Stdio[1], pids)
-}
-
-func formatFlag(set *flag.FlagSet) *string {
-	format := set.String("format", "table", "table or json")
-	set.StringVar(format, "f", "table", "table or json")
-	return format
-}
-
-// printProcesses leaves out what ends meanwhile.
-func printProcesses(to io.Writer, pids []int) error {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "PID\tSTATE\tCOMMAND")
-	for _, pid := range pids {
-		state, _, err := processStat(pid)
-		command, readErr := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if errors.Join(err, readErr) != nil {
-			continue
-		}
-		text := strings.ReplaceAll(strings.TrimRight(string(command), "\x00"), "\x00", " ")
-		_, _ = fmt.Fprintf(w, "%d\t%c\t%s\n", pid, state, text)
-	}
-	return w.Flush()
-}
-
-func (c *Command) list(_ context.Context, args []string) (int, error) {
-	set := c.flags("list")
-	format := formatFlag(set)
-	quiet := set.Bool("quiet", false, "ids only")
-	set.BoolVar(quiet, "q", false, "ids only")
-	if _, err := parse(set, args, 0, 0); err != nil {
-		return 0, err
-	}
-	list, err := c.runtime.List()
-	if err != nil {
-		return 0, err
-	}
-	if *format == "json" && !*quiet {
-		return 0, c.printJSON(list)
-	}
-	w := tabwriter.NewWriter(c.Stdio[1], 0, 0, 2, ' ', 0)
-	if !*quiet {
-		_, _ = fmt.Fprintln(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED")
-	}
-	for _, i := range list {
-		if *quiet {
-			_, _ = fmt.Fprintln(w, i.ID)
-			continue
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", i.ID, i.Pid, i.Status, i.Bundle, i.Created)
-	}
-	return 0, w.Flush()
-}
-
 func (c *Command) pause(_ context.Context, args []string) (int, error) {
 	given, err := parse(c.flags("pause"), args, 1, 1)
 	if err != nil {
@@ -525,34 +317,4 @@ func (c *Command) features(_ context.Context, args []string) (int, error) {
 		return 0, err
 	}
 	return 0, c.printJSON(Features())
-}
-
-// logger appends to the file of --log in the form that engines read.
-type logger struct {
-	path string
-	json bool
-}
-
-// tell says what went wrong, on stderr and in the log.
-func (c *Command) tell(level string, err error) {
-	text := err.Error()
-	var e *platform.Error
-	if errors.As(err, &e) && e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	_, _ = fmt.Fprintf(c.Stdio[2], "%s: %s: %s\n", c.Name, level, text)
-	if c.log.path == "" {
-		return
-	}
-	f, err := os.OpenFile(c.log.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return
-	}
-	defer func() { _ = f.Close() }()
-	now := time.Now().UTC().Format(time.RFC3339)
-	if !c.log.json {
-		_, _ = fmt.Fprintf(f, "time=%q level=%s msg=%q\n", now, level, text)
-		return
-	}
-	_ = json.NewEncoder(f).Encode(map[string]string{"time": now, "level": level, "msg": text})
 }

@@ -210,7 +210,7 @@ func checkDevices(s *specs.Spec) error {
 
 func checkHooks(s *specs.Spec) error {
 	h := s.Hooks
-	for _, hook := range slices.Concat(h.Prestart, h.CreateRuntime, h.CreateContainer, h.StartContainer, h.Poststart, h.Poststop) {
+	for _, hook := range slices.Concat(prestart(h), h.CreateRuntime, h.CreateContainer, h.StartContainer, h.Poststart, h.Poststop) {
 		if !path.IsAbs(hook.Path) {
 			return fmt.Errorf("hook path %q is not absolute", hook.Path)
 		}
@@ -219,6 +219,11 @@ func checkHooks(s *specs.Spec) error {
 		}
 	}
 	return nil
+}
+
+// prestart is deprecated, but engines and their plugins have such hooks.
+func prestart(h *specs.Hooks) []specs.Hook {
+	return h.Prestart //nolint:staticcheck // see above
 }
 
 func checkPropagation(s *specs.Spec) error {
@@ -247,6 +252,9 @@ func CheckProcess(p *specs.Process) error {
 		return errors.New("apparmorProfile is set, but this kernel has no AppArmor")
 	}
 	if err := checkCapabilities(p.Capabilities); err != nil {
+		return err
+	}
+	if err := checkSchedule(p); err != nil {
 		return err
 	}
 	return checkRlimits(p.Rlimits)

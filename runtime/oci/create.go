@@ -49,7 +49,13 @@ func (r *Runtime) create(ctx context.Context, id string, o CreateOptions, termin
 	defer c.close()
 	m := &making{Runtime: r, container: c, spec: spec, options: o, terminal: terminal}
 	if err := m.all(ctx); err != nil {
-		return 0, errors.Join(fmt.Errorf("create %s: %w", id, err), c.scrap())
+		err = errors.Join(fmt.Errorf("create %s: %w", id, err), c.scrap())
+		if m.hooked {
+			r.tryHooks(context.WithoutCancel(ctx), spec.Hooks.Poststop, specs.State{
+				Version: c.Version, ID: c.ID, Status: specs.StateStopped, Bundle: c.Bundle, Annotations: c.Annotations,
+			})
+		}
+		return 0, err
 	}
 	return c.PID, nil
 }
@@ -74,6 +80,7 @@ type making struct {
 	terminal func(*os.File) error
 	program  *os.File
 	conn     *script.Conn
+	hooked   bool // hooks have run: poststop hooks must too
 }
 
 func (m *making) all(ctx context.Context) (err error) {
@@ -191,9 +198,10 @@ func (m *making) setUp(ctx context.Context, p *plan) error {
 	if err := m.Groups.restrictDevices(m.spec.Linux.Resources); err != nil {
 		return err
 	}
+	m.hooked = true
 	state := m.state()
 	state.Status = specs.StateCreated // what runc and crun tell prestart hooks
-	if err := runHooks(ctx, m.spec.Hooks.Prestart, state); err != nil {
+	if err := runHooks(ctx, prestart(m.spec.Hooks), state); err != nil {
 		return err
 	}
 	if err := runHooks(ctx, m.spec.Hooks.CreateRuntime, m.state()); err != nil {

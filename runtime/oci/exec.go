@@ -184,11 +184,10 @@ func othersNamespaces(pid int) (flags uintptr, err error) {
 
 // ProcessOf is the container's own process with another command, for exec without a description.
 func (r *Runtime) ProcessOf(id string, args []string) (specs.Process, error) {
-	c, err := r.Store.open(id)
+	c, err := r.Store.peek(id)
 	if err != nil {
 		return specs.Process{}, err
 	}
-	defer c.close()
 	spec, err := c.config()
 	if err != nil {
 		return specs.Process{}, err
@@ -217,7 +216,7 @@ func (r *Runtime) List() ([]Info, error) {
 	}
 	list := []Info{}
 	for _, id := range ids {
-		c, err := r.Store.open(id)
+		c, err := r.Store.peek(id)
 		var e *platform.Error
 		if errors.As(err, &e) && e.Kind == platform.NotFound {
 			continue
@@ -226,18 +225,16 @@ func (r *Runtime) List() ([]Info, error) {
 			return nil, err
 		}
 		list = append(list, Info{c.state(), c.Rootfs, c.Created.Format("2006-01-02T15:04:05.999999999Z07:00"), "root"})
-		c.close()
 	}
 	return list, nil
 }
 
 // Processes are the pids of a container's processes on the host.
 func (r *Runtime) Processes(id string) ([]int, error) {
-	c, err := r.Store.open(id)
+	c, err := r.Store.peek(id)
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
 	pids := c.Groups.processes()
 	if len(pids) == 0 && c.alive() {
 		pids = []int{c.PID}

@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -34,7 +33,7 @@ func (p *plan) finishScript(preserve int) (*script.Script, error) {
 	root := script.N(rootFD)
 	null := s.Do("open /dev/null", unix.SYS_OPENAT, script.N(unix.AT_FDCWD), s.String("/dev/null"), script.N(unix.O_PATH|unix.O_CLOEXEC), script.N(0))
 	s.CheckDevice("/dev/null", null, 1, 3)
-	s.Mask(root, null, p.spec.Linux.MaskedPaths)
+	p.mask(s, root, null)
 	s.Close(null)
 	p.protect(s, root)
 	process := p.spec.Process
@@ -96,10 +95,32 @@ func searchPath(env []string) string {
 	return ""
 }
 
+// mask hides paths, files behind the host's /dev/null and directories behind an empty one. A link of the image
+// is followed inside of the image: what it leads to is hidden. What is not there is passed over.
+func (p *plan) mask(s *script.Script, root, null script.Arg) {
+	for _, path := range p.spec.Linux.MaskedPaths {
+		target := s.TryOpen(root, path, unix.O_PATH, 0)
+		s.UnlessNegative(target, func() {
+			s.UnlessZero(s.IsDir(path, target), func() {
+				cover(s, path, target, s.NewMount("tmpfs", script.Inert|unix.MOUNT_ATTR_RDONLY, "size=4k", "mode=555"))
+			})
+			s.UnlessZero(s.IsFile(path, target), func() {
+				cover(s, path, target, s.CloneMount(null, "", unix.AT_EMPTY_PATH))
+			})
+			s.Close(target)
+		})
+	}
+}
+
+func cover(s *script.Script, path string, target, mount script.Arg) {
+	s.Attach(path, mount, target)
+	s.Close(mount)
+}
+
 // protect puts a read-only copy of each path over it.
 func (p *plan) protect(s *script.Script, root script.Arg) {
 	for _, path := range p.spec.Linux.ReadonlyPaths {
-		target := s.TryOpen(root, path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+		target := s.TryOpen(root, path, unix.O_PATH, 0)
 		s.UnlessNegative(target, func() {
 			clone := s.CloneMount(target, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 			s.SetAttr(path, clone, unix.MOUNT_ATTR_RDONLY, 0, 0, unix.AT_RECURSIVE)
@@ -285,32 +306,6 @@ func allCapabilities() uint64 {
 		}
 	}
 	return 1<<last - 1
-}
-
-// schedule sets priorities.
-func schedule(s *script.Script, p *specs.Process) {
-	if io := p.IOPriority; io != nil {
-		class := slices.Index([]specs.IOPriorityClass{"", specs.IOPRIO_CLASS_RT, specs.IOPRIO_CLASS_BE, specs.IOPRIO_CLASS_IDLE}, io.Class)
-		s.Do("set the I/O priority", unix.SYS_IOPRIO_SET, script.N(1), script.N(0), script.N(class<<13|io.Priority)) // ioprio_set(2)
-	}
-	if p.Scheduler == nil {
-		return
-	}
-	policies := []specs.LinuxSchedulerPolicy{
-		specs.SchedOther, specs.SchedFIFO, specs.SchedRR, specs.SchedBatch, specs.SchedISO, specs.SchedIdle, specs.SchedDeadline,
-	}
-	var flags uint64
-	for _, f := range p.Scheduler.Flags {
-		flags |= 1 << slices.Index([]specs.LinuxSchedulerFlag{
-			specs.SchedFlagResetOnFork, specs.SchedFlagReclaim, specs.SchedFlagDLOverrun, specs.SchedFlagKeepPolicy,
-			specs.SchedFlagKeepParams, specs.SchedFlagUtilClampMin, specs.SchedFlagUtilClampMax,
-		}, f)
-	}
-	// struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period
-	policy := uint64(slices.Index(policies, p.Scheduler.Policy))
-	attr := s.Words(48|policy<<32, flags, uint64(uint32(p.Scheduler.Nice))|uint64(uint32(p.Scheduler.Priority))<<32,
-		p.Scheduler.Runtime, p.Scheduler.Deadline, p.Scheduler.Period)
-	s.Do("set the scheduler", unix.SYS_SCHED_SETATTR, script.N(0), attr, script.N(0))
 }
 
 // confineByAppArmor has the profile take effect at the exec.

@@ -70,6 +70,9 @@ func v1Controllers() []string {
 	}
 }
 
+// defaultGroup holds the groups of containers without a cgroupsPath.
+const defaultGroup = "paas-oci"
+
 // groupPath is the path below every hierarchy's mount. A relative path is taken from there too, which the
 // specification leaves to us; one of the form slice:prefix:name is where systemd would have the scope.
 func groupPath(cgroupsPath, id string, systemd bool) (string, error) {
@@ -77,7 +80,7 @@ func groupPath(cgroupsPath, id string, systemd bool) (string, error) {
 		return scopePath(cgroupsPath, id)
 	}
 	if cgroupsPath == "" {
-		return "/paas-oci/" + id, nil
+		return "/" + defaultGroup + "/" + id, nil
 	}
 	clean := filepath.Clean("/" + cgroupsPath)
 	if clean == "/" {
@@ -169,6 +172,9 @@ func makeGroup(dir string) (made []string, err error) {
 		missing = append(missing, d)
 	}
 	slices.Reverse(missing)
+	for _, d := range above(dir) {
+		passDown(d)
+	}
 	for _, d := range missing {
 		passDown(filepath.Dir(d))
 		if err := os.Mkdir(d, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
@@ -178,6 +184,22 @@ func makeGroup(dir string) (made []string, err error) {
 		inheritCPUs(d)
 	}
 	return made, nil
+}
+
+// above are the version 2 groups that are there already, from the root of all down to the one that holds dir.
+func above(dir string) []string {
+	var list []string
+	for d := filepath.Dir(dir); d != "/"; d = filepath.Dir(d) {
+		_, hasControllers := os.Stat(filepath.Join(d, "cgroup.controllers"))
+		_, there := os.Stat(d)
+		if hasControllers == nil {
+			list = append(list, d)
+		} else if there == nil {
+			break // above the mount
+		}
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // passDown lets version 2 groups below dir have its controllers. One the kernel refuses is refused alone,
@@ -278,6 +300,11 @@ func (g groups) destroy(made []string) error {
 	for _, dir := range g.dirs() {
 		for _, below := range tree(dir) {
 			errs = append(errs, removeGroup(below, deadline))
+		}
+	}
+	for _, dir := range g.dirs() {
+		if filepath.Base(filepath.Dir(dir)) == defaultGroup { // several containers have it, the last one takes it
+			made = append(made, filepath.Dir(dir))
 		}
 	}
 	for _, dir := range slices.Backward(made) {

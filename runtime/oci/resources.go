@@ -108,9 +108,6 @@ func memoryV1(m *specs.LinuxMemory, add, try adder) {
 	if m.Reservation != nil {
 		add("memory", "memory.soft_limit_in_bytes", *m.Reservation)
 	}
-	if m.Kernel != nil {
-		try("memory", "memory.kmem.limit_in_bytes", *m.Kernel)
-	}
 	if m.KernelTCP != nil {
 		try("memory", "memory.kmem.tcp.limit_in_bytes", *m.KernelTCP)
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 // Runtime does the operations of the specification (runtime.md) on the containers of a state directory.
-// Each waits for others that work on the same container.
+// Those that change one wait for each
+// other; State, Kill, List and Processes wait for nobody.
 type Runtime struct {
 	Store   *Store
 	Program string      // path of paas-init
@@ -94,21 +95,19 @@ func writePID(path string, pid int) error {
 
 // State tells about one container.
 func (r *Runtime) State(id string) (specs.State, error) {
-	c, err := r.Store.open(id)
+	c, err := r.Store.peek(id)
 	if err != nil {
 		return specs.State{}, err
 	}
-	defer c.close()
 	return c.state(), nil
 }
 
 // Kill sends a signal to the container's process, or to all of its processes.
 func (r *Runtime) Kill(id string, signal unix.Signal, all bool) error {
-	c, err := r.Store.open(id)
+	c, err := r.Store.peek(id)
 	if err != nil {
 		return err
 	}
-	defer c.close()
 	if all {
 		c.Groups.signal(signal)
 		return nil

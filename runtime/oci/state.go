@@ -97,7 +97,7 @@ func (s *Store) make(id string) (*container, error) {
 		return nil, err
 	}
 	dir := filepath.Join(s.root, id)
-	if err := os.Mkdir(dir, 0o711); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		if errors.Is(err, os.ErrExist) {
 			return nil, platform.Errorf(platform.Conflict, "container %s exists", id).WithHint("delete it, or take another id")
 		}
@@ -118,23 +118,46 @@ func (s *Store) open(id string) (*container, error) {
 	}
 	c, err := lockDir(filepath.Join(s.root, id))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, platform.Errorf(platform.NotFound, "container %s does not exist", id).WithHint("paas oci list shows those that do")
+		return nil, missing(id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(c.dir, recordName))
+	if err := c.read(id); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// peek reads a container without its lock: a hook may ask for the state of the container that is being made.
+func (s *Store) peek(id string) (*container, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	c := &container{dir: filepath.Join(s.root, id)}
+	if _, err := os.Stat(c.dir); err != nil {
+		return nil, missing(id)
+	}
+	return c, c.read(id)
+}
+
+func missing(id string) error {
+	return platform.Errorf(platform.NotFound, "container %s does not exist", id).WithHint("paas oci list shows those that do")
+}
+
+func (c *container) read(id string) error {
+	text, err := os.ReadFile(c.path(recordName))
 	if err == nil {
 		err = json.Unmarshal(text, &c.record)
 	}
-	if errors.Is(err, os.ErrNotExist) { // create was killed before it wrote any
+	if errors.Is(err, os.ErrNotExist) { // create did not write any yet, or was killed before
 		c.ID, c.Phase, err = id, creating, nil
 	}
 	if err != nil {
-		c.close()
-		return nil, fmt.Errorf("read the state of %s: %w", id, err)
+		return fmt.Errorf("read the state of %s: %w", id, err)
 	}
-	return c, nil
+	return nil
 }
 
 // lockDir waits for whoever else works on the container. A directory that went away meanwhile, or was made

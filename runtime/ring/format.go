@@ -26,12 +26,14 @@ const (
 const (
 	Stdout = 1
 	Stderr = 2
+	// Platform is no stream of the container: the record is the daemon's own.
+	Platform = 3
 )
 
 // Record is one line without its newline.
 type Record struct {
 	At     int64 // unix nanoseconds
-	Stream byte  // Stdout or Stderr
+	Stream byte  // Stdout, Stderr or Platform
 	Text   []byte
 }
 

@@ -105,9 +105,17 @@ func (s *Script) setAttr(do caller, path string, mount Arg, attr unix.MountAttr,
 // read-only one. Paths that are not there are passed over.
 func (s *Script) Mask(root, null Arg, paths []string) {
 	for _, path := range paths {
-		target := s.TryOpen(root, path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+		target := s.openIfThere(root, path)
 		s.UnlessNegative(target, func() { s.maskOne(path, null, target) })
 	}
+}
+
+// openIfThere opens what shall be covered. That it is not there is fine; that it is a symlink, or anything
+// else that keeps it open to the container, ends the script.
+func (s *Script) openIfThere(root Arg, path string) Arg {
+	target := s.TryOpen(root, path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+	s.add("open "+path, builtinUnlessAbsent, 0, []Arg{target})
+	return target
 }
 
 func (s *Script) maskOne(path string, null, target Arg) {
@@ -129,7 +137,7 @@ func (s *Script) maskOne(path string, null, target Arg) {
 // ReadOnly puts a read-only bind of each path over it. Paths that are not there are passed over.
 func (s *Script) ReadOnly(root Arg, paths []string) {
 	for _, path := range paths {
-		target := s.TryOpen(root, path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+		target := s.openIfThere(root, path)
 		s.UnlessNegative(target, func() {
 			clone := s.CloneMount(target, "", unix.AT_EMPTY_PATH)
 			s.SetAttr(path, clone, Inert|unix.MOUNT_ATTR_RDONLY, 0, 0, 0)

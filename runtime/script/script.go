@@ -35,6 +35,7 @@ const (
 	builtinCheckDevice
 	builtinIsDir
 	builtinIsFile
+	builtinUnlessAbsent
 	builtinSkipIfNegative
 	builtinSkipIfZero
 	builtinSkipUnlessNegative

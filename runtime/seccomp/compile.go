@@ -14,6 +14,7 @@ package seccomp
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
 	profile "github.com/moby/profiles/seccomp"
@@ -33,18 +34,45 @@ const x32Bit = 0x40000000 // __X32_SYSCALL_BIT, asm/unistd.h
 
 // Compile gives the filter for a process that may have the named capabilities ("CAP_SYS_CHROOT"), as
 // an array of struct sock_filter in the host's byte order.
-func Compile(caps []string) ([]byte, error) {
+func Compile(caps []string) ([]byte, error) { return CompileWith(caps, nil) }
+
+// CompileWith is Compile with system calls that are allowed in addition, whatever their arguments. A name
+// that the host's kernel headers do not have is an error.
+func CompileWith(caps, allowed []string) ([]byte, error) {
 	rules, err := profile.GetDefaultProfile(&specs.Spec{
 		Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read seccomp profile: %w", err)
 	}
+	if err := allow(rules, allowed); err != nil {
+		return nil, err
+	}
 	program, err := compile(rules)
 	if err != nil {
 		return nil, fmt.Errorf("compile seccomp profile: %w", err)
 	}
 	return assemble(program)
+}
+
+// allow puts the calls in front: the first rule without conditions decides.
+func allow(rules *specs.LinuxSeccomp, names []string) error {
+	host, err := arch.GetInfo("")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, known := host.SyscallNames[name]; !known {
+			return fmt.Errorf("there is no system call %q", name)
+		}
+		for i, rule := range rules.Syscalls { // what the profile says of it elsewhere must not come after
+			rules.Syscalls[i].Names = slices.DeleteFunc(slices.Clone(rule.Names), func(n string) bool { return n == name })
+		}
+	}
+	if len(names) > 0 {
+		rules.Syscalls = append(rules.Syscalls, specs.LinuxSyscall{Names: names, Action: specs.ActAllow})
+	}
+	return nil
 }
 
 func compile(rules *specs.LinuxSeccomp) ([]bpf.Instruction, error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -21,15 +20,21 @@ const maxEntries = 100_000
 
 // bundle is an archive of images, lying in a file: what its names lead to.
 type bundle struct {
-	file    *os.File
+	file    seekable
 	entries map[string]section
 	links   map[string]string // docker save of old: one layer is a symlink to another's
+}
+
+// seekable is a file, or what a test puts in its place.
+type seekable interface {
+	io.ReadSeeker
+	io.ReaderAt
 }
 
 type section struct{ start, size int64 }
 
 // openBundle finds the entries of an archive. After Next the file is at the entry's first byte.
-func openBundle(ctx context.Context, f *os.File) (*bundle, error) {
+func openBundle(ctx context.Context, f seekable) (*bundle, error) {
 	if err := rewind(f); err != nil {
 		return nil, err
 	}

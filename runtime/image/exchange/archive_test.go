@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -230,12 +232,7 @@ func FuzzBundle(f *testing.F) {
 	f.Add(bundleOf(f, named("index.json", []byte(`{"manifests":[{"digest":"sha256:00","size":-1}]}`))))
 	f.Add(bundleOf(f, named("manifest.json", []byte(`[{"Config":"","RepoTags":[""],"Layers":[""]}]`))))
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		file, err := os.CreateTemp(t.TempDir(), "")
-		ok(t, err)
-		defer func() { _ = file.Close() }()
-		_, err = file.Write(archive)
-		ok(t, err)
-		b, err := openBundle(context.Background(), file)
+		b, err := openBundle(context.Background(), bytes.NewReader(archive))
 		if err != nil {
 			return
 		}
@@ -251,4 +248,23 @@ func FuzzBundle(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A registry that fails now and then gets the image all the same.
+func TestPushTriesAgain(t *testing.T) {
+	x, o := open(t), newOther(t)
+	img := pulled(t, x)
+	var failures atomic.Int32
+	o.spoil = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if (r.Method == http.MethodPatch || r.Method == http.MethodPut) && failures.Add(1) <= 3 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+	_, err := x.Push(t.Context(), img, o.at("copy:1"), transfer())
+	ok(t, err)
+	if failures.Load() < 4 {
+		t.Errorf("%d uploads", failures.Load())
+	}
 }

@@ -73,7 +73,7 @@ func parse(reference string, plain bool) (name.Reference, error) {
 	}
 	ref, err := name.ParseReference(reference, options...)
 	if err != nil {
-		return nil, platform.Errorf(platform.Usage, "%q is not an image: write it like nginx:1.27 or ghcr.io/alice/blog:1.4", reference).Because(err)
+		return nil, platform.Errorf(platform.Usage, "%q is not an image: write it like nginx:1.27 or registry.example.org/alice/blog:1.4", reference).Because(err)
 	}
 	return ref, nil
 }

@@ -135,7 +135,7 @@ func (x *Exchange) remember(want ocispec.Descriptor, rest *resuming) io.ReadClos
 	return r
 }
 
-func rewind(f *os.File) error {
+func rewind(f io.Seeker) error {
 	_, err := f.Seek(0, io.SeekStart)
 	return err
 }

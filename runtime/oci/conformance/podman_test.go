@@ -61,18 +61,23 @@ func (p *podman) remove(t *testing.T) {
 	_, _ = p.try("rm", "--all", "--force", "--time", "0")
 	unmountBelow(p.dir)
 	for _, dir := range libpodGroups() {
-		removeGroup(dir)
+		_ = unix.Rmdir(dir) // not if another podman uses it
 	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		t.Error(err)
 	}
 }
 
-// libpodGroups are the parents that podman makes; they go if they are empty.
+// libpodGroups are the parents that podman makes, inner ones first.
 func libpodGroups() []string {
-	dirs, _ := filepath.Glob("/sys/fs/cgroup/libpod_parent")
+	tops, _ := filepath.Glob("/sys/fs/cgroup/libpod_parent")
 	v1, _ := filepath.Glob("/sys/fs/cgroup/*/libpod_parent")
-	return append(dirs, v1...)
+	var dirs []string
+	for _, top := range append(tops, v1...) {
+		below, _ := filepath.Glob(filepath.Join(top, "*/"))
+		dirs = append(append(dirs, below...), top)
+	}
+	return dirs
 }
 
 // load makes the image of the host's busybox.
@@ -158,7 +163,6 @@ func (p *podman) runCases() []podmanCase {
 		{"exit status", nil, sh("exit 3"), "", 3, true},
 		{"environment", []string{"-e", "COLOR=blue"}, sh("echo $COLOR"), "blue", 0, false},
 		{"working directory", []string{"-w", "/tmp"}, []string{"pwd"}, "/tmp", 0, false},
-		{"a working directory that has to be made", []string{"-w", "/a/b"}, []string{"pwd"}, "/a/b", 0, false},
 		{"user and group", []string{"-u", "1000:1001", "--group-add", "77"}, []string{"id"}, "uid=1000 gid=1001 groups=77,1001", 0, true},
 		{"umask", []string{"--umask", "0077"}, sh("umask"), "0077", 0, false},
 		{"hostname", []string{"--hostname", "hugo"}, []string{"hostname"}, "hugo", 0, false},
@@ -166,9 +170,9 @@ func (p *podman) runCases() []podmanCase {
 		{"not a program", nil, []string{"/tmp"}, "permission denied", 126, false},
 		{"volume", []string{"-v", volume + ":/v"}, sh("echo inside > /v/file; cat /v/file"), "inside", 0, true},
 		{"read-only volume", []string{"-v", volume + ":/v:ro"}, sh("echo x > /v/other"), "Read-only file system", 1, false},
-		{"file as volume", []string{"-v", "/bin/busybox:/deep/down/box:ro"}, []string{"/deep/down/box", "echo", "there"}, "there", 0, false},
+		{"file as volume", []string{"-v", "/bin/busybox:/deep/down/busybox:ro"}, []string{"/deep/down/busybox", "echo", "there"}, "there", 0, false},
 		{"volume that gets the host's later mounts", []string{"--mount", "type=bind,src=" + volume + ",dst=/v,bind-propagation=rslave"}, []string{"ls", "/v"}, "file", 0, false},
-		{"read-only root with tmpfs over /tmp", []string{"--read-only"}, sh("echo x > /x; echo y > /tmp/y; cat /tmp/y"), "Read-only file system\ny", 0, false},
+		{"read-only root with tmpfs over /tmp", []string{"--read-only"}, sh("exec 2>&1; touch /x; echo y > /tmp/y; cat /tmp/y"), "Read-only file system\ny", 0, false},
 		{"tmpfs with a size", []string{"--tmpfs", "/t:size=1m"}, []string{"df", "/t"}, " 1024 ", 0, false},
 		{"/dev/shm with a size", []string{"--shm-size", "2m"}, []string{"df", "/dev/shm"}, " 2048 ", 0, false},
 		{"all capabilities dropped", []string{"--cap-drop", "ALL"}, []string{"grep", "CapBnd", "/proc/self/status"}, "0000000000000000", 0, false},

@@ -103,8 +103,7 @@ func lookPath(t *testing.T, program string) string {
 // newSuite builds the named programs, or all.
 func newSuite(t *testing.T, names []string) *suite {
 	t.Helper()
-	s := &suite{dir: t.TempDir(), bundles: t.TempDir()}
-	t.Cleanup(func() { unmountBelow(s.bundles) })
+	s := &suite{dir: t.TempDir(), bundles: openDir(t)}
 	out, err := exec.Command("go", "mod", "download", "-json", suiteModule+"@"+suiteVersion).Output()
 	var module struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &module); jsonErr != nil || module.Error != "" {
@@ -119,6 +118,23 @@ func newSuite(t *testing.T, names []string) *suite {
 	}
 	s.build(t, source)
 	return s
+}
+
+// openDir makes a directory that other users may enter: to peers that counts in a user namespace.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "paas-bundles-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unmountBelow(dir)
+		_ = os.RemoveAll(dir)
+	})
+	return dir
 }
 
 // copySource copies the module, whose files in the cache are read-only and whose list of vendored modules

@@ -1,0 +1,139 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// ExecInput is exec.
+type ExecInput struct {
+	App     string   `arg:"app"`
+	Process string   `flag:"process" short:"p" value:"TYPE" help:"a process or type, like worker or web.2; without it the first web one"`
+	Type    string   `flag:"type" value:"TYPE" help:"the same as --process"`
+	Env     []string `flag:"env" short:"e" value:"KEY=value" help:"one more variable for this command"`
+	Command []string `arg:"command" rest:"optional" help:"a command line; without it a shell"`
+}
+
+// Exec runs a command beside the app in a running instance and ends with the command's exit status. What
+// it changes of the instance's files is gone with the instance.
+func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return Streamed{}, err
+	}
+	i, err := p.one(ctx, app.Name, in.Process+in.Type)
+	if err != nil {
+		return Streamed{}, err
+	}
+	cmd, err := p.insideCommand(ctx, i, in)
+	if err != nil {
+		return Streamed{}, err
+	}
+	cmd.Terminal = call.Terminal
+	what := strings.Join(in.Command, " ")
+	if what == "" {
+		what = "a shell"
+	}
+	p.sayOf(EventEntered, i, call.Actor.Name, "%s was entered for %s", i.Name(), what)
+	exit, err := p.Runner.Enter(ctx, i.ID, cmd, call.In, call.Out, call.Err)
+	if err != nil {
+		return Streamed{}, fmt.Errorf("exec in %s of %s: %w", i.Name(), app.Name, err)
+	}
+	return Streamed{Exit: exit.Code}, nil
+}
+
+// insideCommand runs a line as the Procfile's are run. An image without a shell takes words.
+func (p *Platform) insideCommand(ctx context.Context, i Instance, in ExecInput) (Command, error) {
+	release, err := p.Store.Release(ctx, i.App, i.Release)
+	if err != nil {
+		return Command{}, err
+	}
+	extra, err := parseVars(nil, in.Env)
+	if err != nil {
+		return Command{}, err
+	}
+	cmd := Command{}
+	for key, value := range extra {
+		cmd.Env = append(cmd.Env, key+"="+value)
+	}
+	line, shell := strings.Join(in.Command, " "), release.Image.Shell
+	switch {
+	case line != "" && len(shell) > 0:
+		cmd.Argv = commandLine(release.Image, line)
+	case line != "":
+		cmd.Argv = strings.Fields(line)
+	case len(shell) > 0:
+		cmd.Argv = shell[:1]
+	default:
+		cmd.Argv = []string{"/bin/sh"}
+	}
+	return cmd, nil
+}
+
+// AttachInput is attach.
+type AttachInput struct {
+	App     string `arg:"app"`
+	Process string `arg:"process" optional:"true" help:"like web.1; without it the first web one"`
+	Lines   int    `flag:"lines" short:"n" default:"10" help:"how many lines from before"`
+}
+
+// Attach shows what one instance writes, as it writes it, until it ends or the caller leaves by Ctrl-C.
+// Nothing can be typed into it: an instance has no input.
+func (p *Platform) Attach(ctx context.Context, call Call, in AttachInput) (Streamed, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return Streamed{}, err
+	}
+	if in.Lines < 0 {
+		return Streamed{}, Errorf(Usage, "-n takes a number of lines, not %d", in.Lines)
+	}
+	i, err := p.one(ctx, app.Name, in.Process)
+	if err != nil {
+		return Streamed{}, err
+	}
+	ctx, stop := untilQuit(ctx, call)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	go p.awaitEnd(ctx, i, cancel)
+	err = p.Runner.Logs(ctx, LogQuery{App: app.Name, ID: i.ID, Lines: in.Lines, Follow: true}, func(l LogLine) error {
+		return printAttached(call, l)
+	})
+	if errors.Is(context.Cause(ctx), errEnded) {
+		_, err = fmt.Fprintf(call.Err, "%s %s.\n", i.Name(), p.asItEnded(context.WithoutCancel(ctx), i).howItEnded())
+		return Streamed{}, err
+	}
+	if errors.Is(err, context.Canceled) {
+		return Streamed{}, nil // left as one leaves
+	}
+	return Streamed{}, err
+}
+
+// printAttached keeps what the instance wrote to stderr apart.
+func printAttached(call Call, l LogLine) error {
+	w := call.Out
+	if l.Stream == "stderr" {
+		w = call.Err
+	}
+	_, err := io.WriteString(w, printable(l.Text)+"\n")
+	return err
+}
+
+const (
+	endPause   = 500 * time.Millisecond // between looks whether an instance ended
+	lastOutput = 300 * time.Millisecond // for its last lines
+)
+
+// awaitEnd ends the context a moment after the instance did, or with it.
+func (p *Platform) awaitEnd(ctx context.Context, i Instance, end context.CancelCauseFunc) {
+	for sleep(ctx, endPause) == nil {
+		if _, there := p.still(ctx, i); !there {
+			_ = sleep(ctx, lastOutput)
+			end(errEnded)
+		}
+	}
+	end(nil)
+}

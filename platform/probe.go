@@ -1,0 +1,138 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// shortestWait is the least time between two attempts of a check that goes on for ever.
+const shortestWait = time.Second
+
+// tend runs the instance's liveness and readiness checks until it ends: one that is not live is replaced,
+// one that is not ready gets no requests until it is again.
+func (p *Platform) tend(w want, i Instance) {
+	for n, c := range w.release.Image.Checks[i.Type] {
+		if c.Type == Liveness || c.Type == Readiness {
+			if c.Name == "" {
+				c.Name = fmt.Sprintf("%s-%d", i.Type, n+1)
+			}
+			p.spawn(func(ctx context.Context) { p.probe(ctx, w, i, c) })
+		}
+	}
+}
+
+// probe attempts one check again and again. Attempts in a row have to fail before that means something.
+func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
+	failures := 0
+	for pause := c.InitialDelay; sleep(ctx, pause) == nil; pause = max(c.Wait, shortestWait) {
+		now, there := p.still(ctx, i)
+		if !there {
+			return
+		}
+		if now.Paused {
+			continue
+		}
+		err := p.attemptOnce(ctx, w, i, c)
+		if ctx.Err() != nil {
+			return
+		}
+		if failures++; err == nil {
+			failures = 0
+		}
+		switch {
+		case err == nil && c.Type == Readiness:
+			p.setReady(ctx, i, c, nil)
+		case err == nil || failures < c.Attempts:
+		case c.Type == Readiness:
+			p.setReady(ctx, i, c, err)
+		case !p.pausedMeanwhile(ctx, i): // it did not answer because it could not
+			p.replaceUnhealthy(ctx, i, c, err)
+			return
+		}
+	}
+}
+
+func (p *Platform) pausedMeanwhile(ctx context.Context, i Instance) bool {
+	now, there := p.still(ctx, i)
+	return there && now.Paused
+}
+
+// still tells whether an instance runs and is not on its way out.
+func (p *Platform) still(ctx context.Context, i Instance) (Instance, bool) {
+	have, err := p.instances(ctx, i.App)
+	if err != nil {
+		return i, false
+	}
+	for _, now := range have {
+		if now.ID == i.ID {
+			return now, now.Exit == nil
+		}
+	}
+	return i, false
+}
+
+// attemptOnce is one attempt within the check's timeout, without waiting for a port to open.
+func (p *Platform) attemptOnce(ctx context.Context, w want, i Instance, c Check) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	addr := c.addr(i)
+	switch {
+	case c.Uptime > 0: // that it runs is all it asks
+		return nil
+	case c.Listening:
+		return dial(ctx, addr)
+	case len(c.Command) > 0:
+		return p.command(ctx, i, c)
+	}
+	return p.get(ctx, w, addr, c)
+}
+
+// setReady takes an instance out of the route because of a failed check, or in again.
+func (p *Platform) setReady(ctx context.Context, i Instance, c Check, failure error) {
+	if !p.noteReady(i, c, failure != nil) {
+		return
+	}
+	if failure == nil {
+		p.sayOf(EventReady, i, "", "%s passes its readiness check %s again", i.Name(), c.Name)
+	} else {
+		p.sayOf(EventUnhealthy, i, "", "%s fails its readiness check %s and gets no requests: %v", i.Name(), c.Name, failure)
+	}
+	if i.Type != Web {
+		return
+	}
+	app, err := p.Store.App(ctx, i.App)
+	if err != nil {
+		return // destroyed meanwhile
+	}
+	p.drainLater(p.republish(ctx, app, func(candidates []Instance) []Instance { return candidates }))
+}
+
+// noteReady tells whether anything changed.
+func (p *Platform) noteReady(i Instance, c Check, fails bool) bool {
+	l := p.lane(i.App)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unready[i.ID][c.Name] == fails {
+		return false
+	}
+	if l.unready[i.ID] == nil {
+		l.unready[i.ID] = map[string]bool{}
+	}
+	if fails {
+		l.unready[i.ID][c.Name] = true
+	} else {
+		delete(l.unready[i.ID], c.Name)
+	}
+	return true
+}
+
+// replaceUnhealthy ends an instance that fails a liveness check. Its successor does not wait for its end.
+func (p *Platform) replaceUnhealthy(ctx context.Context, i Instance, c Check, failure error) {
+	p.sayOf(EventUnhealthy, i, "", "%s fails its liveness check %s and is replaced: %v", i.Name(), c.Name, failure)
+	p.markRetiring(i.App, []Instance{i})
+	p.unroute(ctx, i)
+	p.countCrash(i)
+	p.reconcileSoon(i.App)
+	p.stop(ctx, i)
+}

@@ -1,0 +1,96 @@
+package runtime
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"paas/platform"
+	"paas/runtime/ring"
+)
+
+const noteBytes = 64 << 10 // of each of the two segments of an app's notes
+
+// notes are the platform's own lines in apps' logs: a journal for each app that has any, begun anew by every
+// daemon. The old ones go when those of instances do.
+type notes struct {
+	mu   sync.Mutex
+	open map[platform.AppName]*noteBook
+}
+
+type noteBook struct {
+	id    platform.InstanceID
+	ring  *ring.Writer
+	close func()
+}
+
+// noteSeparator stands between a note's source and its text.
+const noteSeparator = "\t"
+
+// Note implements platform.Resources.
+func (r *Runtime) Note(app platform.AppName, source, text string) error {
+	r.notes.mu.Lock()
+	defer r.notes.mu.Unlock()
+	book, ok := r.notes.open[app]
+	if !ok {
+		var err error
+		if book, err = r.beginNotes(app); err != nil {
+			return fmt.Errorf("write into the log of %s: %w", app, err)
+		}
+		r.notes.open[app] = book
+	}
+	text = strings.ReplaceAll(text, "\n", " ")
+	book.ring.Append(ring.Record{At: r.now().UnixNano(), Stream: ring.Platform, Text: []byte(source + noteSeparator + text)})
+	return nil
+}
+
+func (r *Runtime) beginNotes(app platform.AppName) (*noteBook, error) {
+	id := platform.InstanceID("notes-" + strings.ToLower(rand.Text()[:13]))
+	segments, err := makeJournal(filepath.Join(r.logDir(app), string(id)), journal{ID: id, Started: r.now()})
+	book := &noteBook{id: id, close: func() {
+		for _, s := range segments {
+			if s != nil {
+				_ = s.Close()
+			}
+		}
+	}}
+	if err != nil {
+		book.close()
+		return nil, err
+	}
+	book.ring = ring.NewWriter(int(segments[0].Fd()), int(segments[1].Fd()), noteBytes)
+	return book, nil
+}
+
+// writes tells whether a journal is that of notes being written.
+func (n *notes) writes(id platform.InstanceID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, book := range n.open {
+		if book.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// drop ends the notes of an app whose logs go.
+func (n *notes) drop(app platform.AppName) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if book, ok := n.open[app]; ok {
+		book.close()
+		delete(n.open, app)
+	}
+}
+
+func (n *notes) closeAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for app, book := range n.open {
+		book.close()
+		delete(n.open, app)
+	}
+}

@@ -59,6 +59,7 @@ func TestWalls(t *testing.T) {
 		"umount a mask":           `umount /proc/kcore 2>/dev/null && echo unmounted`,
 		"write a sysctl":          `echo 1 2>/dev/null >/proc/sys/kernel/hostname && echo written`,
 		"sysrq":                   `echo h 2>/dev/null >/proc/sysrq-trigger && echo written`,
+		"packet socket":           `arping -c 1 -w 1 -I eth0 10.0.0.1 2>&1 | grep -q "ermi" || echo sent`,
 		"write to sysfs":          `touch /sys/x 2>/dev/null && echo written`,
 		"read kcore":              `head -c1 /proc/kcore 2>/dev/null | grep -q . && echo read`,
 		"read keys":               `cat /proc/keys | grep . `,

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -60,7 +59,7 @@ func (n *Network) limitFlows() error {
 
 func (n *Network) addFlows(c *nftables.Conn) error {
 	t := c.AddTable(n.flowsTable())
-	set := &nftables.Set{Table: t, Name: flowsSet, KeyType: nftables.TypeIFName, Dynamic: true, Size: maxFlows}
+	set := &nftables.Set{Table: t, ID: 1, Name: flowsSet, KeyType: nftables.TypeIFName, Dynamic: true, Size: maxFlows}
 	if err := c.AddSet(set, nil); err != nil {
 		return err
 	}
@@ -71,21 +70,9 @@ func (n *Network) addFlows(c *nftables.Conn) error {
 			Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook,
 			Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 1),
 		})
-		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join(from(n.prefix()), isNew(), over(set, flowShare()), drop())})
+		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: join(from(n.prefix()), state(expr.CtStateBitNEW), over(set, flowShare()), drop())})
 	}
 	return nil
-}
-
-// isNew matches the first packets of a connection.
-func isNew() []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{
-			SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitNEW), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-	}
 }
 
 // over counts the packet's connection to its interface and matches when that has more than the share.

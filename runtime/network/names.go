@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,6 +113,24 @@ func (s *nameServer) close() {
 	defer cancel()
 	for _, server := range s.servers {
 		_ = server.ShutdownContext(ctx)
+	}
+}
+
+// diverted are questions that went to the host's own server while nobody listened at the gateway. The kernel
+// would send what comes from the same port there for as long as it comes.
+type diverted struct{ gateway netip.Addr }
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (d diverted) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	asked, _ := netip.AddrFromSlice(flow.Forward.DstIP)
+	answers, _ := netip.AddrFromSlice(flow.Reverse.SrcIP)
+	return asked.Unmap() == d.gateway && answers.Unmap() != d.gateway && flow.Forward.DstPort == namePort
+}
+
+// takeBack makes the kernel forget them.
+func (n *Network) takeBack() {
+	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, diverted{n.gateway()}); err != nil {
+		n.log.Error("take questions for names back", "error", err)
 	}
 }
 

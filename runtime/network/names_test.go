@@ -226,6 +226,18 @@ func TestNamesOutliveTheDaemon(t *testing.T) {
 	owner := Owner{App: "shop", Type: "web", Number: 1}
 	equal(t, "before", said(ask(pid, n, "udp", "shop.internal", dns.TypeA)), e.Addr.String())
 	check(t, n.Close())
+	keeps := in(t, pid, func() (*dns.Conn, error) { return dns.Dial("udp", n.gateway().String()+":53") })
+	t.Cleanup(func() { _ = keeps.Close() })
+	asks := func(name string) (*dns.Msg, error) {
+		req := new(dns.Msg)
+		req.SetQuestion(name, dns.TypeA)
+		_ = keeps.SetDeadline(time.Now().Add(3 * time.Second))
+		if err := keeps.WriteMsg(req); err != nil {
+			return nil, err
+		}
+		return keeps.ReadMsg()
+	}
+	equal(t, "without a daemon, from a socket that stays", said(asks("one.example.com.")), "198.18.0.1")
 	for _, transport := range []string{"udp", "tcp"} {
 		equal(t, "without a daemon, "+transport, said(ask(pid, n, transport, "one.example.com", dns.TypeA)), "198.18.0.1")
 	}
@@ -233,6 +245,8 @@ func TestNamesOutliveTheDaemon(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { check(t, n.Close()) })
 	check(t, n.Adopt(e, owner))
+	n.takeBack()
+	equal(t, "after, from a socket that stayed", said(asks("shop.internal.")), e.Addr.String())
 	equal(t, "after", said(ask(pid, n, "udp", "shop.internal", dns.TypeA)), e.Addr.String())
 	equal(t, "after", said(ask(pid, n, "udp", "one.example.com", dns.TypeA)), "198.18.0.1")
 }

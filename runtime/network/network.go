@@ -141,6 +141,9 @@ func open(o Options) (*Network, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	n.watch()
+	if n.names != nil {
+		n.work.Go(n.takeBack)
+	}
 	// Not where a predecessor began: its last addresses may still be known to somebody.
 	n.next.Store(rand.Uint32N(n.count()))
 	return n, nil
@@ -205,11 +208,23 @@ func (n *Network) Repair() error {
 	servers := containerServers()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.gone || n.intact() && slices.Equal(servers, n.resolvers) {
+	if n.gone {
 		return nil
 	}
-	n.resolvers = servers
-	return n.rebuild()
+	if !n.intact() || !slices.Equal(servers, n.resolvers) {
+		n.resolvers = servers
+		if err := n.rebuild(); err != nil {
+			return err
+		}
+	}
+	return n.keepFlows()
+}
+
+func (n *Network) keepFlows() error {
+	if err := n.limitFlows(); err != nil {
+		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
+	}
+	return nil
 }
 
 // Rebuild writes the rules anew, in one transaction.
@@ -229,10 +244,7 @@ func (n *Network) Rebuild() error {
 	if err := n.rebuild(); err != nil {
 		return err
 	}
-	if err := n.limitFlows(); err != nil {
-		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
-	}
-	return nil
+	return n.keepFlows()
 }
 
 // Close lets go of the network and leaves all in place for the next Open. Until then the host's own

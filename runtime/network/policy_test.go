@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,9 @@ func TestFlushIsRepaired(t *testing.T) {
 			t.Errorf("%s: still open", command)
 		}
 		time.Sleep(repairRest)
+	}
+	if !slices.Contains(tables(t), "paas-fl-flows") {
+		t.Error("the bound on connections is gone")
 	}
 	if !intact() {
 		t.Error("the table is not whole")

@@ -10,8 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -299,7 +297,8 @@ func (x *trial) diary() (started map[platform.InstanceID]string, stopped map[pla
 	return started, stopped
 }
 
-// onlyTheirs checks that directories, groups and firewall know the instances that there are, and no others.
+// onlyTheirs checks that directories and groups are those of the instances that there are, and no others. The
+// firewall knows no instances.
 func (x *trial) onlyTheirs(h *runtimetest.Host, instances map[platform.InstanceID]platform.Instance) {
 	dirs, err := os.ReadDir(x.dir + "/state/instances")
 	runtimetest.Check(x.t, err)
@@ -315,37 +314,6 @@ func (x *trial) onlyTheirs(h *runtimetest.Host, instances map[platform.InstanceI
 			x.t.Errorf("group %s is nobody's", group)
 		}
 	}
-	x.firewall(h, instances)
-}
-
-// firewall expects rules for who lives, and for nobody else after Repair, which a platform calls every
-// minute: an interface that was half made may take some milliseconds to go, and its rule with it.
-func (x *trial) firewall(h *runtimetest.Host, instances map[platform.InstanceID]platform.Instance) {
-	living := make(map[string]bool)
-	for _, i := range instances {
-		if i.Exit == nil {
-			living[i.Addr.Addr().String()] = true
-		}
-	}
-	runtimetest.Eventually(x.t, "the firewall knows who lives, and nobody else", func() bool {
-		runtimetest.Check(x.t, h.Network.Repair())
-		now := firewalled(x.t)
-		return len(now) == len(living) && !slices.ContainsFunc(now, func(addr string) bool { return !living[addr] })
-	})
-}
-
-// firewalled are the addresses that stand in sets as a pair with an interface.
-func firewalled(t *testing.T) (addrs []string) {
-	t.Helper()
-	out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
-	if err != nil {
-		t.Fatalf("these tests need nft (apt package nftables): %v\n%s", err, out)
-	}
-	pair := regexp.MustCompile(`"pvrt-[0-9]+" \. (10\.[0-9.]+)`)
-	for _, match := range pair.FindAllStringSubmatch(string(out), -1) {
-		addrs = append(addrs, match[1])
-	}
-	return addrs
 }
 
 func (x *trial) stopAll(h *runtimetest.Host) {

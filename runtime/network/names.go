@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +22,8 @@ const (
 
 	questionsAtOnce = 256 // of all containers
 	questionsOfOne  = 48  // of one container
+	callsAtOnce     = 512 // TCP connections of all containers
+	callsOfOne      = 24
 	shutdownNames   = time.Second
 )
 
@@ -33,10 +34,7 @@ type nameServer struct {
 	servers []*dns.Server
 	life    context.Context // ends with close: questions in flight end with it
 	cancel  context.CancelFunc
-
-	mu   sync.Mutex
-	busy map[netip.Addr]int // questions in flight
-	all  int
+	busy    crowd // questions in flight
 }
 
 // serveNames begins to answer.
@@ -72,19 +70,22 @@ func (n *Network) listenNames(at uint16) (*nameServer, error) {
 	if err != nil {
 		return nil, errors.Join(err, packets.Close())
 	}
-	s := &nameServer{network: n, busy: map[netip.Addr]int{}}
+	s := &nameServer{network: n, busy: crowd{most: questionsAtOnce, mostOfOne: questionsOfOne}}
+	calls := doorkeeper{stream, &crowd{most: callsAtOnce, mostOfOne: callsOfOne}}
 	s.life, s.cancel = context.WithCancel(context.Background())
-	if err := errors.Join(s.serve(&dns.Server{PacketConn: packets}), s.serve(&dns.Server{Listener: stream, MaxTCPQueries: 128})); err != nil {
+	if err := errors.Join(s.serve(&dns.Server{PacketConn: packets}), s.serve(&dns.Server{Listener: calls, MaxTCPQueries: 128})); err != nil {
 		s.close()
 		return nil, errors.Join(err, packets.Close(), stream.Close())
 	}
 	return s, nil
 }
 
+// freeBind prepares a socket.
 func freeBind(_, _ string, c syscall.RawConn) error {
 	var err error
 	return errors.Join(c.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, questionBuffer) // without the right: the host's size
 	}), err)
 }
 
@@ -134,25 +135,6 @@ func (n *Network) takeBack() {
 	}
 }
 
-// enter makes sure that no container keeps the others from asking.
-func (s *nameServer) enter(who netip.Addr) (leave func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= questionsAtOnce || s.busy[who] >= questionsOfOne {
-		return nil, false
-	}
-	s.all++
-	s.busy[who]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.all--
-		if s.busy[who]--; s.busy[who] == 0 {
-			delete(s.busy, who)
-		}
-	}, true
-}
-
 // ServeDNS implements dns.Handler.
 func (s *nameServer) ServeDNS(w dns.ResponseWriter, req *dns.Msg) {
 	from, err := netip.ParseAddrPort(w.RemoteAddr().String())
@@ -172,7 +154,7 @@ func (s *nameServer) answer(from netip.Addr, req *dns.Msg, tcp bool) *dns.Msg {
 	if req.Opcode != dns.OpcodeQuery || len(req.Question) != 1 {
 		return refusal(req, dns.RcodeNotImplemented)
 	}
-	leave, ok := s.enter(from)
+	leave, ok := s.busy.enter(from)
 	if !ok {
 		return refusal(req, dns.RcodeServerFailure)
 	}

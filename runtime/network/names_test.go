@@ -316,7 +316,7 @@ func TestQuestionFlood(t *testing.T) {
 	check(t, setResolv("nameserver 203.0.113.77\n")) // nobody: every question waits
 	t.Cleanup(func() { check(t, setResolv(testResolv)) })
 	n := openNetwork(t, Options{ID: "qf"})
-	_ = out
+	greet(t, out, "[::]:80")
 	flooder, _ := member(t, n, "flood", "web", 1)
 	victim, e := member(t, n, "shop", "web", 1)
 	var wg sync.WaitGroup
@@ -339,6 +339,47 @@ func TestQuestionFlood(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A container that opens connections without end costs the daemon few descriptors, and its neighbours nothing.
+func TestConnectionFlood(t *testing.T) {
+	n := openNetwork(t, Options{ID: "cf"})
+	flooder, _ := member(t, n, "flood", "web", 1)
+	victim, e := member(t, n, "shop", "web", 1)
+	in(t, flooder, func() (any, error) {
+		for range 200 {
+			c, err := net.DialTimeout("tcp4", n.gateway().String()+":53", time.Second)
+			if err == nil {
+				t.Cleanup(func() { _ = c.Close() })
+			}
+		}
+		return nil, nil
+	})
+	equal(t, "a neighbour", said(ask(victim, n, "tcp", "shop.internal", dns.TypeA)), e.Addr.String())
+	held := 0
+	for range 100 {
+		time.Sleep(20 * time.Millisecond)
+		if held = heldAt(t, "/proc/self/net/tcp", n.gateway()); held <= callsOfOne+1 {
+			return
+		}
+	}
+	t.Errorf("%d connections are held", held)
+}
+
+// heldAt counts established connections (state 01) to an address' port 53 in a proc_pid_net(5) table.
+func heldAt(t testing.TB, table string, a netip.Addr) int {
+	t.Helper()
+	b, err := os.ReadFile(table)
+	check(t, err)
+	four := a.As4()
+	own := fmt.Sprintf("%02X%02X%02X%02X:0035", four[3], four[2], four[1], four[0])
+	count := 0
+	for line := range strings.Lines(string(b)) {
+		if fields := strings.Fields(line); fields[1] == own && fields[3] == "01" {
+			count++
+		}
+	}
+	return count
 }
 
 // A place has all of Attach, and goes with its descriptors.

@@ -74,8 +74,7 @@ func (n *Network) rebuild() error {
 	}
 	b.addGuard()
 	b.addNames(s)
-	b.addInput()
-	if err := b.addForward(s); err != nil {
+	if err := errors.Join(b.addInput(), b.addForward(s)); err != nil {
 		return err
 	}
 	b.addNAT()
@@ -191,14 +190,18 @@ func (b *builder) nameServers(chain *nftables.Chain) {
 	}
 }
 
-func (b *builder) addInput() {
+func (b *builder) addInput() error {
 	input := b.chain("input", nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainTypeFilter)
+	if err := b.limitQuestions(input); err != nil { // first: what goes on asking is a reply soon
+		return err
+	}
 	b.fromUs(input, reply(), accept())
 	for _, proto := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		b.fromUs(input, destinationIs(b.n.gateway()), port(proto, b.n.namesAt), accept())
 	}
 	b.nameServers(input)
 	b.refuse(input, prohibited, from(b.n.prefix()))
+	return nil
 }
 
 func (b *builder) addForward(s sets) error {

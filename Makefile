@@ -21,11 +21,12 @@ build: ## bin/paas and bin/paas-init, both static
 test: lint ## lint, then every test with the race detector (root, Linux; 10-20 minutes on two cores)
 	$(GO) test -race -timeout 25m $(PKGS)
 
+# The linter caches findings under absolute paths, also those of a checkout that is gone: each has its own cache.
 lint: ## gofmt, go vet, golangci-lint, shellcheck
 	@unformatted=$$($(dir $(GO))gofmt -l $$(git ls-files '*.go')) && test -z "$$unformatted" || \
 		{ echo "gofmt wants to change: $$unformatted" >&2; exit 1; }
 	$(GO) vet $(PKGS)
-	$(GO) run $(LINTER) run $(PKGS)
+	GOLANGCI_LINT_CACHE=$(abspath $(BIN))/lint $(GO) run $(LINTER) run $(PKGS)
 	shellcheck $(SCRIPTS)
 
 # Prints a benchmark's lines of figures, and everything else as an error.

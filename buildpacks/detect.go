@@ -41,15 +41,29 @@ func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
 	return p, runnable(tree, p)
 }
 
+// language is a buildpack whose apps are told by a file that names dependencies.
+type language struct {
+	detect func(*source.Tree) bool
+	plan   func(*source.Tree) (plan.Plan, error)
+}
+
+// languages are asked in this order: which of two is the app's own and which only helps it, as scripts of assets do.
+func languages() []language {
+	return []language{
+		{python.Detect, python.Plan},
+		{golang.Detect, golang.Plan},
+	}
+}
+
 // detectLanguage asks from the surest sign to the weakest. A file that names dependencies is a surer sign
 // than a script's name; what another language's file says goes before both a script and a page.
 func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
-	switch {
-	case python.Detect(tree):
-		return python.Plan(tree)
-	case golang.Detect(tree):
-		return golang.Plan(tree)
-	case node.Detect(tree):
+	for _, l := range languages() {
+		if l.detect(tree) {
+			return l.plan(tree)
+		}
+	}
+	if node.Detect(tree) {
 		return detectNode(tree, says)
 	}
 	if err := unsupportedLanguage(tree); err != nil {

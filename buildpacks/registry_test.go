@@ -206,11 +206,11 @@ func TestNewestNodeWithLongTermSupport(t *testing.T) {
 	}
 }
 
-func TestPythonFits(t *testing.T) {
+func TestDebianToolchainFits(t *testing.T) {
+	python := debianToolchains["python"]
 	for version, want := range map[string]bool{"": true, "3": true, "3.13": true, "3.13.2": true, "3.1": false, "3.12": false, "3.130": false, "2.7": false} {
-		err := pythonFits(plan.Toolchain{Name: "python", Version: version, From: ".python-version"})
-		if (err == nil) != want {
-			t.Errorf("%q: %v", version, err)
+		if got := python.fits(version); got != want {
+			t.Errorf("%q: %v", version, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package buildpacks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"paas/buildpacks/plan"
 	"paas/platform"
@@ -51,16 +51,8 @@ func (b *build) addToolchains(ctx context.Context) error {
 
 // spoken is the name that people use for a toolchain.
 func spoken(toolchain string) string {
-	switch toolchain {
-	case "node":
-		return "Node.js"
-	case "go":
-		return "Go"
-	case "python":
-		return "Python"
-	default:
-		return toolchain
-	}
+	names := map[string]string{"node": "Node.js", "go": "Go"}
+	return cmp.Or(names[toolchain], debianToolchains[toolchain].name, toolchain)
 }
 
 func asked(t plan.Toolchain) string {
@@ -79,12 +71,10 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 		return e.npm(ctx, base, t, story)
 	case "go":
 		return e.golang(ctx, base, t, story)
-	case "python":
-		return e.python(ctx, base, t, story)
 	case "static":
 		return e.static(ctx, story)
 	default:
-		return made{}, fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
+		return e.debian(ctx, base, t, story)
 	}
 }
 
@@ -177,25 +167,4 @@ func copyProgram(program *os.File, to string) error {
 	}
 	_, err = io.Copy(out, program)
 	return errors.Join(err, out.Chmod(0o755), out.Close())
-}
-
-// python is Debian's, with venv and pip.
-func (e *Engine) python(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
-	if err := pythonFits(t); err != nil {
-		return made{}, err
-	}
-	layer, err := e.packages(ctx, base, []string{"python3", "python3-venv", "python3-pip", "python-is-python3"}, story)
-	return made{layer: layer, version: debianPython}, err
-}
-
-// debianPython is the Python of the suite that the base image is made from.
-const debianPython = "3.13"
-
-// pythonFits refuses a version that this host cannot provide. Of the right one any patch release will do.
-func pythonFits(t plan.Toolchain) error {
-	if t.Version == "" || t.Version == "3" || t.Version == debianPython || strings.HasPrefix(t.Version, debianPython+".") {
-		return nil
-	}
-	return platform.Errorf(platform.Failed, "%s asks for Python %s; this server has Python %s", t.From, t.Version, debianPython).
-		WithHint("if the app runs with it too: echo %s > .python-version", debianPython)
 }

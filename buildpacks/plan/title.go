@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // The builders, as Plan.Builder names them.
 const (
@@ -18,18 +21,6 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	switch p.Builder {
-	case Node:
-		return "Node.js"
-	case Go:
-		return "Go"
-	case Python:
-		return "Python"
-	case Static:
-		return "Static"
-	case Procfile:
-		return "Procfile"
-	default:
-		return p.Builder
-	}
+	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile"}
+	return cmp.Or(names[p.Builder], p.Builder)
 }

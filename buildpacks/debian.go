@@ -1,0 +1,46 @@
+package buildpacks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"paas/buildpacks/plan"
+	"paas/platform"
+)
+
+// debianToolchain is a language as the suite's own packages bring it: one version, chosen by Debian.
+type debianToolchain struct {
+	name     string   // as people write it
+	version  string   // of the suite, as much of it as the language promises compatibility for
+	packages []string // on top of the base image
+	pin      string   // what to type for an app that asks for another version and runs with this one, too
+}
+
+// debianToolchains are by the name that plans use. A plan asks for what only steps need as a toolchain of its own.
+var debianToolchains = map[string]debianToolchain{
+	"python": {
+		name: "Python", version: "3.13", pin: "echo 3.13 > .python-version",
+		packages: []string{"python3", "python3-venv", "python3-pip", "python-is-python3"},
+	},
+}
+
+// debian finds or makes the layer of a toolchain that Debian packages.
+func (e *Engine) debian(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
+	d, ok := debianToolchains[t.Name]
+	if !ok {
+		return made{}, fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
+	}
+	if !d.fits(t.Version) {
+		return made{}, platform.Errorf(platform.Failed, "%s asks for %s %s; this server has %s %s", t.From, d.name, t.Version, d.name, d.version).
+			WithHint("if the app runs with it too: %s", d.pin)
+	}
+	layer, err := e.packages(ctx, base, d.packages, story)
+	return made{layer: layer, version: d.version}, err
+}
+
+// fits tells whether the suite's version is one that was asked for: of the right one any patch release will do, and a
+// shorter version is any of those that begin so.
+func (d debianToolchain) fits(wish string) bool {
+	return wish == "" || wish == d.version || strings.HasPrefix(wish, d.version+".") || strings.HasPrefix(d.version, wish+".")
+}

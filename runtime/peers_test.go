@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	profile "github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"paas/platform"
 )
@@ -68,17 +70,28 @@ func newPeers(t *testing.T) *contest {
 	c := &contest{bench: newBench(t), bundle: make(map[string]string)}
 	c.job.InstanceSpec = spec("")
 	c.job.Command = []string{"/bin/true"}
-	c.rootfs = c.images.Dir(baseLayer)
+	c.rootfs = c.reachable(c.images.Dir(baseLayer))
 	for _, name := range []string{"crun", "runc"} {
-		c.bundle[name] = c.makeBundle(name, "/bin/true")
+		c.bundle[name] = c.makeBundle(name, c.isolate, "/bin/true")
 	}
+	c.bundle["plain crun"] = c.makeBundle("crun", asItIs, "/bin/true")
 	hideHybrid(t)
 	return c
 }
 
-// makeBundle is `crun spec` with our root file system and a command: namespaces but for user and
-// cgroup, all of crun's masks, no seccomp filter, no overlay, no address, no limits.
-func (c *contest) makeBundle(name string, argv ...string) string {
+// reachable copies the root file system to where a peer's user namespace may go: the store is its owner's alone.
+func (c *contest) reachable(rootfs string) string {
+	dir, err := os.MkdirTemp("", "paas-peers-")
+	check(c.t, err)
+	c.t.Cleanup(func() { check(c.t, os.RemoveAll(dir)) })
+	check(c.t, os.Chmod(dir, 0o755)) //nolint:gosec // that is the point
+	check(c.t, command("cp", "-a", rootfs, filepath.Join(dir, "rootfs")))
+	return filepath.Join(dir, "rootfs")
+}
+
+// makeBundle is the peer's own `spec` with our root file system and a command. Capabilities, masks and all
+// namespaces but for user and cgroup are in it already; change adds what else there is.
+func (c *contest) makeBundle(name string, change func(*specs.Spec), argv ...string) string {
 	dir := c.t.TempDir()
 	cmd := exec.Command(name, "spec")
 	cmd.Dir = dir
@@ -88,16 +101,34 @@ func (c *contest) makeBundle(name string, argv ...string) string {
 	path := filepath.Join(dir, "config.json")
 	text, err := os.ReadFile(path)
 	check(c.t, err)
-	var config map[string]any
+	var config specs.Spec
 	check(c.t, json.Unmarshal(text, &config))
-	process := config["process"].(map[string]any)
-	process["terminal"], process["args"] = false, argv
-	delete(process, "rlimits") // raising them needs a capability that not every host gives
-	config["root"] = map[string]any{"path": c.rootfs, "readonly": true}
+	config.Process.Terminal, config.Process.Args = false, argv
+	config.Process.Rlimits = nil // raising them needs a capability that not every host gives
+	config.Root = &specs.Root{Path: c.rootfs, Readonly: true}
+	change(&config)
 	text, err = json.Marshal(config)
 	check(c.t, err)
 	check(c.t, os.WriteFile(path, text, 0o600))
 	return dir
+}
+
+func asItIs(*specs.Spec) {}
+
+// isolate gives a peer what ours have and a specification can ask for: a user namespace, the same system call
+// filter, limits of memory and processes. It has no words for an address, and an overlay is its caller's work.
+func (c *contest) isolate(config *specs.Spec) {
+	base, err := uidBase(testApp())
+	check(c.t, err)
+	ids := []specs.LinuxIDMapping{{HostID: base, Size: rangeSize}}
+	config.Linux.UIDMappings, config.Linux.GIDMappings = ids, ids
+	config.Linux.Namespaces = append(config.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	if config.Linux.Seccomp, err = profile.GetDefaultProfile(config); err != nil {
+		c.t.Fatal(err)
+	}
+	limits := limitsOr(c.job.Limits, defaultMemory, defaultPIDs)
+	config.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limits.Memory}
+	config.Linux.Resources.Pids = &specs.LinuxPids{Limit: int64(limits.Processes)}
 }
 
 // hideHybrid lets crun work on a host with cgroup v1 and a v2 tree that offers a controller, which it
@@ -128,7 +159,8 @@ func (c *contest) ours() error {
 func (c *contest) theirs(name string) func() error {
 	return func() error {
 		c.count++
-		return command(name, "run", "--bundle", c.bundle[name], "paas-bench-"+strconv.Itoa(c.count))
+		program := name[strings.LastIndexByte(name, ' ')+1:]
+		return command(program, "run", "--bundle", c.bundle[name], "paas-bench-"+strconv.Itoa(c.count))
 	}
 }
 
@@ -167,17 +199,18 @@ func figure(name string, ours, peer sample) {
 func (c *contest) starts() {
 	m := c.interleave(rounds, c.ours, c.theirs("crun"), c.theirs("runc"), func() error {
 		return command("bwrap", "--unshare-all", "--bind", c.rootfs, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true")
-	})
+	}, c.theirs("plain crun"))
 	figure("start-vs-crun", m[0], m[1])
 	figure("start-vs-runc", m[0], m[2])
 	figure("start-vs-bwrap", m[0], m[3])
+	figure("start-vs-plain-crun", m[0], m[4])
 }
 
 // execs: /bin/true in a running container, from the wish to its exit status.
 func (c *contest) execs() {
 	i := c.start("exec sleep 100000")
 	defer func() { check(c.t, c.Stop(context.Background(), i.ID, 0)) }()
-	sleeper := c.makeBundle("crun", "/bin/sleep", "100000")
+	sleeper := c.makeBundle("crun", c.isolate, "/bin/sleep", "100000")
 	check(c.t, detached("crun", "run", "--detach", "--bundle", sleeper, "paas-bench-sleeper"))
 	defer func() { check(c.t, command("crun", "delete", "--force", "paas-bench-sleeper")) }()
 	m := c.interleave(rounds,
@@ -198,7 +231,7 @@ func detached(name string, args ...string) error {
 func (c *contest) parallel() {
 	const n = 100
 	var ours, peer sample
-	sleeper := c.makeBundle("crun", "/bin/sleep", "100000")
+	sleeper := c.makeBundle("crun", c.isolate, "/bin/sleep", "100000")
 	for range 3 {
 		ids := make([]platform.InstanceID, n)
 		ours = append(ours, c.twoByTwo(n, func(k int) error {

@@ -2,12 +2,13 @@ package runtime
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"paas/platform"
@@ -20,45 +21,49 @@ const (
 	keptLogBytes = 50 << 20 // of all of them together
 )
 
-// journal is the log of one instance: a directory with a ring and what it belongs to.
+// journal is the log of one instance: a ring whose name says all there is to say about it. Files are what an
+// instance costs on the disk, so there is no other.
 type journal struct {
-	dir string
-	ID  platform.InstanceID
-	// Written once:
-	Source  string
+	ID      platform.InstanceID
+	Source  string // "web.1"; empty for notes
 	Started time.Time
 }
 
-const journalFile = "meta.json"
+// journalParts separates what a journal's name consists of; no name of an app or a process has it.
+const journalParts = "@"
+
+func (j journal) name() string {
+	return strings.Join([]string{strconv.FormatInt(j.Started.UnixNano(), 10), string(j.ID), j.Source}, journalParts)
+}
+
+// journalNamed reads the name of a journal's first segment.
+func journalNamed(file string) (j journal, ok bool) {
+	name, ok := strings.CutSuffix(file, ring.Segments[0])
+	parts := strings.Split(name, journalParts)
+	if !ok || len(parts) != 3 {
+		return journal{}, false
+	}
+	started, err := strconv.ParseInt(parts[0], 10, 64)
+	return journal{ID: platform.InstanceID(parts[1]), Source: parts[2], Started: time.Unix(0, started)}, err == nil
+}
 
 func (r *Runtime) logDir(app platform.AppName) string {
 	return filepath.Join(r.options.Dir, "logs", string(app))
 }
 
-// openLog makes an instance's journal. The caller closes the segments.
-func (r *Runtime) openLog(rec *record) ([2]*os.File, error) {
-	dir := filepath.Join(r.logDir(rec.App), string(rec.ID))
-	segments, err := makeJournal(dir, journal{ID: rec.ID, Source: rec.source(), Started: rec.StartedAt})
+// openLog makes a journal. The caller closes the segments.
+func (r *Runtime) openLog(app platform.AppName, j journal) ([2]*os.File, error) {
+	dir := r.logDir(app)
+	segments, err := ring.Create(filepath.Join(dir, j.name()))
+	if errors.Is(err, os.ErrNotExist) { // the app's first
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			segments, err = ring.Create(filepath.Join(dir, j.name()))
+		}
+	}
 	if err != nil {
-		return segments, fmt.Errorf("open log of %s: %w", rec.ID, err)
+		return segments, fmt.Errorf("open log of %s: %w", j.ID, err)
 	}
 	return segments, nil
-}
-
-// makeJournal writes meta.json last: a directory without it is not a journal yet.
-func makeJournal(dir string, j journal) ([2]*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return [2]*os.File{}, err
-	}
-	segments, err := ring.Create(dir)
-	if err != nil {
-		return segments, err
-	}
-	b, err := json.Marshal(j)
-	if err != nil {
-		return segments, err
-	}
-	return segments, overwrite(filepath.Join(dir, journalFile), b)
 }
 
 // journals lists an app's, oldest first.
@@ -72,9 +77,7 @@ func (r *Runtime) journals(app platform.AppName) ([]journal, error) {
 	}
 	var out []journal
 	for _, e := range entries {
-		j := journal{dir: filepath.Join(r.logDir(app), e.Name())}
-		b, err := os.ReadFile(filepath.Join(j.dir, journalFile))
-		if err == nil && json.Unmarshal(b, &j) == nil {
+		if j, ok := journalNamed(e.Name()); ok {
 			out = append(out, j)
 		}
 	}
@@ -113,10 +116,11 @@ func (r *Runtime) prune(app platform.AppName) error {
 		if r.writes(j.ID) {
 			continue
 		}
+		path := filepath.Join(r.logDir(app), j.name())
 		kept++
-		bytes += j.bytes()
+		bytes += ringBytes(path)
 		if kept > keptLogs || bytes > keptLogBytes {
-			err = errors.Join(err, os.RemoveAll(j.dir))
+			err = errors.Join(err, ring.Remove(path))
 		}
 	}
 	return err
@@ -133,10 +137,9 @@ func (r *Runtime) writes(id platform.InstanceID) bool {
 	return ok && c.record.Phase != ended
 }
 
-func (j journal) bytes() int64 {
-	var n int64
-	for _, name := range ring.Names {
-		if info, err := os.Stat(filepath.Join(j.dir, name)); err == nil {
+func ringBytes(path string) (n int64) {
+	for _, end := range ring.Segments {
+		if info, err := os.Stat(path + end); err == nil {
 			n += info.Size()
 		}
 	}

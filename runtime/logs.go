@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +19,7 @@ const followPause = 100 * time.Millisecond
 // Logs implements platform.Runner. Lines of several instances come in the order of their times, as far
 // as they were written when it looked.
 func (r *Runtime) Logs(ctx context.Context, q platform.LogQuery, yield func(platform.LogLine) error) error {
-	t := &tail{dir: r.logDir(q.App), query: q, open: make(map[string]*follower)}
+	t := &tail{dir: r.logDir(q.App), query: q, open: make(map[journal]*follower)}
 	defer t.close()
 	lines, err := t.next(q.Lines)
 	for err == nil {
@@ -55,7 +54,7 @@ const all = -1
 type tail struct {
 	dir   string
 	query platform.LogQuery
-	open  map[string]*follower // by directory name; nil if its lines are not wanted
+	open  map[journal]*follower // nil if its lines are not wanted
 }
 
 type follower struct {
@@ -136,36 +135,34 @@ func (t *tail) discover() error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	there := make(map[string]bool)
+	there := make(map[journal]bool)
 	for _, e := range entries {
-		there[e.Name()] = true
-		if _, known := t.open[e.Name()]; !known {
-			t.look(e.Name())
+		j, ok := journalNamed(e.Name())
+		if !ok {
+			continue
+		}
+		there[j] = true
+		if _, known := t.open[j]; !known {
+			t.look(j)
 		}
 	}
-	for name, f := range t.open {
-		if !there[name] {
+	for j, f := range t.open {
+		if !there[j] {
 			f.close()
-			delete(t.open, name)
+			delete(t.open, j)
 		}
 	}
 	return nil
 }
 
 // look opens a journal if its lines are wanted. One that is half made is looked at again next time.
-func (t *tail) look(name string) {
-	dir := filepath.Join(t.dir, name)
-	var j journal
-	b, err := os.ReadFile(filepath.Join(dir, journalFile))
-	if err != nil || json.Unmarshal(b, &j) != nil {
-		return
-	}
+func (t *tail) look(j journal) {
 	if !t.wants(j) {
-		t.open[name] = nil
+		t.open[j] = nil
 		return
 	}
-	if r, err := ring.OpenReader(dir); err == nil {
-		t.open[name] = &follower{j, sources(t.query.Source), r}
+	if r, err := ring.OpenReader(filepath.Join(t.dir, j.name())); err == nil {
+		t.open[j] = &follower{j, sources(t.query.Source), r}
 	}
 }
 

@@ -104,7 +104,7 @@ func TestLogIsBinarySafeAndBounded(t *testing.T) {
 	if n := len(lines); n < 150_000 || n > 400_000 { // 5 to 10 MiB of 29 bytes each
 		t.Errorf("%d lines are kept", n)
 	}
-	for _, path := range glob(t, b.dir+"/state/logs/hello/*/[01]") {
+	for _, path := range glob(t, b.dir+"/state/logs/hello/*.[01]") {
 		info, err := os.Stat(path)
 		check(t, err)
 		if info.Size() > segmentBytes {
@@ -128,8 +128,8 @@ func TestOldLogsAreDropped(t *testing.T) {
 	keeper := b.start(`echo keeper; exec sleep 1000`)
 	b.awaitLine("keeper")
 	for n := range keptLogs + 4 {
-		dir := b.logDir("hello") + fmt.Sprintf("/hello-old%02d", n)
-		segments, err := makeJournal(dir, journal{ID: platform.InstanceID(fmt.Sprintf("hello-old%02d", n)), Source: "web.1", Started: time.Unix(int64(n), 0)})
+		old := journal{ID: platform.InstanceID(fmt.Sprintf("hello-old%02d", n)), Source: "web.1", Started: time.Unix(int64(n), 0)}
+		segments, err := b.openLog("hello", old)
 		check(t, err)
 		for _, f := range segments {
 			check(t, f.Close())
@@ -138,8 +138,11 @@ func TestOldLogsAreDropped(t *testing.T) {
 	b.start(`echo new`)
 	b.ends()
 	b.settle()
-	left := glob(t, b.logDir("hello")+"/hello-old*")
-	equal(t, "old logs beside the new one", len(left), keptLogs-1)
-	equal(t, "the oldest left", left[0][len(left[0])-2:], "05")
-	equal(t, "the running one's", len(glob(t, b.logDir("hello")+"/"+string(keeper.ID))), 1)
+	left, err := b.journals("hello")
+	check(t, err)
+	old := slices.DeleteFunc(slices.Clone(left), func(j journal) bool { return !strings.Contains(string(j.ID), "-old") })
+	equal(t, "old logs beside the new one", len(old), keptLogs-1)
+	equal(t, "the oldest left", old[0].ID, "hello-old05")
+	equal(t, "the running one's", slices.ContainsFunc(left, func(j journal) bool { return j.ID == keeper.ID }), true)
+	equal(t, "files", len(glob(t, b.logDir("hello")+"/*")), 2*len(left))
 }

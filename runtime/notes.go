@@ -3,7 +3,6 @@ package runtime
 import (
 	"crypto/rand"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -48,7 +47,7 @@ func (r *Runtime) Note(app platform.AppName, source, text string) error {
 
 func (r *Runtime) beginNotes(app platform.AppName) (*noteBook, error) {
 	id := platform.InstanceID("notes-" + strings.ToLower(rand.Text()[:13]))
-	segments, err := makeJournal(filepath.Join(r.logDir(app), string(id)), journal{ID: id, Started: r.now()})
+	segments, err := r.openLog(app, journal{ID: id, Started: r.now()})
 	book := &noteBook{id: id, close: func() {
 		for _, s := range segments {
 			if s != nil {

@@ -99,7 +99,7 @@ func (c *container) handOverLog(o *order, h *handover, b *box) {
 		*reader = h.add(theirs, err)
 		b.stdio[i+1] = h.add(ours, err)
 	}
-	segments, err := c.runtime.openLog(&c.record)
+	segments, err := c.runtime.openLog(c.record.App, c.record.journal())
 	for i := range segments {
 		b.log.Segments[i] = h.add(segments[i], err)
 	}

@@ -83,6 +83,10 @@ func (r *record) source() string { return source(r.Type, r.Number) }
 
 func source(t platform.ProcessType, number int) string { return string(t) + "." + strconv.Itoa(number) }
 
+func (r *record) journal() journal {
+	return journal{ID: r.ID, Source: r.source(), Started: r.StartedAt}
+}
+
 const recordFile = "record.json"
 
 func (r *record) save(dir string) error {

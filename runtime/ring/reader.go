@@ -8,20 +8,31 @@ import (
 	"slices"
 )
 
-// Names are the two segment files of a ring's directory.
-var Names = [2]string{"0", "1"}
+// Segments are the ends of the names of a ring's two files, whose beginning is the ring's path.
+var Segments = [2]string{".0", ".1"}
 
-// Create makes the two empty segment files in dir. The caller closes them.
-func Create(dir string) ([2]*os.File, error) {
+// Create makes the two empty segment files. The caller closes them.
+func Create(path string) ([2]*os.File, error) {
 	var files [2]*os.File
-	for i, name := range Names {
-		f, err := os.OpenFile(dir+"/"+name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	for i, end := range Segments {
+		f, err := os.OpenFile(path+end, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return files, err
 		}
 		files[i] = f
 	}
 	return files, nil
+}
+
+// Remove removes the files of a ring. One that is not there is no error.
+func Remove(path string) error {
+	var errs []error
+	for _, end := range Segments {
+		if err := os.Remove(path + end); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Reader reads a ring from its oldest record on, also while it is written.
@@ -32,11 +43,11 @@ type Reader struct {
 	buffer   []byte
 }
 
-// OpenReader opens the ring in dir. The caller closes it.
-func OpenReader(dir string) (*Reader, error) {
+// OpenReader opens the ring of the path. The caller closes it.
+func OpenReader(path string) (*Reader, error) {
 	r := &Reader{}
-	for i, name := range Names {
-		f, err := os.Open(dir + "/" + name)
+	for i, end := range Segments {
+		f, err := os.Open(path + end)
 		if err != nil {
 			_ = r.Close()
 			return nil, err

@@ -14,10 +14,10 @@ import (
 
 func open(t *testing.T, limit int64) (*Writer, *Reader, [2]*os.File) {
 	t.Helper()
-	dir := t.TempDir()
-	files, err := Create(dir)
+	path := t.TempDir() + "/ring"
+	files, err := Create(path)
 	check(t, err)
-	r, err := OpenReader(dir)
+	r, err := OpenReader(path)
 	check(t, err)
 	t.Cleanup(func() { check(t, errors.Join(files[0].Close(), files[1].Close(), r.Close())) })
 	return NewWriter(int(files[0].Fd()), int(files[1].Fd()), limit), r, files

@@ -320,20 +320,6 @@ func nft(t testing.TB, command string) string {
 	return string(out)
 }
 
-// callAt dials from inside a namespace.
-func callAt(ns *os.File, addr string) (got string, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread dies with the goroutine
-		if err = netns.Set(netns.NsHandle(ns.Fd())); err == nil {
-			got, err = call(0, addr)
-		}
-	}()
-	<-done
-	return got, err
-}
-
 func alias(t testing.TB, iface string) string {
 	t.Helper()
 	link, err := netlink.LinkByName(iface)

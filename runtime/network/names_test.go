@@ -1,7 +1,6 @@
 package network
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 
 	"paas/platform"
 )
@@ -380,35 +378,6 @@ func heldAt(t testing.TB, table string, a netip.Addr) int {
 		}
 	}
 	return count
-}
-
-// A place has all of Attach, and goes with its descriptors.
-func TestPlaces(t *testing.T) {
-	out := outside(t)
-	greet(t, out, "[::]:80")
-	n := openNetwork(t, Options{ID: "pl"})
-	p, err := n.Prepare()
-	check(t, err)
-	check(t, n.Admit(p.Endpoint, Owner{App: "shop", Type: "web", Number: 1, Key: "shop-1"}))
-	if _, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d/class/net/eth0", p.SysFS.Fd())); err != nil {
-		t.Error("its sysfs:", err)
-	}
-	if err := os.WriteFile(fmt.Sprintf("/proc/self/fd/%d/class/net/eth0/mtu", p.SysFS.Fd()), []byte("900"), 0); !errors.Is(err, unix.EROFS) {
-		t.Error("its sysfs can be written:", err)
-	}
-	got, err := callAt(p.NS, "203.0.113.2:80")
-	if err != nil || !strings.HasPrefix(got, "203.0.113.1") {
-		t.Errorf("%q, %v", got, err)
-	}
-	equal(t, "alias", alias(t, p.Endpoint.Iface), "shop-1")
-	check(t, n.Discard(p))
-	for range 100 {
-		if _, err := n.route.LinkByName(p.Endpoint.Iface); isNotFound(err) {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Error("the interface stays")
 }
 
 func FuzzNames(f *testing.F) {

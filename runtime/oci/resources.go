@@ -136,6 +136,11 @@ func cpuV1(c *specs.LinuxCPU, add adder) {
 	if c.RealtimeRuntime != nil {
 		add("cpu", "cpu.rt_runtime_us", *c.RealtimeRuntime)
 	}
+	cpuBoth(c, add)
+}
+
+// cpuBoth is what v1 and v2 have alike.
+func cpuBoth(c *specs.LinuxCPU, add adder) {
 	if c.Idle != nil {
 		add("cpu", "cpu.idle", *c.Idle)
 	}
@@ -251,15 +256,7 @@ func cpuV2(c *specs.LinuxCPU, add adder) {
 	if c.Burst != nil {
 		add("cpu", "cpu.max.burst", *c.Burst)
 	}
-	if c.Idle != nil {
-		add("cpu", "cpu.idle", *c.Idle)
-	}
-	if c.Cpus != "" {
-		add("cpuset", "cpuset.cpus", c.Cpus)
-	}
-	if c.Mems != "" {
-		add("cpuset", "cpuset.mems", c.Mems)
-	}
+	cpuBoth(c, add)
 }
 
 // blockV2: weights of 10 to 1000 become 1 to 10000.

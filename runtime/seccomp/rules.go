@@ -102,33 +102,19 @@ func verdict(action specs.LinuxSeccompAction, number *uint) (bpf.RetConstant, er
 
 func errno(e unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(e)&unix.SECCOMP_RET_DATA }
 
-// argumentTest falls through when the 64-bit argument matches and skips the after instructions that
-// follow it when not. A filter sees an argument as two 32-bit words, the low one first (both
-// architectures we run on are little endian).
+// argumentTest falls through when the argument matches and skips the after instructions that follow it when not.
+//
+// Only socket(2)'s family is compared by order, an int: the kernel ignores the high word, and so must the
+// filter, or 1<<32|AF_ALG would pass as a large number.
 func argumentTest(arg specs.LinuxSeccompArg, after int) ([]bpf.Instruction, error) {
-	low := bpf.LoadAbsolute{Off: offsetArgs + 8*uint32(arg.Index), Size: 4}
-	high := bpf.LoadAbsolute{Off: low.Off + 4, Size: 4}
-	valueLow, valueHigh := uint32(arg.Value), uint32(arg.Value>>32)
-	miss := uint8(after)
+	low, miss := bpf.LoadAbsolute{Off: offsetArgs + 8*uint32(arg.Index), Size: 4}, uint8(after)
 	switch arg.Op {
-	case specs.OpEqualTo:
-		return []bpf.Instruction{
-			high, bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueHigh, SkipFalse: miss + 2},
-			low, bpf.JumpIf{Cond: bpf.JumpEqual, Val: valueLow, SkipFalse: miss},
-		}, nil
-	case specs.OpMaskedEqual: // Value is the mask, ValueTwo what must be left
-		return []bpf.Instruction{
-			high, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: valueHigh},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(arg.ValueTwo >> 32), SkipFalse: miss + 3},
-			low, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: valueLow},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(arg.ValueTwo), SkipFalse: miss},
-		}, nil
-	// Only socket(2)'s family is compared by order, an int: the kernel ignores the high word, and so must
-	// the filter, or 1<<32|AF_ALG would pass as a large number.
 	case specs.OpLessThan:
-		return []bpf.Instruction{low, bpf.JumpIf{Cond: bpf.JumpLessThan, Val: valueLow, SkipFalse: miss}}, nil
+		return []bpf.Instruction{low, bpf.JumpIf{Cond: bpf.JumpLessThan, Val: uint32(arg.Value), SkipFalse: miss}}, nil
 	case specs.OpGreaterThan:
-		return []bpf.Instruction{low, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: valueLow, SkipFalse: miss}}, nil
+		return []bpf.Instruction{low, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(arg.Value), SkipFalse: miss}}, nil
+	case specs.OpEqualTo, specs.OpMaskedEqual:
+		return compare(arg, miss)
 	}
 	return nil, fmt.Errorf("comparison %s is not supported", arg.Op)
 }

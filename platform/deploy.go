@@ -27,6 +27,7 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 	story := NewStory(push.Out, p.Now)
 	start := p.Now()
 	name := push.App.Name
+	p.say(Event{Kind: EventPushed, App: name, Actor: push.Actor.Name, Text: "commit " + shortCommit(push.Commit) + " was pushed"})
 	leave, err := p.lane(name).enter(ctx, push.Actor.Name+"'s push", func(holder string) {
 		story.Line("Waiting for %s to finish", holder)
 	})

@@ -32,6 +32,7 @@ const (
 	EventAppCreated   EventKind = "created"
 	EventAppDestroyed EventKind = "destroyed"
 
+	EventPushed     EventKind = "pushed" // all of it was received; its build begins
 	EventDeployed   EventKind = "deployed"
 	EventPushFailed EventKind = "push-failed"
 	EventRolledBack EventKind = "rolled-back"

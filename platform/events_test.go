@@ -46,7 +46,7 @@ func TestEventsTellTheStory(t *testing.T) {
 	if _, err := w.Restart(context.Background(), w.call, platform.AppInput{App: "blog"}); err != nil {
 		t.Fatal(err)
 	}
-	want := "created started healthy deployed push-failed started healthy restarted"
+	want := "created pushed started healthy deployed pushed push-failed started healthy restarted"
 	if got := w.kinds(); got != want {
 		t.Errorf("events: %s\nwant:   %s", got, want)
 	}

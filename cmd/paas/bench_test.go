@@ -90,8 +90,10 @@ func benchPush(t *testing.T, p *platformUnderTest) {
 	figure("push-vs-git-push-plus-boot", m[0], m[1]+m[2])
 }
 
-// bootNode starts the app outside of any container and waits for its first answer.
-func bootNode(dir string) error {
+func bootNode(dir string) error { return boot(dir, "node", "server.js") }
+
+// boot starts an app outside of any container and waits for its first answer.
+func boot(dir string, argv ...string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -100,7 +102,7 @@ func bootNode(dir string) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	cmd := exec.Command("node", "server.js")
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec // our own examples
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PORT="+strconv.Itoa(port))
 	if err := cmd.Start(); err != nil {
 		return err

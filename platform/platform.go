@@ -4,7 +4,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -103,31 +102,6 @@ func New(rooms Rooms, settings Settings) *Platform {
 	}
 }
 
-// Boot takes over from a predecessor, however it ended: releases it left pending have failed, instances
-// that run are routed at once, and every app converges in the background.
-func (p *Platform) Boot(ctx context.Context) error {
-	apps, err := p.Store.Apps(ctx)
-	if err != nil {
-		return fmt.Errorf("boot: %w", err)
-	}
-	have, err := p.Runner.Instances(ctx)
-	if err != nil {
-		return fmt.Errorf("boot: %w", err)
-	}
-	var errs []error
-	for _, app := range apps {
-		errs = append(errs, p.failPending(ctx, app))
-		p.adopt(ctx, app, have)
-	}
-	p.spawn(p.watch)
-	p.spawn(p.watchMemory)
-	for _, app := range apps {
-		p.reconcileSoon(app.Name)
-	}
-	p.stopStrangers(apps, have)
-	return errors.Join(errs...)
-}
-
 // Close stops the platform's own work and waits for it. Instances run on.
 func (p *Platform) Close() {
 	p.mu.Lock()
@@ -136,23 +110,6 @@ func (p *Platform) Close() {
 	p.cancel()
 	p.tasks.Wait()
 	p.carry(context.Background()) // what was said on the way out
-}
-
-// failPending marks what a crash interrupted.
-func (p *Platform) failPending(ctx context.Context, app App) error {
-	releases, err := p.Store.Releases(ctx, app.Name)
-	if err != nil {
-		return err
-	}
-	for _, r := range releases {
-		if r.Status != Pending {
-			continue
-		}
-		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
-			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
-		}
-	}
-	return nil
 }
 
 // adopt routes to the app's instances that outlived the predecessor. A restart that was cut off may

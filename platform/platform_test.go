@@ -173,6 +173,33 @@ func TestSuccessorTakesOver(t *testing.T) {
 	}
 }
 
+// After a reboot nothing runs. What others are linked to comes first, and the others when that is healthy.
+func TestAppsComeUpInTheOrderOfTheirLinks(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"api", "blog", "cache", "data"} {
+		w.pushTo(name, "web: serve")
+	}
+	for _, link := range [][2]string{{"api", "data"}, {"blog", "api"}, {"data", "cache"}, {"cache", "blog"}} { // a circle
+		_, err := w.AddLink(ctx, w.call, platform.LinkInput{App: link[0], To: link[1]})
+		w.check(err)
+	}
+	list, _ := w.host.Instances(ctx)
+	w.Close()
+	for _, i := range list {
+		w.check(w.host.Stop(ctx, i.ID, 0))
+	}
+	w.boot()
+	w.eventually("all run", func() bool { return w.running(1) == 4 })
+	list, _ = w.host.Instances(ctx)
+	var order []string
+	for _, i := range list {
+		order = append(order, string(i.App))
+	}
+	if got := strings.Join(order, " "); got != "blog cache data api" {
+		t.Errorf("they came up as %s", got)
+	}
+}
+
 func TestTwoPushesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("web: serve")

@@ -233,7 +233,20 @@ func (w *world) boot() {
 // push pushes a Procfile and returns what the pusher saw.
 func (w *world) push(text string) (string, error) {
 	w.t.Helper()
-	app, _, err := w.OpenPush(context.Background(), w.call.Actor, "blog")
+	return w.pushApp("blog", text)
+}
+
+// pushTo pushes to an app other than the blog.
+func (w *world) pushTo(app, text string) {
+	w.t.Helper()
+	if out, err := w.pushApp(app, text); err != nil {
+		w.t.Fatalf("push: %v\n%s", err, out)
+	}
+}
+
+func (w *world) pushApp(name, text string) (string, error) {
+	w.t.Helper()
+	app, _, err := w.OpenPush(context.Background(), w.call.Actor, name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,110 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Boot takes over from a predecessor, however it ended: releases it left pending have failed, instances
+// that run are routed at once, and every app converges in the background, after those it is linked to.
+func (p *Platform) Boot(ctx context.Context) error {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	have, err := p.Runner.Instances(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	var errs []error
+	for _, app := range apps {
+		errs = append(errs, p.failPending(ctx, app))
+		p.adopt(ctx, app, have)
+	}
+	p.spawn(p.watch)
+	p.spawn(p.watchMemory)
+	errs = append(errs, p.comeUp(ctx, apps))
+	p.stopStrangers(apps, have)
+	return errors.Join(errs...)
+}
+
+// failPending marks what a crash interrupted.
+func (p *Platform) failPending(ctx context.Context, app App) error {
+	releases, err := p.Store.Releases(ctx, app.Name)
+	if err != nil {
+		return err
+	}
+	for _, r := range releases {
+		if r.Status != Pending {
+			continue
+		}
+		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
+			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
+		}
+	}
+	return nil
+}
+
+// linkedWait is how long an app waits at most for one that it is linked to. That one may be broken.
+const linkedWait = 30 * time.Second
+
+// comeUp has each app made what is wanted, in the background: first those that others are linked to, and each of
+// those only when what it reaches itself was started and is healthy, or is not going to be.
+func (p *Platform) comeUp(ctx context.Context, apps []App) error {
+	links, err := p.Store.Links(ctx)
+	up := map[AppName]chan struct{}{}
+	for _, name := range dependencyOrder(apps, links) {
+		var needs []chan struct{}
+		for _, l := range links {
+			if before := up[l.To]; l.App == name && before != nil {
+				needs = append(needs, before)
+			}
+		}
+		done := make(chan struct{})
+		up[name] = done
+		p.spawn(func(ctx context.Context) {
+			defer close(done)
+			awaitAll(ctx, needs, linkedWait)
+			p.reconcile(ctx, name)
+		})
+	}
+	return err
+}
+
+// dependencyOrder puts an app behind those that it is linked to. A circle of links begins somewhere.
+func dependencyOrder(apps []App, links []Link) (order []AppName) {
+	seen := map[AppName]bool{}
+	var visit func(AppName)
+	visit = func(name AppName) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, l := range links {
+			if l.App == name {
+				visit(l.To)
+			}
+		}
+		order = append(order, name)
+	}
+	for _, app := range apps {
+		visit(app.Name)
+	}
+	return order
+}
+
+// awaitAll waits until all are closed, at most so long.
+func awaitAll(ctx context.Context, all []chan struct{}, patience time.Duration) {
+	late := time.After(patience)
+	for _, c := range all {
+		select {
+		case <-c:
+		case <-late:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -105,7 +105,7 @@ func (b *buildBench) oneLine() {
 }
 
 func (b *buildBench) ssh(line string) error {
-	out, err := b.p.try(b.p.home, "ssh", "paas", line)
+	out, err := b.p.try(b.p.home, filepath.Join(b.p.home, "bin", "ssh"), "paas", line)
 	if err != nil {
 		err = fmt.Errorf("ssh paas %s: %w\n%s", line, err, out)
 	}

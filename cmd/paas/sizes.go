@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -12,22 +13,49 @@ import (
 	"paas/runtime/image"
 )
 
+// The budgets, if the settings name none: of all layers and build caches, and of the caches.
+const (
+	defaultBudget      = "50%"
+	defaultCacheBudget = "10%"
+	mostCaches         = 10 << 30
+)
+
 // openImages opens the content store with the disk's bounds.
 func (s settings) openImages() (*image.Store, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.Data, &st); err != nil {
-		return nil, fmt.Errorf("ask for the size of the disk: %w", err)
+	total, err := s.diskSize()
+	if err != nil {
+		return nil, err
 	}
-	total := int64(st.Blocks) * st.Frsize //nolint:gosec // no disk has 8 EiB
 	o := image.Options{Dir: filepath.Join(s.Data, "store")}
-	var err error
-	if o.Budget, err = sizeOf("disk_budget", s.DiskBudget, total); err != nil {
+	if o.Budget, err = sizeOf("disk_budget", cmp.Or(s.DiskBudget, defaultBudget), total); err != nil {
 		return nil, err
 	}
 	if o.Reserve, err = sizeOf("disk_reserve", s.DiskReserve, total); err != nil {
 		return nil, err
 	}
 	return image.OpenWith(o)
+}
+
+// diskSize is the whole file system's, in bytes.
+func (s settings) diskSize() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.Data, &st); err != nil {
+		return 0, fmt.Errorf("ask for the size of the disk: %w", err)
+	}
+	return int64(st.Blocks) * st.Frsize, nil //nolint:gosec // no disk has 8 EiB
+}
+
+// cacheBudget is what build caches may take.
+func (s settings) cacheBudget() (int64, error) {
+	total, err := s.diskSize()
+	if err != nil {
+		return 0, err
+	}
+	n, err := sizeOf("cache_budget", cmp.Or(s.CacheBudget, defaultCacheBudget), total)
+	if s.CacheBudget == "" {
+		n = min(n, mostCaches)
+	}
+	return n, err
 }
 
 // sizeOf reads a size: bytes, with a unit of 1024 (K, M, G or T, and B or iB as one likes), or a part of

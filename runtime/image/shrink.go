@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -157,6 +158,12 @@ func (s *Store) retire(layer string, age time.Duration) (bool, error) {
 func (s *Store) sweepNotes() error {
 	names, err := s.names("notes")
 	for _, name := range names {
+		if strings.HasPrefix(name, ".") { // one that is being written; its time is the kernel's
+			if time.Since(s.touched(name)) > Grace {
+				err = errors.Join(err, ignoreMissing(os.Remove(s.notePath(name))))
+			}
+			continue
+		}
 		there, e := exists(filepath.Join(s.dir, "layers", name))
 		if e == nil && !there && s.now().Sub(s.touched(name)) > Grace {
 			e = ignoreMissing(os.Remove(s.notePath(name)))

@@ -76,6 +76,8 @@ func (m *memory) mayUse(actor platform.Actor, name string) error {
 	return nil
 }
 
+func (m *memory) ExplainRoom(_ context.Context, err error) error { return err }
+
 func (m *memory) RoomForPush(context.Context, platform.App) (int64, error) {
 	if m.room != 0 {
 		return m.room, nil

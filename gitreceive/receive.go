@@ -165,10 +165,11 @@ func (p *push) unpack(q *quarantine, room int64) (*pack.Received, error) {
 	return got, err
 }
 
-// noRoom explains a pack that came to the disk's reserve. Its quarantine is about to go.
+// noRoom explains a pack that came to the disk's reserve.
 func (p *push) noRoom(err error) error {
-	return platform.Errorf(platform.Failed, "the push does not fit on the server's disk beside its reserve").Because(err).
-		WithHint("free room: ssh paas builds:prune --all; see what takes it: ssh paas disk")
+	return p.door.options.Platform.ExplainRoom(p.client.ctx,
+		platform.Errorf(platform.Failed, "the push does not fit on the server's disk beside its reserve").Because(err).
+			WithHint("see what takes the disk: ssh paas disk"))
 }
 
 func (p *push) enter() (leave func(), err error) {

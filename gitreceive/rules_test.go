@@ -287,7 +287,7 @@ func TestPackComesToTheReserve(t *testing.T) {
 	w := newDoor(t).work("hello")
 	w.platform.room = 100 << 10
 	w.commit(map[string]string{"big": noise(300 << 10)})
-	has(t, w.refused("push", "paas", "main"), "the push does not fit on the server's disk", "builds:prune --all")
+	has(t, w.refused("push", "paas", "main"), "the push does not fit on the server's disk", "ssh paas disk")
 	left, err := os.ReadDir(w.repos.incoming())
 	if n := w.platform.deploys(); n != 0 || err != nil || len(left) > 0 {
 		t.Errorf("%d deploys, left %v, %v", n, left, err)

@@ -37,6 +37,8 @@ type Platform interface {
 	// RoomForPush makes room for a push to the app and tells how many bytes may come in. It fails when the
 	// push cannot fit, with what takes the disk. It may block on the disk.
 	RoomForPush(ctx context.Context, app platform.App) (room int64, err error)
+	// ExplainRoom adds to a refusal for want of room what takes the disk.
+	ExplainRoom(ctx context.Context, err error) error
 	// OpenFetch finds an app for a clone.
 	OpenFetch(ctx context.Context, actor platform.Actor, app string) (platform.App, error)
 	// Push builds and deploys; it blocks until the release serves or has failed. ctx ends when the

@@ -56,6 +56,7 @@ type DiskReport struct {
 	Total       int64         `json:"total"`
 	Reclaimable int64         `json:"reclaimable"`     // by builds:prune
 	WithAll     int64         `json:"reclaimable_all"` // by builds:prune --all
+	WithOld     int64         `json:"reclaimable_old"` // by builds:prune --all --keep 1
 	Notes       []string      `json:"notes"`
 }
 
@@ -102,14 +103,15 @@ func (r DiskReport) summary() []string {
 		budget = "a budget of " + Bytes(r.Space.Budget)
 	}
 	lines := []string{
-		fmt.Sprintf("%s in all; builds:prune frees %s, builds:prune --all %s.", Bytes(r.Total), Bytes(r.Reclaimable), Bytes(r.WithAll)),
+		fmt.Sprintf("%s in all; builds:prune frees %s, with --all %s, with --all --keep 1 %s.",
+			Bytes(r.Total), Bytes(r.Reclaimable), Bytes(r.WithAll), Bytes(r.WithOld)),
 		fmt.Sprintf("Layers and build caches take %s of %s. The disk has %s of %s left; %s of it are reserved.",
 			Bytes(r.Space.Used), budget, Bytes(r.Space.Free), Bytes(r.Space.Total), Bytes(r.Space.Reserve)),
 	}
 	if r.App != "" {
 		for _, a := range r.Apps {
-			lines[0] = fmt.Sprintf("%s has %s alone and %s as its part of what it shares; builds:prune %s frees %s, with --all %s.",
-				a.App, Bytes(a.Own), Bytes(a.Share), a.App, Bytes(r.Reclaimable), Bytes(r.WithAll))
+			lines[0] = fmt.Sprintf("%s has %s alone and %s as its part of what it shares; builds:prune %s frees %s, with --all %s, with --all --keep 1 %s.",
+				a.App, Bytes(a.Own), Bytes(a.Share), a.App, Bytes(r.Reclaimable), Bytes(r.WithAll), Bytes(r.WithOld))
 		}
 	}
 	return lines
@@ -134,7 +136,7 @@ func (p *Platform) Disk(ctx context.Context, _ Call, in DiskInput) (DiskReport, 
 }
 
 func (p *Platform) diskReport(ctx context.Context, only AppName) (r DiskReport, err error) {
-	inv, pieces, err := p.pieces(ctx)
+	inv, pieces, err := p.pieces(ctx, Goal{})
 	if err != nil {
 		return r, err
 	}
@@ -157,9 +159,14 @@ func (p *Platform) diskReport(ctx context.Context, only AppName) (r DiskReport, 
 	}
 	r.count(only)
 	now := p.Now()
-	r.Reclaimable = sumOf(Goal{App: only, MinAge: pruneAge}.Choose(pieces, now))
-	r.WithAll = sumOf(Goal{App: only, MinAge: pruneAge, Caches: true}.Choose(pieces, now))
-	return r, nil
+	goal := Goal{App: only, MinAge: pruneAge}
+	r.Reclaimable = sumOf(goal.Choose(pieces, now))
+	goal.Caches = true
+	r.WithAll = sumOf(goal.Choose(pieces, now))
+	goal.Keep = 1
+	_, pieces, err = p.pieces(ctx, goal)
+	r.WithOld = sumOf(goal.Choose(pieces, now))
+	return r, err
 }
 
 // use says what a piece is, and what frees it.

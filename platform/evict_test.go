@@ -131,7 +131,7 @@ func TestAPushThatCannotFitIsRefused(t *testing.T) {
 	if !errors.As(err, &e) || e.Kind != platform.Failed || !strings.Contains(e.Message, "expected to write 1 EiB") {
 		t.Fatalf("%+v", err)
 	}
-	if table := strings.Join(e.Table, "\n"); !strings.Contains(table, "release") || !strings.Contains(table, "builds:prune --all") {
+	if table := strings.Join(e.Table, "\n"); !strings.Contains(table, "release") || !strings.Contains(table, "with --all") {
 		t.Errorf("the table:\n%s", table)
 	}
 	if _, err := w.push("web: serve 2"); platform.KindOf(err) != platform.Failed {

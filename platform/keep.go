@@ -16,14 +16,14 @@ const collectAge = time.Hour
 const pruneAge = 2 * time.Second
 
 // keptOf are the releases whose images stay: the current one, those that run, those in the making, and
-// the newest that can be rolled back to. list is newest first.
-func (p *Platform) keptOf(app App, list []Release, runs map[int]bool) (kept []Release) {
+// the newest that can be rolled back to, keep of them. list is newest first.
+func keptOf(app App, list []Release, runs map[int]bool, keep int) (kept []Release) {
 	live := 0
 	for _, r := range list {
 		if r.Status == Live {
 			live++
 		}
-		recent := r.Status == Live && live <= p.Settings.KeepReleases
+		recent := r.Status == Live && live <= keep
 		if recent || r.Status == Pending || r.Number == app.Release || runs[r.Number] {
 			kept = append(kept, r)
 		}
@@ -40,7 +40,12 @@ type inventory struct {
 	pulled   map[string]bool // layers of images that were pulled or loaded
 }
 
-func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
+func (p *Platform) inventory(ctx context.Context) (inventory, error) {
+	return p.inventoryFor(ctx, Goal{})
+}
+
+// inventoryFor is the inventory when as many releases are kept as the goal says.
+func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, err error) {
 	inv = inventory{releases: map[AppName][]Release{}, kept: map[AppName][]Release{}, needed: map[string]bool{}, pulled: map[string]bool{}}
 	if inv.apps, err = p.Store.Apps(ctx); err != nil {
 		return inv, fmt.Errorf("list apps: %w", err)
@@ -58,7 +63,7 @@ func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
 			return inv, fmt.Errorf("list releases of %s: %w", app.Name, err)
 		}
 		inv.releases[app.Name] = list
-		inv.kept[app.Name] = p.keptOf(app, list, runs[app.Name])
+		inv.kept[app.Name] = keptOf(app, list, runs[app.Name], p.keeps(app, goal))
 		for _, r := range inv.kept[app.Name] {
 			for _, layer := range r.Image.Layers {
 				inv.needed[layer] = true
@@ -75,6 +80,14 @@ func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
 		}
 	}
 	return inv, nil
+}
+
+// keeps is how many releases of an app can be rolled back to.
+func (p *Platform) keeps(app App, goal Goal) int {
+	if goal.Keep == 0 || goal.App != "" && goal.App != app.Name {
+		return p.Settings.KeepReleases
+	}
+	return min(goal.Keep, p.Settings.KeepReleases)
 }
 
 // runningReleases refuses to tell while something runs whose layers nobody knows any more.
@@ -97,9 +110,9 @@ func (p *Platform) runningReleases(ctx context.Context, apps []App) (map[AppName
 	return runs, nil
 }
 
-// pieces is all that could be removed, with who needs it.
-func (p *Platform) pieces(ctx context.Context) (inventory, []Piece, error) {
-	inv, err := p.inventory(ctx)
+// pieces is all that could be removed, with who needs it when the goal is to be reached.
+func (p *Platform) pieces(ctx context.Context, goal Goal) (inventory, []Piece, error) {
+	inv, err := p.inventoryFor(ctx, goal)
 	if err != nil {
 		return inv, nil, err
 	}
@@ -144,13 +157,13 @@ func (p *Platform) Collect(ctx context.Context) (freed int64, err error) {
 	if err != nil {
 		return sumOf(gone), err
 	}
-	more, err := p.shrinkToFit(ctx, 0)
+	more, err := p.shrinkToFit(ctx, 0, false)
 	return sumOf(gone) + sumOf(more), err
 }
 
 // shrink removes what the goal says and returns what is gone, or would be.
 func (p *Platform) shrink(ctx context.Context, goal Goal) ([]Piece, error) {
-	inv, pieces, err := p.pieces(ctx)
+	inv, pieces, err := p.pieces(ctx, goal)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +171,10 @@ func (p *Platform) shrink(ctx context.Context, goal Goal) ([]Piece, error) {
 	if goal.DryRun {
 		return victims, nil
 	}
+	return p.remove(ctx, inv, victims, goal)
+}
+
+func (p *Platform) remove(ctx context.Context, inv inventory, victims []Piece, goal Goal) ([]Piece, error) {
 	gone, err := p.Images.Remove(ctx, victims, goal.MinAge)
 	if err != nil {
 		return gone, err
@@ -165,13 +182,23 @@ func (p *Platform) shrink(ctx context.Context, goal Goal) ([]Piece, error) {
 	return gone, p.Images.Tidy(ctx, inv.apps)
 }
 
-// shrinkToFit removes as much as reserve and budget miss when so many bytes more are written.
-func (p *Platform) shrinkToFit(ctx context.Context, more int64) ([]Piece, error) {
+// shrinkToFit removes as much as reserve and budget miss when so many bytes more are written. With enough
+// it removes nothing unless the reserve is whole then.
+func (p *Platform) shrinkToFit(ctx context.Context, more int64, enough bool) ([]Piece, error) {
 	space, err := p.Images.Space()
 	if err != nil || space.Missing(more) == 0 {
 		return nil, err
 	}
-	return p.shrink(ctx, Goal{Bytes: space.Missing(more), Caches: true, MinAge: pruneAge})
+	goal := Goal{Bytes: space.Missing(more), Caches: true, MinAge: pruneAge}
+	inv, pieces, err := p.pieces(ctx, goal)
+	if err != nil {
+		return nil, err
+	}
+	victims := goal.Choose(pieces, p.Now())
+	if enough && sumOf(victims) < space.short(more) {
+		return nil, nil
+	}
+	return p.remove(ctx, inv, victims, goal)
 }
 
 // hold keeps a release's image from being removed until drop is called.
@@ -194,7 +221,7 @@ func (p *Platform) holdRunning(ctx context.Context, app App) (drop func(), err e
 		return nil, err
 	}
 	var layers []string
-	for _, r := range p.keptOf(app, list, nil) {
+	for _, r := range keptOf(app, list, nil, p.Settings.KeepReleases) {
 		if p.Images.Kept(r.Image.Layers) {
 			layers = append(layers, r.Image.Layers...)
 		}

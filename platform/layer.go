@@ -32,6 +32,7 @@ type Goal struct {
 	Bytes  int64         // stop when that much is gone; 0: remove all that may go
 	Caches bool          // remove what is Cached too
 	App    AppName       // only what this app alone has
+	Keep   int           // how many releases of an app, or of all, keep their images; 0: as set
 	MinAge time.Duration // what was used since stays
 	DryRun bool          // remove nothing, tell what would go
 }
@@ -48,12 +49,15 @@ type Space struct {
 // Missing is how much must go so that reserve and budget are kept when so many bytes more are written; 0
 // if they are.
 func (s Space) Missing(more int64) int64 {
-	missing := max(s.Reserve+more-s.Free, 0)
+	missing := s.short(more)
 	if s.Budget > 0 {
 		missing = max(missing, s.Used+more-s.Budget)
 	}
 	return missing
 }
+
+// short is how much of that the reserve misses.
+func (s Space) short(more int64) int64 { return max(s.Reserve+more-s.Free, 0) }
 
 // Check fails with a sentence when writing so many bytes would take from the reserve.
 func (s Space) Check(more int64) error {

@@ -12,6 +12,7 @@ import (
 type PruneInput struct {
 	App    string `arg:"app" optional:"true" help:"only what this app alone has"`
 	All    bool   `flag:"all" help:"also build caches and the layers that only next builds start from"`
+	Keep   int    `flag:"keep" help:"also images of releases beyond so many that could be rolled back to"`
 	DryRun bool   `flag:"dry-run" help:"remove nothing, show what would go"`
 }
 
@@ -62,7 +63,10 @@ func (r PruneResult) Text(w io.Writer) error {
 
 // Prune removes what nobody needs, at once.
 func (p *Platform) Prune(ctx context.Context, _ Call, in PruneInput) (PruneResult, error) {
-	goal := Goal{Caches: in.All, MinAge: pruneAge, DryRun: in.DryRun}
+	if in.Keep < 0 {
+		return PruneResult{}, Errorf(Usage, "--keep is %d: it is a number from 1 up", in.Keep)
+	}
+	goal := Goal{Caches: in.All, Keep: in.Keep, MinAge: pruneAge, DryRun: in.DryRun}
 	r := PruneResult{Removed: []Pruned{}, DryRun: in.DryRun, now: p.Now()}
 	if in.App != "" {
 		app, err := p.find(ctx, in.App)

@@ -16,7 +16,7 @@ const endGrace = time.Second
 // written most is ended, as the kernel ends processes when memory is full. What it wrote goes with it, and
 // its successor starts at once.
 func (p *Platform) RelieveDisk(ctx context.Context) error {
-	gone, err := p.shrinkToFit(ctx, 0)
+	gone, err := p.shrinkToFit(ctx, 0, false)
 	if err == nil && p.Images.Room() == nil {
 		return nil
 	}

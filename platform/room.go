@@ -13,14 +13,18 @@ import (
 // meanwhile should be less than that.
 const guardEvery = 250 * time.Millisecond
 
+// packRoom is how many bytes a pack finds free when what can go makes that possible: how big one is shows
+// only when it has come.
+const packRoom = 64 << 20
+
 // makeRoom makes sure that so many bytes can be written: when that would take from the reserve, what can
-// go goes, and when that is not enough it fails with a sentence and the table of what takes the disk.
-// freed is in bytes.
+// go goes. When all of it is not enough nothing goes, and it fails with a sentence and the table of what
+// takes the disk. freed is in bytes.
 func (p *Platform) makeRoom(ctx context.Context, bytes int64) (freed int64, err error) {
 	if left, err := p.Images.Left(); err != nil || p.Images.Room() == nil && left >= bytes {
 		return 0, err
 	}
-	gone, err := p.shrinkToFit(ctx, bytes)
+	gone, err := p.shrinkToFit(ctx, bytes, true)
 	if err != nil {
 		return sumOf(gone), err
 	}
@@ -28,14 +32,15 @@ func (p *Platform) makeRoom(ctx context.Context, bytes int64) (freed int64, err 
 		space, spaceErr := p.Images.Space()
 		err = cmp.Or(spaceErr, space.Check(bytes))
 	}
-	return sumOf(gone), p.withTable(ctx, err)
+	return sumOf(gone), p.ExplainRoom(ctx, err)
 }
 
 // refusedRows is how much of the table a refusal shows.
 const refusedRows = 10
 
-// withTable adds to a refusal what takes the disk.
-func (p *Platform) withTable(ctx context.Context, err error) error {
+// ExplainRoom adds to a refusal for want of room what takes the disk, and what of that a command frees.
+// Other errors it returns as they are.
+func (p *Platform) ExplainRoom(ctx context.Context, err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
@@ -50,7 +55,19 @@ func (p *Platform) withTable(ctx context.Context, err error) error {
 	}
 	told := *e
 	told.Table = append(strings.Split(strings.TrimSpace(text.String()), "\n"), r.summary()...)
+	told.Hint = r.advice()
 	return &told
+}
+
+// advice is what to type when a push does not fit: the mildest that frees something.
+func (r DiskReport) advice() string {
+	switch {
+	case r.WithAll > 0:
+		return fmt.Sprintf("free %s: ssh paas builds:prune --all; see what takes the disk: ssh paas disk", Bytes(r.WithAll))
+	case r.WithOld > 0:
+		return fmt.Sprintf("free %s by giving up rollbacks: ssh paas builds:prune --all --keep 1; see what takes the disk: ssh paas disk", Bytes(r.WithOld))
+	}
+	return "nothing kept can be freed: see what takes the disk with ssh paas disk, and give the server more of it"
 }
 
 // RoomForPush makes room for an app's next push, as far as the last one lets it be known, and tells how many
@@ -62,6 +79,12 @@ func (p *Platform) RoomForPush(ctx context.Context, app App) (room int64, err er
 		return 0, err
 	}
 	left, err := p.Images.Left()
+	if err == nil && left < more+packRoom {
+		if _, err = p.shrinkToFit(ctx, more+packRoom, false); err != nil {
+			return 0, err
+		}
+		left, err = p.Images.Left()
+	}
 	return max(left-more, 0), err
 }
 
@@ -128,7 +151,7 @@ func (p *Platform) keepBudgetSoon() {
 		return
 	}
 	p.spawn(func(ctx context.Context) {
-		if _, err := p.shrinkToFit(ctx, 0); err != nil && KindOf(err) != Conflict && ctx.Err() == nil {
+		if _, err := p.shrinkToFit(ctx, 0, false); err != nil && KindOf(err) != Conflict && ctx.Err() == nil {
 			p.Log.Warn("keep the disk's budget", "err", err)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"paas/platform"
 )
 
 // The layers of each app's last build, and those that Prepare made, are worth keeping: the next build
@@ -58,6 +60,22 @@ func (e *Engine) Layers() (map[string][]int64, error) {
 		return nil, fmt.Errorf("list layers of builds: %w", err)
 	}
 	return all, nil
+}
+
+// HostPurposes says what the layers are for that Prepare made, also those whose notes do not tell.
+func (e *Engine) HostPurposes() map[string]string {
+	text, err := os.ReadFile(filepath.Join(e.appIndex(hostApp), layersFile))
+	if err != nil {
+		return nil // nothing was prepared
+	}
+	purposes := map[string]string{}
+	for i, layer := range strings.Fields(string(text)) {
+		purposes[layer] = platform.ToolchainLayer
+		if i == 0 { // the base
+			purposes[layer] = platform.StackLayer
+		}
+	}
+	return purposes
 }
 
 // Expected is how many bytes the app's next build will write into layers, by what its last ones did: as much

@@ -172,9 +172,9 @@ func (p *Platform) diskReport(ctx context.Context, only AppName) (r DiskReport, 
 // use says what a piece is, and what frees it.
 func (inv inventory) use(p Piece) DiskUse {
 	u := DiskUse{Kind: p.Made, Name: p.Name, Bytes: p.Bytes}
-	if len(p.Apps) == 1 {
+	if len(p.Apps) == 1 && p.Made == "" {
 		u.App = p.Apps[0]
-	} else if len(p.Apps) > 1 {
+	} else if len(p.Apps) > 0 { // a stack or a toolchain is nobody's own
 		u.Apps = p.Apps
 	}
 	kind := ReleaseUse

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // guardEvery is how often a build under way is asked whether it takes from the reserve: what a disk writes
 // meanwhile should be less than that.
-const guardEvery = 250 * time.Millisecond
+const guardEvery = 100 * time.Millisecond
 
 // packRoom is how many bytes a pack finds free when what can go makes that possible: how big one is shows
 // only when it has come.
@@ -126,7 +127,9 @@ func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, dr
 	defer done()
 	image, err = p.Builder.Build(guarded, req)
 	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
-		err = cause
+		err = p.ExplainRoom(ctx, cause)
+	} else if errors.Is(err, syscall.ENOSPC) { // faster than the guard
+		err = p.ExplainRoom(ctx, Errorf(Failed, "the build filled the server's disk").Because(err))
 	}
 	if err != nil {
 		return image, nil, fmt.Errorf("build %s: %w", req.App.Name, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -45,12 +46,13 @@ func (i images) layerPieces(apps []platform.App) ([]platform.Piece, error) {
 		return nil, err
 	}
 	cached, err := i.builder.Layers()
+	purposes := i.builder.HostPurposes()
 	pieces := make([]platform.Piece, 0, len(all))
 	for _, u := range all {
 		users := cached[u.Layer]
 		p := platform.Piece{
 			Kind: platform.LayerPiece, Name: u.Layer, Apps: namesOf(users, apps), Bytes: u.Bytes, Held: held[u.Layer],
-			Host: slices.Contains(users, 0), Made: u.Made, Took: u.Took, Uses: u.Uses, Used: u.Used, Note: u.Note,
+			Host: slices.Contains(users, 0), Made: cmp.Or(u.Made, purposes[u.Layer]), Took: u.Took, Uses: u.Uses, Used: u.Used, Note: u.Note,
 		}
 		if p.Host || len(p.Apps) > 0 {
 			p.Need = platform.Cached

@@ -54,7 +54,7 @@ func (e *Engine) apt(ctx context.Context, base, upper string, names []string, st
 		return err
 	}
 	defer unlock()
-	defer e.caches.use(hostApp)()
+	defer e.caches.use(hostApp, e.now())()
 	binds, err := e.aptBinds()
 	if err != nil {
 		return err

@@ -3,13 +3,11 @@ package buildpacks
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"paas/buildpacks/plan"
@@ -28,6 +26,7 @@ func (b *build) binds(s plan.Step) ([]platform.Bind, error) {
 		return nil, err
 	}
 	binds := append(b.Machine.binds(), platform.Bind{Source: scratch, Target: "/tmp"})
+	b.caches.timed(b.req.App.ID, s.Caches, b.now())
 	for _, c := range s.Caches {
 		dir, err := b.cache(b.req.App.ID, c.ID, appUser)
 		if err != nil {
@@ -55,12 +54,20 @@ func (e *Engine) scratchDir(app int64) string {
 	return filepath.Join(e.Dir, "scratch", strconv.FormatInt(app, 10))
 }
 
-// emptyScratch is for the end of a step. What it leaves, the next step removes.
-func (b *build) emptyScratch() { _ = os.RemoveAll(b.scratchDir(b.req.App.ID)) }
+// emptyScratch is for the end of a step. What it leaves, the next step removes. How long the step took is
+// what its caches may save the next one.
+func (b *build) emptyScratch() {
+	_ = os.RemoveAll(b.scratchDir(b.req.App.ID))
+	app := b.req.App.ID
+	ids, took := b.caches.over(app, b.now())
+	if err := b.countUse(app, ids, took); err != nil {
+		b.Log.Warn("count uses of caches", "app", b.req.App.Name, "err", err)
+	}
+}
 
 // cache finds or makes a cache directory of an app, owned by user as seen inside, and marks it as used.
 func (e *Engine) cache(app int64, id string, user int) (string, error) {
-	dir := filepath.Join(e.cacheDir(app), filepath.Base(filepath.Clean("/"+id)))
+	dir := filepath.Join(e.cacheDir(app), cacheName(id))
 	err := ownedDir(dir, user, 0o755)
 	if err == nil {
 		err = os.Chtimes(dir, e.now(), e.now())
@@ -70,6 +77,9 @@ func (e *Engine) cache(app int64, id string, user int) (string, error) {
 	}
 	return dir, nil
 }
+
+// cacheName is an id as a file name: ids come from plans, and plans from repositories.
+func cacheName(id string) string { return filepath.Base(filepath.Clean("/" + id)) }
 
 func (e *Engine) cacheDir(app int64) string {
 	return filepath.Join(e.Dir, "cache", strconv.FormatInt(app, 10))
@@ -107,21 +117,56 @@ func (e *Engine) Retain(apps []int64) error {
 // caches knows whose caches are mounted somewhere.
 type caches struct {
 	mu    sync.Mutex
-	users map[int64]int // by app
+	users map[int64]int       // by app
+	begun map[int64]time.Time // when the first of them came
 	swept time.Time
+	steps map[int64]timedStep // the one that runs, by app
+	sizes map[string]cacheSize
 }
 
-func (c *caches) use(app int64) (done func()) {
+// timedStep is a step that has caches mounted.
+type timedStep struct {
+	ids   []string
+	begun time.Time
+}
+
+func (c *caches) timed(app int64, list []plan.Cache, now time.Time) {
+	step := timedStep{begun: now}
+	for _, cache := range list {
+		step.ids = append(step.ids, cacheName(cache.ID))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.steps == nil {
+		c.steps = map[int64]timedStep{}
+	}
+	c.steps[app] = step
+}
+
+func (c *caches) over(app int64, now time.Time) (ids []string, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	step := c.steps[app]
+	delete(c.steps, app)
+	return step.ids, now.Sub(step.begun)
+}
+
+func (c *caches) use(app int64, now time.Time) (done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.users == nil {
-		c.users = map[int64]int{}
+		c.users, c.begun = map[int64]int{}, map[int64]time.Time{}
 	}
-	c.users[app]++
+	if c.users[app]++; c.users[app] == 1 {
+		c.begun[app] = now
+	}
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.users[app]--
+		if c.users[app]--; c.users[app] == 0 {
+			delete(c.users, app)
+			delete(c.begun, app)
+		}
 	}
 }
 
@@ -129,102 +174,4 @@ func (c *caches) inUse(app int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.users[app] > 0
-}
-
-const sweepEvery = time.Hour
-
-// due tells whether it is time to sweep, and if so that somebody does.
-func (c *caches) due(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now.Sub(c.swept) < sweepEvery {
-		return false
-	}
-	c.swept = now
-	return true
-}
-
-// sweepSoon keeps the caches inside their budget without keeping a build waiting.
-func (e *Engine) sweepSoon() {
-	if !e.caches.due(e.now()) {
-		return
-	}
-	e.sweeps.Go(func() {
-		if err := e.Sweep(); err != nil {
-			e.Log.Warn("sweep build caches", "err", err)
-		}
-	})
-}
-
-// cacheUsage is one cache of an app.
-type cacheUsage struct {
-	app   int64
-	dir   string
-	used  time.Time
-	bytes int64
-}
-
-// Sweep removes the caches that were not used for longest until the rest is inside the budget. It reads
-// all caches' directories, and leaves those alone that a build has mounted.
-func (e *Engine) Sweep() error {
-	all, err := e.cacheUsages()
-	if err != nil {
-		return fmt.Errorf("sweep build caches: %w", err)
-	}
-	var sum int64
-	for _, c := range all {
-		sum += c.bytes
-	}
-	slices.SortFunc(all, func(a, b cacheUsage) int { return a.used.Compare(b.used) })
-	for _, c := range all {
-		if sum <= e.CacheBudget {
-			break
-		}
-		if e.throwAway(c) {
-			sum -= c.bytes
-		}
-	}
-	return os.RemoveAll(filepath.Join(e.Dir, "trash"))
-}
-
-// throwAway takes a cache's name away, unless it is in use.
-func (e *Engine) throwAway(c cacheUsage) bool {
-	e.caches.mu.Lock()
-	defer e.caches.mu.Unlock()
-	if e.caches.users[c.app] > 0 {
-		return false
-	}
-	trash := filepath.Join(e.Dir, "trash")
-	if os.MkdirAll(trash, 0o700) != nil {
-		return false
-	}
-	bin, err := os.MkdirTemp(trash, "")
-	return err == nil && os.Rename(c.dir, filepath.Join(bin, "cache")) == nil
-}
-
-func (e *Engine) cacheUsages() (all []cacheUsage, err error) {
-	dirs, err := filepath.Glob(filepath.Join(e.Dir, "cache", "*", "*"))
-	for _, dir := range dirs {
-		app, parseErr := strconv.ParseInt(filepath.Base(filepath.Dir(dir)), 10, 64)
-		info, statErr := os.Stat(dir)
-		if parseErr != nil || statErr != nil {
-			continue // not ours, or just gone
-		}
-		all = append(all, cacheUsage{app: app, dir: dir, used: info.ModTime(), bytes: bytesBelow(dir)})
-	}
-	return all, err
-}
-
-// bytesBelow counts what can be read: a build may be changing it.
-func bytesBelow(dir string) (sum int64) {
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		if info, err := d.Info(); err == nil {
-			sum += info.Sys().(*syscall.Stat_t).Blocks * 512
-		}
-		return nil
-	})
-	return sum
 }

@@ -231,6 +231,11 @@ func tellWait(story *platform.Story) (done func() bool) {
 
 // layer makes a layer by fill unless the store has it. It stays until the build has ended.
 func (e *Engine) layer(ctx context.Context, story *platform.Story, p product, fill func(dir string) error) error {
+	return e.layerFor(ctx, story, "", p, fill)
+}
+
+// layerFor is layer for what is made for all apps: purpose says what.
+func (e *Engine) layerFor(ctx context.Context, story *platform.Story, purpose string, p product, fill func(dir string) error) error {
 	if err := e.holding.hold(p.key); err != nil {
 		return err
 	}
@@ -252,7 +257,7 @@ func (e *Engine) layer(ctx context.Context, story *platform.Story, p product, fi
 	if err := fill(draft.Dir); err != nil {
 		return err
 	}
-	draft.Note = p.note
+	draft.Note, draft.Made = p.note, purpose
 	return draft.Commit(p.key)
 }
 
@@ -272,7 +277,7 @@ func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, p product
 		return err
 	}
 	defer unlock()
-	return e.layer(ctx, story, p, fill)
+	return e.layerFor(ctx, story, p.purpose(), p, fill)
 }
 
 // scratch makes a layer draft that is thrown away after use.

@@ -1,8 +1,10 @@
 package buildpacks
 
 import (
+	"strings"
 	"sync"
 
+	"paas/platform"
 	"paas/runtime/image"
 )
 
@@ -13,6 +15,16 @@ import (
 type product struct {
 	key  string
 	note string // what makes it, for people
+}
+
+// purpose is what a layer of the whole host is for, by what makes it.
+func (p product) purpose() string {
+	for _, start := range []string{"base image", "stack", "Debian packages: " + buildPackages[0] + " " + buildPackages[1]} {
+		if strings.HasPrefix(p.note, start) {
+			return platform.StackLayer
+		}
+	}
+	return platform.ToolchainLayer
 }
 
 type holding struct {
@@ -56,7 +68,7 @@ func (h *holding) hold(layers ...string) error {
 
 // begin marks the app's caches and all layers that the build touches as in use.
 func (e *Engine) begin(app int64) (done func(), err error) {
-	left := e.caches.use(app)
+	left := e.caches.use(app, e.now())
 	end, err := e.holding.begin(e.Images)
 	if err != nil {
 		left()

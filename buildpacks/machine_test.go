@@ -87,7 +87,7 @@ func TestSweep(t *testing.T) {
 	}
 	dirs := []string{fill(1, "used"), fill(2, "old"), fill(3, "young"), fill(2, "again")}
 	b.CacheBudget = 2<<20 + 100<<10
-	done := b.caches.use(1)
+	done := b.caches.use(1, now)
 	check(t, b.Sweep())
 	done()
 	for i, stays := range []bool{true, false, false, true} {

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -37,6 +38,7 @@ type memory struct {
 	hold    chan struct{}     // builds wait until it is closed, if not nil
 	ended   chan error        // gets how each held build ended
 	after   func()            // called when a build is over
+	room    int64             // bytes that a push may bring, 0 for as many as it likes
 }
 
 func (m *memory) Actor(_ context.Context, fingerprint string) (platform.Actor, error) {
@@ -72,6 +74,15 @@ func (m *memory) mayUse(actor platform.Actor, name string) error {
 		return platform.Errorf(platform.Denied, "%s may not use %s", actor.Name, name)
 	}
 	return nil
+}
+
+func (m *memory) ExplainRoom(_ context.Context, err error) error { return err }
+
+func (m *memory) RoomForPush(context.Context, platform.App) (int64, error) {
+	if m.room != 0 {
+		return m.room, nil
+	}
+	return math.MaxInt64, nil
 }
 
 func (m *memory) OpenFetch(_ context.Context, actor platform.Actor, name string) (platform.App, error) {

@@ -85,6 +85,9 @@ func (d *Server) turnAway(c *client, name string, err error) int {
 	if e.Hint != "" {
 		text += " (" + oneLine(e.Hint) + ")"
 	}
+	for _, line := range e.Table {
+		_, _ = c.stderr.Write([]byte("       " + line + "\n"))
+	}
 	_ = (&pktline.ErrorLine{Text: text}).Encode(c.out)
 	return status(e.Kind)
 }

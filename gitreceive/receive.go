@@ -111,12 +111,16 @@ func (p *push) run(refs map[plumbing.ReferenceName]pack.ID) string {
 	if len(p.all.taken()) == 0 {
 		return "ok"
 	}
+	room, err := p.door.options.Platform.RoomForPush(p.client.ctx, p.app)
+	if err != nil {
+		return p.failed(err)
+	}
 	q, err := p.door.options.Repos.quarantine()
 	if err != nil {
 		return p.failed(err)
 	}
 	defer q.remove()
-	got, err := p.unpack(q)
+	got, err := p.unpack(q, room)
 	if err != nil {
 		return p.failed(err)
 	}
@@ -143,17 +147,29 @@ func (p *push) keepAtomic() {
 	}
 }
 
-// unpack receives the pack, if there is one.
-func (p *push) unpack(q *quarantine) (*pack.Received, error) {
+// unpack receives the pack, if there is one, into at most so many bytes of the disk.
+func (p *push) unpack(q *quarantine, room int64) (*pack.Received, error) {
 	if !p.unread {
 		return &pack.Received{}, nil
 	}
-	got, err := pack.Receive(p.client.ctx, p.client.in, q.packs(), p.door.options.Limits)
+	limits := p.door.options.Limits
+	limits.Bytes = min(limits.Bytes, room)
+	got, err := pack.Receive(p.client.ctx, p.client.in, q.packs(), limits)
 	var limit *pack.LimitError
+	if errors.As(err, &limit) && limit.Whole && room < p.door.options.Limits.Bytes {
+		err = p.noRoom(err)
+	}
 	if err == nil || errors.As(err, &limit) {
 		p.unread = false // beyond a limit the rest is not worth waiting for
 	}
 	return got, err
+}
+
+// noRoom explains a pack that came to the disk's reserve.
+func (p *push) noRoom(err error) error {
+	return p.door.options.Platform.ExplainRoom(p.client.ctx,
+		platform.Errorf(platform.Failed, "the push does not fit on the server's disk beside its reserve").Because(err).
+			WithHint("see what takes the disk: ssh paas disk"))
 }
 
 func (p *push) enter() (leave func(), err error) {
@@ -353,6 +369,9 @@ func (p *push) tell(err error) { p.say("%s", plain(p.door.human(err))) }
 
 func plain(e *platform.Error) string {
 	var b strings.Builder
+	for _, line := range e.Table {
+		b.WriteString("       " + strings.TrimRight(line, "\n") + "\n")
+	}
 	for line := range strings.Lines(strings.TrimSpace(e.Message)) {
 		b.WriteString(" !     " + strings.TrimRight(line, "\n") + "\n")
 	}

@@ -270,16 +270,34 @@ func TestTreeWithoutEnd(t *testing.T) {
 	has(t, w.refused("push", "paas", commit+":refs/heads/main"), "the commit has more than 1000000 files")
 }
 
-func TestPackLimit(t *testing.T) {
-	t.Parallel()
-	w := newDoor(t, func(o *Options) { o.Limits.Bytes = 100 << 10 }).work("hello")
-	noise := make([]byte, 300<<10)
+// noise does not compress.
+func noise(bytes int) string {
+	noise := make([]byte, bytes)
 	seed := uint32(1)
 	for i := range noise {
 		seed = seed*1664525 + 1013904223
 		noise[i] = byte(seed >> 24)
 	}
-	w.commit(map[string]string{"big": string(noise)})
+	return string(noise)
+}
+
+// A pack ends at the disk's reserve, and is gone then.
+func TestPackComesToTheReserve(t *testing.T) {
+	t.Parallel()
+	w := newDoor(t).work("hello")
+	w.platform.room = 100 << 10
+	w.commit(map[string]string{"big": noise(300 << 10)})
+	has(t, w.refused("push", "paas", "main"), "the push does not fit on the server's disk", "ssh paas disk")
+	left, err := os.ReadDir(w.repos.incoming())
+	if n := w.platform.deploys(); n != 0 || err != nil || len(left) > 0 {
+		t.Errorf("%d deploys, left %v, %v", n, left, err)
+	}
+}
+
+func TestPackLimit(t *testing.T) {
+	t.Parallel()
+	w := newDoor(t, func(o *Options) { o.Limits.Bytes = 100 << 10 }).work("hello")
+	w.commit(map[string]string{"big": noise(300 << 10)})
 	has(t, w.refused("push", "paas", "main"), "the push is too big: the pack is bigger than 102400 bytes")
 	if n := w.platform.deploys(); n != 0 {
 		t.Errorf("%d deploys", n)

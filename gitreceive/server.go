@@ -34,6 +34,11 @@ type Platform interface {
 	Actor(ctx context.Context, fingerprint string) (platform.Actor, error)
 	// OpenPush finds an app for a push, and makes it if the actor may make apps.
 	OpenPush(ctx context.Context, actor platform.Actor, app string) (a platform.App, created bool, err error)
+	// RoomForPush makes room for a push to the app and tells how many bytes may come in. It fails when the
+	// push cannot fit, with what takes the disk. It may block on the disk.
+	RoomForPush(ctx context.Context, app platform.App) (room int64, err error)
+	// ExplainRoom adds to a refusal for want of room what takes the disk.
+	ExplainRoom(ctx context.Context, err error) error
 	// OpenFetch finds an app for a clone.
 	OpenFetch(ctx context.Context, actor platform.Actor, app string) (platform.App, error)
 	// Push builds and deploys; it blocks until the release serves or has failed. ctx ends when the

@@ -22,6 +22,9 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if err != nil {
 		return App{}, false, err
 	}
+	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
+		return App{}, false, err
+	}
 	app, err = p.create(ctx, valid)
 	if there, missing := p.Store.App(ctx, valid); err != nil && missing == nil {
 		return there, false, nil // somebody was faster

@@ -31,6 +31,7 @@ type Error struct {
 	Message string   // one sentence, no trailing newline
 	Hint    string   // what to do or type next; may be empty
 	Output  []string // the last lines of what failed; may be empty
+	Table   []string // what to know about it, above the sentence; may be empty
 	Cause   error
 }
 

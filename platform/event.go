@@ -53,8 +53,9 @@ const (
 	EventReady       EventKind = "ready"     // it passes its readiness check again
 	EventExited      EventKind = "exited"    // it ended by itself
 	EventOutOfMemory EventKind = "oom"
-	EventCrashed     EventKind = "crashed" // it keeps ending
-	EventGaveUp      EventKind = "gave-up" // it ended and its policy says to leave it
+	EventDiskFull    EventKind = "disk-full" // it was ended for what it had written
+	EventCrashed     EventKind = "crashed"   // it keeps ending
+	EventGaveUp      EventKind = "gave-up"   // it ended and its policy says to leave it
 	EventPaused      EventKind = "paused"
 	EventResumed     EventKind = "resumed"
 	EventEntered     EventKind = "entered" // somebody ran a command beside it
@@ -113,7 +114,7 @@ func (p *Platform) say(e Event) {
 
 func level(k EventKind) slog.Level {
 	switch k {
-	case EventExited, EventOutOfMemory, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed:
+	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

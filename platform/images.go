@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -269,67 +268,4 @@ func quoted(text string) string {
 		return text
 	}
 	return q
-}
-
-// PruneInput is images:prune.
-type PruneInput struct {
-	All    bool `flag:"all" help:"also build caches and the layers that only next builds start from"`
-	DryRun bool `flag:"dry-run" help:"remove nothing, show what would go"`
-}
-
-// Pruned is one thing that images:prune removed.
-type Pruned struct {
-	Kind  string    `json:"kind"` // "layer", "build cache"
-	Name  string    `json:"name"`
-	App   AppName   `json:"app"`
-	Bytes int64     `json:"bytes"`
-	Used  time.Time `json:"used"`
-	Note  string    `json:"made_by"`
-}
-
-// PruneResult is images:prune.
-type PruneResult struct {
-	Removed []Pruned `json:"removed"`
-	Bytes   int64    `json:"bytes"`
-	DryRun  bool     `json:"dry_run"`
-	now     time.Time
-}
-
-// Text implements the verbs' output.
-func (r PruneResult) Text(w io.Writer) error {
-	var rows [][]string
-	for _, v := range r.Removed {
-		used := ""
-		if !v.Used.IsZero() {
-			used = age(r.now.Sub(v.Used)) + " ago"
-		}
-		rows = append(rows, []string{v.Kind, cmp.Or(string(v.App), "-"), v.Name, Bytes(v.Bytes), used, quoted(v.Note)})
-	}
-	if len(rows) > 0 {
-		if err := table(w, []string{"KIND", "APP", "NAME", "SIZE", "USED", "MADE BY"}, rows); err != nil {
-			return err
-		}
-	}
-	if _, piped := w.(Piped); piped {
-		return nil
-	}
-	verb := "Freed"
-	if r.DryRun {
-		verb = "Would free"
-	}
-	_, err := fmt.Fprintf(w, "%s %s in %d places.\n", verb, Bytes(r.Bytes), len(r.Removed))
-	return err
-}
-
-// Prune removes what nobody needs, at once.
-func (p *Platform) Prune(ctx context.Context, _ Call, in PruneInput) (PruneResult, error) {
-	gone, err := p.shrink(ctx, Goal{Caches: in.All, MinAge: pruneAge, DryRun: in.DryRun})
-	r := PruneResult{Removed: []Pruned{}, Bytes: gone.Bytes(), DryRun: in.DryRun, now: p.Now()}
-	for _, l := range gone.Layers {
-		r.Removed = append(r.Removed, Pruned{Kind: "layer", Name: l.Layer, Bytes: l.Bytes, Used: l.Used, Note: l.Note})
-	}
-	for _, c := range gone.Caches {
-		r.Removed = append(r.Removed, Pruned{Kind: c.Kind, Name: c.Name, App: c.App, Bytes: c.Bytes})
-	}
-	return r, err
 }

@@ -15,18 +15,15 @@ const collectAge = time.Hour
 // between a lease and the next.
 const pruneAge = 2 * time.Second
 
-// guardEvery is how often a build under way is asked whether it takes from the reserve.
-const guardEvery = 2 * time.Second
-
 // keptOf are the releases whose images stay: the current one, those that run, those in the making, and
-// the newest that can be rolled back to. list is newest first.
-func (p *Platform) keptOf(app App, list []Release, runs map[int]bool) (kept []Release) {
+// the newest that can be rolled back to, keep of them. list is newest first.
+func keptOf(app App, list []Release, runs map[int]bool, keep int) (kept []Release) {
 	live := 0
 	for _, r := range list {
 		if r.Status == Live {
 			live++
 		}
-		recent := r.Status == Live && live <= p.Settings.KeepReleases
+		recent := r.Status == Live && live <= keep
 		if recent || r.Status == Pending || r.Number == app.Release || runs[r.Number] {
 			kept = append(kept, r)
 		}
@@ -40,10 +37,16 @@ type inventory struct {
 	releases map[AppName][]Release // newest first
 	kept     map[AppName][]Release
 	needed   map[string]bool // layers
+	pulled   map[string]bool // layers of images that were pulled or loaded
 }
 
-func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
-	inv = inventory{releases: map[AppName][]Release{}, kept: map[AppName][]Release{}, needed: map[string]bool{}}
+func (p *Platform) inventory(ctx context.Context) (inventory, error) {
+	return p.inventoryFor(ctx, Goal{})
+}
+
+// inventoryFor is the inventory when as many releases are kept as the goal says.
+func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, err error) {
+	inv = inventory{releases: map[AppName][]Release{}, kept: map[AppName][]Release{}, needed: map[string]bool{}, pulled: map[string]bool{}}
 	if inv.apps, err = p.Store.Apps(ctx); err != nil {
 		return inv, fmt.Errorf("list apps: %w", err)
 	}
@@ -60,7 +63,7 @@ func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
 			return inv, fmt.Errorf("list releases of %s: %w", app.Name, err)
 		}
 		inv.releases[app.Name] = list
-		inv.kept[app.Name] = p.keptOf(app, list, runs[app.Name])
+		inv.kept[app.Name] = keptOf(app, list, runs[app.Name], p.keeps(app, goal))
 		for _, r := range inv.kept[app.Name] {
 			for _, layer := range r.Image.Layers {
 				inv.needed[layer] = true
@@ -73,10 +76,18 @@ func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
 	}
 	for _, v := range pulled {
 		for _, layer := range v.Image.Layers {
-			inv.needed[layer] = true
+			inv.needed[layer], inv.pulled[layer] = true, true
 		}
 	}
 	return inv, nil
+}
+
+// keeps is how many releases of an app can be rolled back to.
+func (p *Platform) keeps(app App, goal Goal) int {
+	if goal.Keep == 0 || goal.App != "" && goal.App != app.Name {
+		return p.Settings.KeepReleases
+	}
+	return min(goal.Keep, p.Settings.KeepReleases)
 }
 
 // runningReleases refuses to tell while something runs whose layers nobody knows any more.
@@ -99,86 +110,95 @@ func (p *Platform) runningReleases(ctx context.Context, apps []App) (map[AppName
 	return runs, nil
 }
 
+// pieces is all that could be removed, with who needs it when the goal is to be reached.
+func (p *Platform) pieces(ctx context.Context, goal Goal) (inventory, []Piece, error) {
+	inv, err := p.inventoryFor(ctx, goal)
+	if err != nil {
+		return inv, nil, err
+	}
+	pieces, err := p.Images.Pieces(ctx, inv.apps)
+	if err != nil {
+		return inv, nil, err
+	}
+	owners := inv.owners()
+	for i, v := range pieces {
+		if v.Kind != LayerPiece {
+			continue
+		}
+		if inv.needed[v.Name] {
+			pieces[i].Need = Needed
+		}
+		pieces[i].Apps = sortedUnion(v.Apps, owners[v.Name])
+	}
+	return inv, pieces, nil
+}
+
+// owners are the apps whose releases have a layer, kept or not.
+func (inv inventory) owners() map[string][]AppName {
+	all := map[string][]AppName{}
+	for _, app := range inv.apps {
+		for _, layer := range layersOf(inv.releases[app.Name]) {
+			all[layer] = append(all[layer], app.Name)
+		}
+	}
+	return all
+}
+
+func sortedUnion(a, b []AppName) []AppName {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Collect removes the layers that nobody needs, and if reserve or budget are short after that, what only
 // the next builds need, until they are not. freed is in bytes.
 func (p *Platform) Collect(ctx context.Context) (freed int64, err error) {
 	gone, err := p.shrink(ctx, Goal{MinAge: collectAge})
 	if err != nil {
-		return gone.Bytes(), err
+		return sumOf(gone), err
 	}
-	more, err := p.shrinkToFit(ctx)
-	return gone.Bytes() + more.Bytes(), err
+	more, err := p.shrinkToFit(ctx, 0, false)
+	return sumOf(gone) + sumOf(more), err
 }
 
-func (p *Platform) shrink(ctx context.Context, goal Goal) (Shrunk, error) {
-	inv, err := p.inventory(ctx)
+// shrink removes what the goal says and returns what is gone, or would be.
+func (p *Platform) shrink(ctx context.Context, goal Goal) ([]Piece, error) {
+	inv, pieces, err := p.pieces(ctx, goal)
 	if err != nil {
-		return Shrunk{}, err
+		return nil, err
 	}
-	return p.Images.Shrink(ctx, inv.apps, inv.needed, goal)
+	victims := goal.Choose(pieces, p.Now())
+	if goal.DryRun {
+		return victims, nil
+	}
+	return p.remove(ctx, inv, victims, goal)
 }
 
-// shrinkToFit removes as much as reserve and budget miss.
-func (p *Platform) shrinkToFit(ctx context.Context) (Shrunk, error) {
+func (p *Platform) remove(ctx context.Context, inv inventory, victims []Piece, goal Goal) ([]Piece, error) {
+	gone, err := p.Images.Remove(ctx, victims, goal.MinAge)
+	if err != nil {
+		return gone, err
+	}
+	return gone, p.Images.Tidy(ctx, inv.apps)
+}
+
+// shrinkToFit removes as much as reserve and budget miss when so many bytes more are written. With enough
+// it removes nothing unless the reserve is whole then.
+func (p *Platform) shrinkToFit(ctx context.Context, more int64, enough bool) ([]Piece, error) {
 	space, err := p.Images.Space()
-	if err != nil || space.Missing() == 0 {
-		return Shrunk{}, err
+	if err != nil || space.Missing(more) == 0 {
+		return nil, err
 	}
-	return p.shrink(ctx, Goal{Bytes: space.Missing(), Caches: true, MinAge: pruneAge})
-}
-
-// makeRoom makes sure that a build may begin: when the reserve is touched, what can go goes, and when
-// that is not enough the build is refused.
-func (p *Platform) makeRoom(ctx context.Context, story *Story) error {
-	if p.Images.Room() == nil {
-		return nil
-	}
-	gone, err := p.shrinkToFit(ctx)
+	goal := Goal{Bytes: space.Missing(more), Caches: true, MinAge: pruneAge}
+	inv, pieces, err := p.pieces(ctx, goal)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if freed := gone.Bytes(); freed > 0 {
-		story.Line("The disk was nearly full: removed %s of layers and caches that nobody needs", Bytes(freed))
+	victims := goal.Choose(pieces, p.Now())
+	if enough && sumOf(victims) < space.short(more) {
+		return nil, nil
 	}
-	return p.Images.Room()
-}
-
-// guard ends the returned context, with the sentence as its cause, when the reserve is touched.
-func (p *Platform) guard(ctx context.Context) (guarded context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		tick := time.NewTicker(guardEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-			if err := p.Images.Room(); KindOf(err) == Failed {
-				cancel(err)
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-// build builds inside the disk's bounds. The image's layers are kept until drop is called.
-func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, drop func(), err error) {
-	if err := p.makeRoom(ctx, req.Story); err != nil {
-		return Image{}, nil, err
-	}
-	guarded, done := p.guard(ctx)
-	defer done()
-	image, err = p.Builder.Build(guarded, req)
-	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
-		err = cause
-	}
-	if err != nil {
-		return image, nil, fmt.Errorf("build %s: %w", req.App.Name, err)
-	}
-	drop, err = p.Images.Hold(image.Layers)
-	return image, drop, err
+	return p.remove(ctx, inv, victims, goal)
 }
 
 // hold keeps a release's image from being removed until drop is called.
@@ -201,7 +221,7 @@ func (p *Platform) holdRunning(ctx context.Context, app App) (drop func(), err e
 		return nil, err
 	}
 	var layers []string
-	for _, r := range p.keptOf(app, list, nil) {
+	for _, r := range keptOf(app, list, nil, p.Settings.KeepReleases) {
 		if p.Images.Kept(r.Image.Layers) {
 			layers = append(layers, r.Image.Layers...)
 		}

@@ -18,26 +18,40 @@ import (
 // stored is the real content store as the platform's Images, without build caches.
 type stored struct {
 	*image.Store
-	full atomic.Bool // the disk has reached its reserve
+	full     atomic.Bool  // the disk has reached its reserve
+	expected atomic.Int64 // what a build writes
 }
 
 func (s *stored) Room() error {
 	if s.full.Load() {
-		return platform.Space{Free: 1 << 30, Reserve: 2 << 30}.Check()
+		return platform.Space{Free: 1 << 30, Reserve: 2 << 30}.Check(0)
 	}
 	return s.Store.Room()
 }
 
-func (s *stored) Shrink(_ context.Context, _ []platform.App, needed map[string]bool, goal platform.Goal) (platform.Shrunk, error) {
-	layers, err := s.Store.Shrink(func(layer string) platform.Need {
-		if needed[layer] {
-			return platform.Needed
-		}
-		return platform.Unneeded
-	}, goal)
-	return platform.Shrunk{Layers: layers}, err
+func (s *stored) Pieces(context.Context, []platform.App) (list []platform.Piece, err error) {
+	all, err := s.Usage()
+	held, heldErr := s.Held()
+	for _, u := range all {
+		list = append(list, platform.Piece{
+			Kind: platform.LayerPiece, Name: u.Layer, Bytes: u.Bytes, Held: held[u.Layer], Used: u.Used, Took: u.Took, Uses: u.Uses,
+		})
+	}
+	return list, errors.Join(err, heldErr)
 }
 
+func (s *stored) Remove(_ context.Context, pieces []platform.Piece, age time.Duration) (gone []platform.Piece, err error) {
+	for _, p := range pieces {
+		removed, removeErr := s.Store.Remove([]string{p.Name}, age)
+		if err = errors.Join(err, removeErr); len(removed) > 0 {
+			gone = append(gone, p)
+		}
+	}
+	return gone, err
+}
+
+func (s *stored) Tidy(context.Context, []platform.App) error                       { return nil }
+func (s *stored) Expected(platform.App) int64                                      { return s.expected.Load() }
 func (s *stored) Disk(context.Context, []platform.App) ([]platform.DiskUse, error) { return nil, nil }
 func (s *stored) Report() []string                                                 { return nil }
 
@@ -171,7 +185,7 @@ func TestTheReserveIsKept(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { images.full.Store(true) })
 	_, err = w.push("web: serve 3")
 	var e *platform.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2 GiB is kept free") || !strings.Contains(e.Hint, "images:prune") {
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2 GiB is kept free") || !strings.Contains(e.Hint, "builds:prune") {
 		t.Errorf("a build that fills the disk: %v", err)
 	}
 	if w.running(1) != 1 || w.table.backends("blog") != 1 {
@@ -203,7 +217,7 @@ func TestImageViews(t *testing.T) {
 	if err != nil || len(found.Paths) != 2 || found.Wasted != int64(len("common")) || found.Release != 2 {
 		t.Errorf("%+v %v", found, err)
 	}
-	du, err := w.DiskUsage(context.Background(), w.call, struct{}{})
+	du, err := w.Disk(context.Background(), w.call, platform.DiskInput{})
 	if err != nil || du.Total == 0 || du.Uses[0].App != "blog" {
 		t.Errorf("%+v %v", du, err)
 	}

@@ -11,6 +11,10 @@ type LayerUsage struct {
 	Committed time.Time // when it got its name
 	Used      time.Time // when it was last asked for; within an hour, what was before this process
 	Note      string    // what made it, for people; may be empty
+
+	Made string        // StackLayer, ToolchainLayer, or empty
+	Took time.Duration // what making it took; 0 if nobody knows
+	Uses int           // in how many hours it was used, at least 1
 }
 
 // Need is how much a layer is needed. The order is that of removal.
@@ -27,6 +31,8 @@ const (
 type Goal struct {
 	Bytes  int64         // stop when that much is gone; 0: remove all that may go
 	Caches bool          // remove what is Cached too
+	App    AppName       // only what this app alone has
+	Keep   int           // how many releases of an app, or of all, keep their images; 0: as set
 	MinAge time.Duration // what was used since stays
 	DryRun bool          // remove nothing, tell what would go
 }
@@ -36,26 +42,37 @@ type Space struct {
 	Total   int64 `json:"total"`
 	Free    int64 `json:"free"`
 	Reserve int64 `json:"reserve"` // of Free, what no build and no image may take
-	Budget  int64 `json:"budget"`  // what layers shall not exceed; 0: no bound but the reserve
-	Used    int64 `json:"used"`    // by layers
+	Budget  int64 `json:"budget"`  // what layers and build caches shall not exceed; 0: no bound but the reserve
+	Used    int64 `json:"used"`    // by layers and build caches
 }
 
-// Missing is how much must go so that reserve and budget are kept; 0 if they are.
-func (s Space) Missing() int64 {
-	missing := max(s.Reserve-s.Free, 0)
+// Missing is how much must go so that reserve and budget are kept when so many bytes more are written; 0
+// if they are.
+func (s Space) Missing(more int64) int64 {
+	missing := s.short(more)
 	if s.Budget > 0 {
-		missing = max(missing, s.Used-s.Budget)
+		missing = max(missing, s.Used+more-s.Budget)
 	}
 	return missing
 }
 
-// Check fails with a sentence when the reserve is touched.
-func (s Space) Check() error {
-	if s.Free >= s.Reserve {
+// short is how much of that the reserve misses.
+func (s Space) short(more int64) int64 { return max(s.Reserve+more-s.Free, 0) }
+
+// Check fails with a sentence when writing so many bytes would take from the reserve.
+func (s Space) Check(more int64) error {
+	switch {
+	case s.Free >= s.Reserve+more:
 		return nil
+	case s.Free >= s.Reserve:
+		return s.refuse("this is expected to write %s, the server's disk has %s left, and a reserve of %s is kept free",
+			Bytes(more), Bytes(s.Free), Bytes(s.Reserve))
 	}
-	return Errorf(Failed, "the server's disk has %s left, and a reserve of %s is kept free", Bytes(s.Free), Bytes(s.Reserve)).
-		WithHint("free room: ssh paas images:prune --all; see what takes it: ssh paas images:du")
+	return s.refuse("the server's disk has %s left, and a reserve of %s is kept free", Bytes(s.Free), Bytes(s.Reserve))
+}
+
+func (s Space) refuse(format string, args ...any) error {
+	return Errorf(Failed, format, args...).WithHint("free room: ssh paas builds:prune --all; see what takes it: ssh paas disk")
 }
 
 // Contents is what the layers of an image hold.
@@ -103,30 +120,4 @@ type Waste struct {
 	Path     string `json:"path"`
 	Bytes    int64  `json:"bytes"` // of those versions
 	Versions int    `json:"versions"`
-}
-
-// DiskUse is what something other than layers takes.
-type DiskUse struct {
-	Kind  string  `json:"kind"` // "repository", "build cache", "log", "writable layer", "database", …
-	App   AppName `json:"app"`  // empty if it is nobody's
-	Name  string  `json:"name"` // where there are many of a kind
-	Bytes int64   `json:"bytes"`
-	Cache bool    `json:"reclaimable"` // images:prune --all removes it
-}
-
-// Shrunk is what was removed, or would be.
-type Shrunk struct {
-	Layers []LayerUsage
-	Caches []DiskUse
-}
-
-// Bytes is the sum.
-func (s Shrunk) Bytes() (sum int64) {
-	for _, l := range s.Layers {
-		sum += l.Bytes
-	}
-	for _, c := range s.Caches {
-		sum += c.Bytes
-	}
-	return sum
 }

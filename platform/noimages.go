@@ -3,6 +3,8 @@ package platform
 import (
 	"context"
 	"errors"
+	"math"
+	"time"
 )
 
 // noImages is for a Platform over rooms that keep no images: everything is there and nothing takes room.
@@ -16,9 +18,15 @@ func (noImages) Usage() ([]LayerUsage, error)  { return nil, errNoImages }
 func (noImages) Space() (Space, error)         { return Space{}, errNoImages }
 func (noImages) Room() error                   { return nil }
 func (noImages) Report() []string              { return nil }
-func (noImages) Shrink(context.Context, []App, map[string]bool, Goal) (Shrunk, error) {
-	return Shrunk{}, errNoImages
+func (noImages) Left() (int64, error)          { return math.MaxInt64, nil }
+func (noImages) Expected(App) int64            { return 0 }
+func (noImages) Pieces(context.Context, []App) ([]Piece, error) {
+	return nil, errNoImages
 }
+func (noImages) Remove(context.Context, []Piece, time.Duration) ([]Piece, error) {
+	return nil, errNoImages
+}
+func (noImages) Tidy(context.Context, []App) error { return nil }
 func (noImages) Explore(context.Context, []string, string) (Contents, error) {
 	return Contents{}, errNoImages
 }

@@ -78,6 +78,8 @@ type Platform struct {
 	lanes  map[AppName]*lane
 	closed bool
 
+	budgeted time.Time // when builds last led to a look at the disk's budget
+
 	feed feed
 
 	life   context.Context // ends with Close

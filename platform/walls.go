@@ -107,14 +107,23 @@ type Images interface {
 	Space() (Space, error)
 	// Room fails with kind Failed and a sentence when the reserve is touched. It does not block.
 	Room() error
-	// Shrink removes layers, and if the goal says so build caches, until the goal is reached: first what
-	// nobody needs, what was unused for longest first, then what only the next builds need. Layers in
-	// needed and those that somebody holds stay. apps are all that there are: what builds keep for others
-	// goes.
-	Shrink(ctx context.Context, apps []App, needed map[string]bool, goal Goal) (Shrunk, error)
+	// Left is how many bytes may be written before the reserve is touched. It does not block.
+	Left() (int64, error)
+	// Expected is how many bytes the app's next build will write, as far as its last ones tell; 0 if it
+	// had none.
+	Expected(app App) int64
+	// Pieces measures all that can be removed by itself, and says what next builds need and who has it.
+	// What releases need its caller knows. It costs what Usage costs. apps are all that there are.
+	Pieces(ctx context.Context, apps []App) ([]Piece, error)
+	// Remove removes pieces, but for those that somebody works with or has used within age, and returns
+	// those that are gone by it. It blocks on the disk.
+	Remove(ctx context.Context, pieces []Piece, age time.Duration) ([]Piece, error)
+	// Tidy removes what builds keep for other apps than these, what nothing leads to in the registry, and
+	// caches that were not used for long.
+	Tidy(ctx context.Context, apps []App) error
 	// Explore tells what is in an image's layers, bottom first, and with a path what they do to it.
 	Explore(ctx context.Context, layers []string, path string) (Contents, error)
-	// Disk measures all that takes the disk but layers. It reads every directory.
+	// Disk measures all that takes the disk but pieces. It reads every directory.
 	Disk(ctx context.Context, apps []App) ([]DiskUse, error)
 	// Report tells what people should know about how images are kept on this host.
 	Report() []string

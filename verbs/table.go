@@ -170,6 +170,9 @@ func (t *Table) unknown(s Session, word string) (int, error) {
 
 func tellError(s Session, e *platform.Error) {
 	var b strings.Builder
+	for _, line := range e.Table {
+		fmt.Fprintf(&b, "       %s\n", line)
+	}
 	fmt.Fprintf(&b, " !     %s\n", strings.TrimSuffix(e.Message, "."))
 	if e.Hint != "" {
 		fmt.Fprintf(&b, "       %s\n", spell(e.Hint, s.Prefix))

@@ -1,15 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
+	"slices"
+	"time"
 
 	"paas/buildpacks"
 	"paas/platform"
@@ -27,158 +23,100 @@ type images struct {
 	data     string
 }
 
-// Shrink implements platform.Images. Build caches go when the layers were not enough.
-func (i images) Shrink(_ context.Context, apps []platform.App, needed map[string]bool, goal platform.Goal) (gone platform.Shrunk, err error) {
-	if !goal.DryRun {
-		if err := i.builder.Retain(ids(apps)); err != nil {
-			return gone, fmt.Errorf("forget builds of apps that are gone: %w", err)
-		}
+// Pieces implements platform.Images.
+func (i images) Pieces(_ context.Context, apps []platform.App) ([]platform.Piece, error) {
+	layers, err := i.layerPieces(apps)
+	if err != nil {
+		return nil, err
+	}
+	caches, err := i.builder.Pieces()
+	for n, c := range caches {
+		caches[n].Apps = namesOf([]int64{c.AppID}, apps)
+	}
+	return append(layers, caches...), err
+}
+
+func (i images) layerPieces(apps []platform.App) ([]platform.Piece, error) {
+	all, err := i.Usage()
+	if err != nil {
+		return nil, err
+	}
+	held, err := i.Held()
+	if err != nil {
+		return nil, err
 	}
 	cached, err := i.builder.Layers()
-	if err != nil {
-		return gone, err
-	}
-	need := func(layer string) platform.Need {
-		switch {
-		case needed[layer]:
-			return platform.Needed
-		case cached[layer]:
-			return platform.Cached
+	purposes := i.builder.HostPurposes()
+	pieces := make([]platform.Piece, 0, len(all))
+	for _, u := range all {
+		users := cached[u.Layer]
+		p := platform.Piece{
+			Kind: platform.LayerPiece, Name: u.Layer, Apps: namesOf(users, apps), Bytes: u.Bytes, Held: held[u.Layer],
+			Host: slices.Contains(users, 0), Made: cmp.Or(u.Made, purposes[u.Layer]), Took: u.Took, Uses: u.Uses, Used: u.Used, Note: u.Note,
 		}
-		return platform.Unneeded
-	}
-	if gone.Layers, err = i.Store.Shrink(need, goal); err != nil {
-		return gone, err
-	}
-	if err := i.sweep(goal); err != nil || !goal.Caches {
-		return gone, err
-	}
-	if goal.Bytes > 0 {
-		if goal.Bytes -= gone.Bytes(); goal.Bytes <= 0 {
-			return gone, nil
+		if p.Host || len(p.Apps) > 0 {
+			p.Need = platform.Cached
 		}
+		pieces = append(pieces, p)
 	}
-	caches, err := i.builder.Trim(goal)
-	for _, c := range caches {
-		gone.Caches = append(gone.Caches, cacheUse(c, apps))
-	}
-	return gone, err
+	return pieces, err
 }
 
-// sweep removes what the registry keeps and nobody needs.
-func (i images) sweep(goal platform.Goal) error {
-	if goal.DryRun {
-		return nil
-	}
-	_, err := i.blobs.Collect()
-	return errors.Join(err, i.exchange.Forget())
-}
-
-func ids(apps []platform.App) (list []int64) {
-	for _, app := range apps {
-		list = append(list, app.ID)
-	}
-	return list
-}
-
-func cacheUse(c buildpacks.CacheUse, apps []platform.App) platform.DiskUse {
-	return platform.DiskUse{Kind: "build cache", App: nameOf(c.App, apps), Name: c.Name, Bytes: c.Bytes, Cache: true}
-}
-
-func nameOf(id int64, apps []platform.App) platform.AppName {
-	for _, app := range apps {
-		if app.ID == id {
-			return app.Name
+// Remove implements platform.Images.
+func (i images) Remove(_ context.Context, pieces []platform.Piece, age time.Duration) ([]platform.Piece, error) {
+	var layers []string
+	var caches []platform.Piece
+	for _, p := range pieces {
+		if p.Kind == platform.CachePiece {
+			caches = append(caches, p)
+		} else {
+			layers = append(layers, p.Name)
 		}
 	}
-	return ""
-}
-
-// Disk implements platform.Images over the data directory's layout.
-func (i images) Disk(ctx context.Context, apps []platform.App) (uses []platform.DiskUse, err error) {
-	caches, err := i.builder.Caches()
-	for _, c := range caches {
-		uses = append(uses, cacheUse(c, apps))
-	}
-	m := measure{ctx: ctx, data: i.data}
-	for _, app := range apps {
-		uses = append(uses,
-			m.use("repository", app.Name, "repos", strconv.FormatInt(app.ID, 10)+".git"),
-			m.use("log", app.Name, "logs", string(app.Name)))
-	}
-	uses = append(uses, m.instances(apps)...)
-	uses = append(uses, m.files("database", "paas.db*"), m.use("build index", "", "build", "index"),
-		m.use("unfinished layers", "", "store", "drafts"))
-	return uses, errors.Join(err, m.err)
-}
-
-// measure sums up directories of the data directory.
-type measure struct {
-	ctx  context.Context
-	data string
-	err  error
-}
-
-func (m *measure) use(kind string, app platform.AppName, path ...string) platform.DiskUse {
-	root := filepath.Join(append([]string{m.data}, path...)...)
-	return platform.DiskUse{Kind: kind, App: app, Bytes: m.bytes(root)}
-}
-
-// instances measures what containers have written. An instance's directory is named after its app.
-func (m *measure) instances(apps []platform.App) (uses []platform.DiskUse) {
-	dirs, err := filepath.Glob(filepath.Join(m.data, "instances", "*"))
-	m.err = errors.Join(m.err, err)
-	for _, dir := range dirs {
-		id := filepath.Base(dir)
-		use := platform.DiskUse{Kind: "writable layer", Name: id, Bytes: m.bytes(dir)}
-		for _, app := range apps {
-			if id[:max(strings.LastIndexByte(id, '-'), 0)] == string(app.Name) {
-				use.App = app.Name
-			}
-		}
-		uses = append(uses, use)
-	}
-	return uses
-}
-
-func (m *measure) files(kind, pattern string) platform.DiskUse {
-	paths, err := filepath.Glob(filepath.Join(m.data, pattern))
-	m.err = errors.Join(m.err, err)
-	use := platform.DiskUse{Kind: kind}
-	for _, path := range paths {
-		use.Bytes += m.bytes(path)
-	}
-	return use
-}
-
-// bytes sums the blocks of a tree. What vanishes meanwhile counts for nothing, as do other file systems
-// mounted in it.
-func (m *measure) bytes(root string) (sum int64) {
-	top, err := os.Lstat(root)
-	if err != nil {
-		return 0
-	}
-	dev := top.Sys().(*syscall.Stat_t).Dev
-	err = filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
-		if m.ctx.Err() != nil {
-			return m.ctx.Err()
-		}
-		if err != nil {
-			return nil //nolint:nilerr // it has vanished
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil //nolint:nilerr // it has vanished
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		if st.Dev != dev && d.IsDir() {
-			return fs.SkipDir
-		}
-		sum += st.Blocks * 512
-		return nil
+	removed, err := i.Store.Remove(layers, age)
+	dropped, dropErr := i.builder.Drop(caches)
+	gone := slices.DeleteFunc(slices.Clone(pieces), func(p platform.Piece) bool {
+		return p.Kind == platform.CachePiece ||
+			!slices.ContainsFunc(removed, func(u platform.LayerUsage) bool { return u.Layer == p.Name })
 	})
-	m.err = errors.Join(m.err, err)
-	return sum
+	return append(gone, dropped...), errors.Join(err, dropErr)
+}
+
+// Tidy implements platform.Images.
+func (i images) Tidy(_ context.Context, apps []platform.App) error {
+	var ids []int64
+	for _, app := range apps {
+		ids = append(ids, app.ID)
+	}
+	err := i.builder.Retain(ids)
+	_, collectErr := i.blobs.Collect()
+	return errors.Join(err, i.builder.Sweep(), collectErr, i.exchange.Forget())
+}
+
+// Expected implements platform.Images.
+func (i images) Expected(app platform.App) int64 { return i.builder.Expected(app.ID) }
+
+// Space implements platform.Images: build caches are under the budget too.
+func (i images) Space() (platform.Space, error) {
+	space, err := i.Store.Space()
+	if err != nil {
+		return space, err
+	}
+	caches, err := i.builder.Pieces()
+	for _, c := range caches {
+		space.Used += c.Bytes
+	}
+	return space, err
+}
+
+// namesOf are the names of those of the apps that have the ids.
+func namesOf(ids []int64, apps []platform.App) (names []platform.AppName) {
+	for _, app := range apps {
+		if slices.Contains(ids, app.ID) {
+			names = append(names, app.Name)
+		}
+	}
+	return names
 }
 
 // Report implements platform.Images.

@@ -53,6 +53,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	if err := freeForStart(s.Data); err != nil {
+		return nil, err
+	}
 	if r.store, err = store.Open(ctx, filepath.Join(s.Data, databaseName)); err != nil {
 		return nil, err
 	}
@@ -82,8 +85,12 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	}); err != nil {
 		return nil, err
 	}
+	caches, err := s.cacheBudget()
+	if err != nil {
+		return nil, err
+	}
 	if r.builder, err = buildpacks.Open(buildpacks.Options{
-		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime,
+		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime, CacheBudget: caches,
 		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log,
 	}); err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Values[platformKey{}] = p
-			env.Defer(func() { p.tearDown(env.T()) })
+			env.Defer(func() { p.tearDown(env.T()); p.removeDisk(env.T()) })
 			env.Defer(func() { removeContainers(binary, filepath.Join(env.WorkDir, "state")) })
 			for name, value := range p.environ() {
 				env.Setenv(name, value)
@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": cmdDaemon, "http": cmdHTTP, "eventually": cmdEventually, "repeat": cmdRepeat, "app": cmdApp,
+			"disk": cmdDisk,
 		},
 	})
 }

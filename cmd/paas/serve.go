@@ -114,6 +114,7 @@ func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitrece
 	var chores sync.WaitGroup
 	chores.Go(func() { d.keepWalls(ctx) })
 	chores.Go(func() { d.collectGarbage(ctx, p) })
+	chores.Go(func() { d.keepReserve(ctx, p) })
 	defer chores.Wait()
 	defer cancelChores()
 	go func() { broken <- web.Serve(l.http) }()

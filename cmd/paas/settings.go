@@ -24,7 +24,8 @@ type settings struct {
 	Domain string `toml:"domain"`
 	Subnet string `toml:"subnet"`
 
-	DiskBudget   string `toml:"disk_budget"`  // of layers, like "20GB" or "30%"; empty: none
+	DiskBudget   string `toml:"disk_budget"`  // of layers and build caches, like "20GB" or "30%"; empty: half the disk
+	CacheBudget  string `toml:"cache_budget"` // of build caches among them; empty: 10 %, at most 10 GiB
 	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
 	KeepReleases int    `toml:"keep_releases"`
 	file         string
@@ -39,7 +40,8 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.SSH, "ssh", "", "address of the SSH server (default :2222)")
 	set.StringVar(&s.Domain, "domain", "", "apps answer at APP.DOMAIN (default localhost)")
 	set.StringVar(&s.Subnet, "subnet", "", "addresses of instances, like 10.99.0.0/16 (default: a free one)")
-	set.StringVar(&s.DiskBudget, "disk-budget", "", "what images may take, like 20GB or 30% (default: no bound but the reserve)")
+	set.StringVar(&s.DiskBudget, "disk-budget", "", "what images and build caches may take, like 20GB or 30% (default 50%)")
+	set.StringVar(&s.CacheBudget, "cache-budget", "", "what build caches may take of it (default 10%, at most 10GB)")
 	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
 	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
@@ -68,7 +70,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve and keep_releases")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve and keep_releases")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -84,6 +86,7 @@ func (s settings) complete() (settings, error) {
 	s.Domain = first(s.Domain, file.Domain, "localhost")
 	s.Subnet = first(s.Subnet, file.Subnet)
 	s.DiskBudget = first(s.DiskBudget, file.DiskBudget)
+	s.CacheBudget = first(s.CacheBudget, file.CacheBudget)
 	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
 	if s.KeepReleases < 0 {

@@ -21,3 +21,18 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSizeOf(f *testing.F) {
+	for _, text := range []string{"20GB", " 1.5 GiB", "5%", "ıGB", "NaN", "Inf", "1e30T", "-0", "0x10M", "1_0K"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := sizeOf("disk_budget", text, 1000)
+		if err != nil && platform.KindOf(err) != platform.Usage {
+			t.Errorf("%q: %v", text, err)
+		}
+		if n < 0 || err != nil && n != 0 {
+			t.Errorf("%q is %d, %v", text, n, err)
+		}
+	})
+}

@@ -17,6 +17,8 @@ import (
 // platformUnderTest is one script's platform.
 type platformUnderTest struct {
 	binary, data, home string
+	template           string
+	disk               string // where a file system of its own is mounted, if makeDisk did that
 	http, ssh          int
 	mu                 sync.Mutex
 	process            *exec.Cmd
@@ -30,7 +32,7 @@ func newPlatform(binary, template, home string) (*platformUnderTest, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &platformUnderTest{binary: binary, data: data, home: home}
+	p := &platformUnderTest{binary: binary, data: data, home: home, template: template}
 	if p.http, p.ssh, err = freePorts(); err != nil {
 		return p, err
 	}

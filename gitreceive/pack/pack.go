@@ -46,7 +46,10 @@ func broken(format string, args ...any) error {
 }
 
 // LimitError is a pack that goes beyond a limit.
-type LimitError struct{ Reason string }
+type LimitError struct {
+	Reason string
+	Whole  bool // the pack as a whole has more than Limits.Bytes
+}
 
 func (e *LimitError) Error() string { return e.Reason }
 

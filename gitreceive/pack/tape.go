@@ -61,7 +61,7 @@ func (t *tape) fill() error {
 	t.start += int64(t.pos)
 	t.pos, t.end, t.marked = 0, 0, 0
 	if t.start > t.limit {
-		return &LimitError{Reason: fmt.Sprintf("the pack is bigger than %s", size(t.limit))}
+		return &LimitError{Reason: fmt.Sprintf("the pack is bigger than %s", size(t.limit)), Whole: true}
 	}
 	n, err := t.in.Read(t.buf)
 	t.end = n

@@ -63,7 +63,31 @@ func (s *Store) usage(layer string) (LayerUsage, error) {
 			used = at
 		}
 	}
-	return LayerUsage{Layer: layer, Bytes: size, Committed: committed, Used: used, Note: s.Note(layer)}, nil
+	n := s.note(layer)
+	return LayerUsage{
+		Layer: layer, Bytes: size, Committed: committed, Used: used, Note: n.text,
+		Made: n.made, Took: n.took, Uses: max(n.uses, 1),
+	}, nil
+}
+
+// clockGrain is how far behind the kernel's clock for files may be (its tick, at most 10 ms).
+const clockGrain = 10 * time.Millisecond
+
+// BytesSince measures those of the layers that got their names since then. Missing ones count for nothing.
+func (s *Store) BytesSince(layers []string, since time.Time) (sum int64) {
+	for _, layer := range layers {
+		if !layerName.MatchString(layer) {
+			continue
+		}
+		at, err := committedAt(s.Dir(layer))
+		if err != nil || at.Before(since.Add(-clockGrain)) {
+			continue
+		}
+		if u, err := s.usage(layer); err == nil {
+			sum += u.Bytes
+		}
+	}
+	return sum
 }
 
 // Collect removes the layers that keep answers false for, and what crashed predecessors left. It

@@ -1,22 +1,28 @@
 package image
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Draft is a layer in the making. It belongs to one goroutine. Whoever makes one defers Discard.
 type Draft struct {
-	Dir  string // empty, owned 0:0, mode 0755; fill it by any means, also as an overlay's upper directory
-	Work string // empty, beside Dir: fit to be the overlay's work directory; never part of the layer
-	Note string // what makes the layer, for people; set it before Commit
+	Dir  string        // empty, owned 0:0, mode 0755; fill it by any means, also as an overlay's upper directory
+	Work string        // empty, beside Dir: fit to be the overlay's work directory; never part of the layer
+	Note string        // what makes the layer, for people; set it before Commit
+	Took time.Duration // what making it took; 0: the time from Draft to Commit
 
+	Made string // for what: one word, empty for an app's own layer
+
+	begun time.Time
 	store *Store
 	home  string   // holds both
 	held  *os.File // home, flocked while the draft lives; nil after Commit or Discard
@@ -24,7 +30,7 @@ type Draft struct {
 
 // Draft makes a fresh draft. A crash at any later moment leaves it to the next Open.
 func (s *Store) Draft() (*Draft, error) {
-	d := &Draft{store: s, home: filepath.Join(s.dir, "drafts", newID())}
+	d := &Draft{store: s, begun: s.now(), home: filepath.Join(s.dir, "drafts", newID())}
 	d.Dir, d.Work = filepath.Join(d.home, "fs"), filepath.Join(d.home, "work")
 	if err := d.make(); err != nil {
 		return nil, errors.Join(fmt.Errorf("make layer draft: %w", err), d.Discard())
@@ -80,7 +86,8 @@ func (d *Draft) commit(layer string) error {
 	if err != nil || there {
 		return err
 	}
-	if err := d.store.writeNote(layer, d.Note); err != nil {
+	took := cmp.Or(d.Took, max(d.store.now().Sub(d.begun), 0))
+	if err := d.store.writeNote(layer, note{text: d.Note, took: took, uses: 1, made: d.Made}); err != nil {
 		return fmt.Errorf("note: %w", err)
 	}
 	if err := syncTree(d.Dir); err != nil {

@@ -215,7 +215,7 @@ func TestSpaceNamesReserveAndVerb(t *testing.T) {
 	err = s.Room()
 	equal(t, "kind of "+fmt.Sprint(err), platform.KindOf(err), platform.Failed)
 	var e *platform.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 1 EiB") || !strings.Contains(e.Hint, "images:prune") {
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 1 EiB") || !strings.Contains(e.Hint, "builds:prune") {
 		t.Errorf("%+v", e)
 	}
 	check(t, openStore(t).Room())

@@ -17,7 +17,7 @@ const (
 // Space tells how full the store's file system is, and what the store's own bounds are. Used is what
 // Usage sums up: the first call reads every layer's tree.
 func (s *Store) Space() (platform.Space, error) {
-	space, err := s.space()
+	space, err := s.Bounds()
 	if err != nil {
 		return space, err
 	}
@@ -28,8 +28,8 @@ func (s *Store) Space() (platform.Space, error) {
 	return space, err
 }
 
-// space is Space without Used, at the price of one system call.
-func (s *Store) space() (platform.Space, error) {
+// Bounds is Space without Used, at the price of one system call.
+func (s *Store) Bounds() (platform.Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(s.dir, &st); err != nil {
 		return platform.Space{}, fmt.Errorf("ask %s for room: %w", s.dir, err)
@@ -50,9 +50,15 @@ func (s *Store) space() (platform.Space, error) {
 
 // Room fails with a sentence for people when writing on would take from the reserve.
 func (s *Store) Room() error {
-	space, err := s.space()
+	space, err := s.Bounds()
 	if err != nil {
 		return err
 	}
-	return space.Check()
+	return space.Check(0)
+}
+
+// Left is how many bytes may be written before the reserve is touched, 0 if it is.
+func (s *Store) Left() (int64, error) {
+	space, err := s.Bounds()
+	return max(space.Free-space.Reserve, 0), err
 }

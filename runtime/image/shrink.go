@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,10 +16,10 @@ import (
 	"paas/platform"
 )
 
-// Shrink removes layers that need says nobody needs, those unused for longest first, then, if the goal
-// allows, those that only the next builds need. It stops when the goal's bytes are free. What somebody
-// holds a lease on, or has used within the goal's MinAge, stays whatever need says. It must say Needed
-// of every layer of a running container: deleting below a mounted overlay is undefined.
+// Shrink removes layers that need says nobody needs, those worth least first, then, if the goal allows,
+// those that only the next builds need. It stops when the goal's bytes are free. What somebody holds a
+// lease on, or has used within the goal's MinAge, stays whatever need says. It must say Needed of every
+// layer of a running container: deleting below a mounted overlay is undefined.
 //
 // It goes on after an error and returns all of them; it blocks on the disk. A crash leaves whole layers
 // and what the next Open removes.
@@ -27,33 +28,17 @@ func (s *Store) Shrink(need func(layer string) platform.Need, goal platform.Goal
 	if err != nil {
 		return nil, fmt.Errorf("shrink content store: %w", err)
 	}
-	if !goal.DryRun {
-		victims, err = s.retireAll(victims, goal)
-		err = errors.Join(err, s.sweepDrafts(), s.sweepShifted(), s.sweepNotes(), s.emptyTrash())
+	if goal.DryRun {
+		return victims, nil
 	}
-	if err != nil {
-		return victims, fmt.Errorf("shrink content store: %w", err)
-	}
-	return victims, nil
+	return s.remove(victims, goal.MinAge)
 }
 
-// victims are the layers to remove, in order.
-func (s *Store) victims(need func(layer string) platform.Need, goal platform.Goal) (list []platform.LayerUsage, err error) {
-	layers, err := s.names("layers")
-	if err != nil {
-		return nil, err
-	}
-	held, err := s.heldNow()
-	if err != nil {
-		return nil, err
-	}
-	needs := map[string]platform.Need{}
+// Remove removes layers, but for those that somebody holds a lease on or has used within age, and returns
+// those that are gone by it. What is said of Shrink holds.
+func (s *Store) Remove(layers []string, age time.Duration) ([]platform.LayerUsage, error) {
+	var list []platform.LayerUsage
 	for _, layer := range layers {
-		n := need(layer)
-		needs[layer] = n
-		if n == platform.Needed || n == platform.Cached && !goal.Caches || held[layer] || !layerName.MatchString(layer) {
-			continue
-		}
 		u, err := s.usage(layer)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // collected meanwhile
@@ -61,12 +46,42 @@ func (s *Store) victims(need func(layer string) platform.Need, goal platform.Goa
 		if err != nil {
 			return nil, fmt.Errorf("measure layer %s: %w", layer, err)
 		}
-		if !s.young(u, goal.MinAge) {
-			list = append(list, u)
-		}
+		list = append(list, u)
 	}
+	return s.remove(list, age)
+}
+
+func (s *Store) remove(victims []platform.LayerUsage, age time.Duration) ([]platform.LayerUsage, error) {
+	gone, err := s.retireAll(victims, age)
+	err = errors.Join(err, s.sweepDrafts(), s.sweepShifted(), s.sweepNotes(), s.emptyTrash())
+	if err != nil {
+		return gone, fmt.Errorf("shrink content store: %w", err)
+	}
+	return gone, nil
+}
+
+// victims are the layers to remove, in order.
+func (s *Store) victims(need func(layer string) platform.Need, goal platform.Goal) (list []platform.LayerUsage, err error) {
+	all, err := s.Usage()
+	if err != nil {
+		return nil, err
+	}
+	held, err := s.Held()
+	if err != nil {
+		return nil, err
+	}
+	needs := map[string]platform.Need{}
+	for _, u := range all {
+		n := need(u.Layer)
+		needs[u.Layer] = n
+		if n == platform.Needed || n == platform.Cached && !goal.Caches || held[u.Layer] || s.now().Sub(u.Used) < goal.MinAge {
+			continue
+		}
+		list = append(list, u)
+	}
+	now := s.now()
 	slices.SortFunc(list, func(a, b platform.LayerUsage) int {
-		return cmp.Or(cmp.Compare(needs[a.Layer], needs[b.Layer]), a.Used.Compare(b.Used), cmp.Compare(a.Layer, b.Layer))
+		return cmp.Or(cmp.Compare(needs[a.Layer], needs[b.Layer]), cmp.Compare(a.Worth(now), b.Worth(now)), cmp.Compare(a.Layer, b.Layer))
 	})
 	return enough(list, goal.Bytes), nil
 }
@@ -84,11 +99,8 @@ func enough(list []platform.LayerUsage, bytes int64) []platform.LayerUsage {
 	return list
 }
 
-func (s *Store) young(u platform.LayerUsage, age time.Duration) bool {
-	return s.now().Sub(u.Used) < age
-}
-
-func (s *Store) heldNow() (map[string]bool, error) {
+// Held are the layers that somebody holds a lease on now, in whatever process.
+func (s *Store) Held() (map[string]bool, error) {
 	lock, err := s.lock(unix.LOCK_EX)
 	if err != nil {
 		return nil, err
@@ -97,9 +109,9 @@ func (s *Store) heldNow() (map[string]bool, error) {
 	return s.held()
 }
 
-// retireAll takes the victims' names away and returns those that were. Leases are looked at again under
-// the lock: one may have been made since the victims were chosen.
-func (s *Store) retireAll(victims []platform.LayerUsage, goal platform.Goal) (gone []platform.LayerUsage, err error) {
+// retireAll takes the victims' names away and returns those that were. Leases are looked at under the lock:
+// one may have been made since the victims were chosen.
+func (s *Store) retireAll(victims []platform.LayerUsage, age time.Duration) (gone []platform.LayerUsage, err error) {
 	lock, err := s.lock(unix.LOCK_EX)
 	if err != nil {
 		return nil, err
@@ -113,7 +125,7 @@ func (s *Store) retireAll(victims []platform.LayerUsage, goal platform.Goal) (go
 		if held[u.Layer] {
 			continue
 		}
-		taken, e := s.retire(u.Layer, goal.MinAge)
+		taken, e := s.retire(u.Layer, age)
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("layer %s: %w", u.Layer, e))
 		}
@@ -146,6 +158,12 @@ func (s *Store) retire(layer string, age time.Duration) (bool, error) {
 func (s *Store) sweepNotes() error {
 	names, err := s.names("notes")
 	for _, name := range names {
+		if strings.HasPrefix(name, ".") { // one that is being written; its time is the kernel's
+			if time.Since(s.touched(name)) > Grace {
+				err = errors.Join(err, ignoreMissing(os.Remove(s.notePath(name))))
+			}
+			continue
+		}
 		there, e := exists(filepath.Join(s.dir, "layers", name))
 		if e == nil && !there && s.now().Sub(s.touched(name)) > Grace {
 			e = ignoreMissing(os.Remove(s.notePath(name)))

@@ -76,7 +76,7 @@ func (p *Platform) inventory(ctx context.Context) (inv inventory, err error) {
 			inv.needed[layer] = true
 		}
 	}
-	return inv, nil
+	return inv, p.needStacks(ctx, inv.needed)
 }
 
 // runningReleases refuses to tell while something runs whose layers nobody knows any more.
@@ -170,6 +170,9 @@ func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, dr
 	}
 	guarded, done := p.guard(ctx)
 	defer done()
+	if req.Stack, err = p.stackOf(guarded, req.App, req.Story); err != nil {
+		return Image{}, nil, err
+	}
 	image, err = p.Builder.Build(guarded, req)
 	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
 		err = cause

@@ -42,6 +42,7 @@ type BuildRequest struct {
 	Source Tree
 	Commit string
 	Config Config // available to build steps, as Heroku does
+	Stack  Stack  // to build on; zero: the builder's own choice
 	Story  *Story
 }
 
@@ -205,4 +206,5 @@ type Store interface {
 	Tokens
 	Logins
 	Pulls
+	Stacks
 }

@@ -63,6 +63,7 @@ type Rooms struct {
 	Walls   Walls // nil: there are none
 
 	Distribution Distribution
+	Archives     Archives
 	Bases        Bases // nil: the builder has one of its own
 
 	Log *slog.Logger

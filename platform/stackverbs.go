@@ -32,11 +32,10 @@ type StackChange struct {
 
 // Text implements the verbs' output.
 func (c StackChange) Text(w io.Writer) error {
-	if c.From == c.Version {
-		_, err := fmt.Fprintf(w, "%s v%d is up to date.\n", c.Stack, c.From)
-		return err
-	}
 	lines := []string{fmt.Sprintf("%s v%d is current.", c.Stack, c.Version)}
+	if c.From == c.Version {
+		lines[0] = fmt.Sprintf("%s v%d is up to date.", c.Stack, c.Version)
+	}
 	for _, n := range c.Newer {
 		lines = append(lines, "  "+n)
 	}

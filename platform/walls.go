@@ -166,6 +166,8 @@ type Store interface {
 	DestroyApp(ctx context.Context, name AppName) error
 	// SetDeployBranch sets the branch if none is set and returns the one that is.
 	SetDeployBranch(ctx context.Context, name AppName, branch string) (string, error)
+	// ChangeDeployBranch sets the branch whatever it was; "" leaves it to the next push.
+	ChangeDeployBranch(ctx context.Context, name AppName, branch string) error
 	SetStopped(ctx context.Context, name AppName, stopped bool) error
 	// RaiseEpoch makes every running instance out of date.
 	RaiseEpoch(ctx context.Context, name AppName) error

@@ -50,7 +50,7 @@ func (i images) Shrink(_ context.Context, apps []platform.App, needed map[string
 	if gone.Layers, err = i.Store.Shrink(need, goal); err != nil {
 		return gone, err
 	}
-	if err := i.sweep(goal); err != nil || !goal.Caches {
+	if err := i.sweep(needed, goal); err != nil || !goal.Caches {
 		return gone, err
 	}
 	if goal.Bytes > 0 {
@@ -65,13 +65,13 @@ func (i images) Shrink(_ context.Context, apps []platform.App, needed map[string
 	return gone, err
 }
 
-// sweep removes what the registry keeps and nobody needs.
-func (i images) sweep(goal platform.Goal) error {
+// sweep removes what the registry and the builder keep compressed and nobody needs.
+func (i images) sweep(needed map[string]bool, goal platform.Goal) error {
 	if goal.DryRun {
 		return nil
 	}
 	_, err := i.blobs.Collect()
-	return errors.Join(err, i.exchange.Forget())
+	return errors.Join(err, i.exchange.Forget(), i.builder.RetainBlobs(needed))
 }
 
 func ids(apps []platform.App) (list []int64) {
@@ -108,6 +108,7 @@ func (i images) Disk(ctx context.Context, apps []platform.App) (uses []platform.
 	}
 	uses = append(uses, m.instances(apps)...)
 	uses = append(uses, m.files("database", "paas.db*"), m.use("build index", "", "build", "index"),
+		m.use("stacks", "", "build", "stacks"),
 		m.use("unfinished layers", "", "store", "drafts"))
 	return uses, errors.Join(err, m.err)
 }

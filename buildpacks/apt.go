@@ -54,9 +54,14 @@ if grep -E '^(Err|W: Failed to fetch|E:)' /tmp/update; then exit 1; fi`
 const aptTidy = `
 rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old`
 
-// aptScript installs the packages that it gets as arguments, and tells its long story only when that fails.
-const aptScript = aptUpdate + `
-apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@" >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }` + aptTidy
+// aptInstall installs the packages that the script gets as arguments, and tells its long story only when that fails.
+const (
+	aptInstall = `
+apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install `
+	aptArgs = `"$@" >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }`
+)
+
+const aptScript = aptUpdate + aptInstall + aptArgs + aptTidy
 
 // apt installs packages into upper.
 func (e *Engine) apt(ctx context.Context, base, upper string, names []string, story *platform.Story) error {

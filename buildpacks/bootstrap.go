@@ -40,14 +40,14 @@ func (e *Engine) bootstrap(ctx context.Context, dir string, story *platform.Stor
 	return nil
 }
 
-// bootstrapOptions also make the user of apps, empty what only apt needs, and leave a directory for manual
-// pages, without which Java's packages do not install.
+// bootstrapOptions also make the user of apps, empty what only apt needs or says how this host is called and
+// whom it asks for names, and leave a directory for manual pages, without which Java's packages do not install.
 func (e *Engine) bootstrapOptions() []string {
 	options := []string{
 		"--mode=root", "--variant=minbase", "--include=" + strings.Join(runPackages, ","),
 		"--dpkgopt=force-unsafe-io", `--aptopt=Acquire::Languages "none"`,
 		`--customize-hook=chroot "$1" useradd --uid 1000 --user-group --home-dir /app --create-home --shell /bin/bash app`,
-		`--customize-hook=rm -rf "$1"/app/.??* "$1"/var/log/* && mkdir -p "$1"/usr/share/man/man1`,
+		`--customize-hook=rm -rf "$1"/app/.??* "$1"/var/log/* "$1"/etc/hostname && mkdir -p "$1"/usr/share/man/man1 && : >"$1"/etc/resolv.conf`,
 	}
 	for _, o := range leftOut {
 		options = append(options, "--dpkgopt="+o)

@@ -29,12 +29,13 @@ const updateScript = aptUpdate + `
 apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends dist-upgrade >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }
 echo "updated $1" >/etc/paas-stack` + aptTidy
 
-// adoptScript makes a base of somebody's Debian image: what apps expect in it, and the user that they run as.
+// adoptScript makes a base of somebody's Debian image: what apps expect in it, and the user that they run as. What
+// is there already stays as it was pinned.
 const adoptScript = `
 for p in apt-get useradd getent; do command -v $p >/dev/null || { echo "the image has no $p"; exit 1; }; done
 getent passwd 1000 >/dev/null || useradd --uid 1000 --user-group --home-dir /app --no-create-home --shell /bin/bash app
 mkdir -p /app /usr/share/man/man1
-chown 1000:1000 /app` + aptScript
+chown 1000:1000 /app` + aptUpdate + aptInstall + "--no-upgrade " + aptArgs + aptTidy
 
 // UpdateBase implements platform.Bases.
 func (e *Engine) UpdateBase(ctx context.Context, s platform.Stack, sets [][]string, story *platform.Story) (platform.Stack, []string, error) {

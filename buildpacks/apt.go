@@ -16,14 +16,21 @@ import (
 const hostApp = 0
 
 // packagesKey is the layer's of Debian packages over a base.
-func packagesKey(base string, names []string) string {
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	return keyOf("packages", base, names)
-}
+func packagesKey(base string, names []string) string { return keyOf("packages", base, set(names)) }
+
+// set is names in order, each once.
+func set(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
 
 // packages finds or makes a layer of Debian packages over the base.
 func (e *Engine) packages(ctx context.Context, base string, names []string, story *platform.Story) (string, error) {
 	key := packagesKey(base, names)
+	e.sets.Store(key, set(names))
+	if err := e.holding.hold(key); err != nil {
+		return key, err
+	}
+	if e.restore(ctx, key) == nil {
+		return key, nil
+	}
 	return key, e.hostLayer(ctx, story, product{key, "Debian packages: " + strings.Join(names, " ")}, func(dir string) error {
 		story.Phase("Installing Debian packages, once on this host: %s", shortList(names))
 		return e.apt(ctx, base, dir, names, story)
@@ -38,17 +45,41 @@ func shortList(names []string) string {
 	return strings.Join(names[:shown], " ") + " …"
 }
 
-// aptScript installs the packages that it gets as arguments, and tells its long story only when that
-// fails. update ends with status 0 when it fetched nothing, so its words are read too.
-const aptScript = `
+// aptUpdate fetches the lists. update ends with status 0 when it fetched nothing, so its words are read too.
+const aptUpdate = `
 apt-get -q update >/tmp/update 2>&1 || { cat /tmp/update; exit 1; }
-if grep -E '^(Err|W: Failed to fetch|E:)' /tmp/update; then exit 1; fi
-apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@" >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }
+if grep -E '^(Err|W: Failed to fetch|E:)' /tmp/update; then exit 1; fi`
+
+// aptTidy removes what apt leaves that nobody needs.
+const aptTidy = `
 rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old`
 
-// apt installs packages into upper. Lists and archives lie in caches of the host's, which one apt at a time
-// may use; a layer would be 90 MB bigger with them.
+// aptInstall installs the packages that the script gets as arguments, and tells its long story only when that fails.
+const (
+	aptInstall = `
+apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0 install `
+	aptArgs = `"$@" >/tmp/install 2>&1 || { tail -n 30 /tmp/install; exit 1; }`
+)
+
+const aptScript = aptUpdate + aptInstall + aptArgs + aptTidy
+
+// apt installs packages into upper.
 func (e *Engine) apt(ctx context.Context, base, upper string, names []string, story *platform.Story) error {
+	return e.runApt(ctx, aptRun{layers: []string{base}, upper: upper, script: aptScript, args: names,
+		name: "apt-get install " + shortList(names)}, story)
+}
+
+// aptRun is a script that uses apt over layers, with what it writes going to upper.
+type aptRun struct {
+	layers       []string
+	upper        string
+	script, name string
+	args         []string
+}
+
+// runApt runs a script as root. Lists and archives lie in caches of the host's, which one apt at a time may use; a
+// layer would be 90 MB bigger with them.
+func (e *Engine) runApt(ctx context.Context, r aptRun, story *platform.Story) error {
 	unlock, err := e.lockHost(ctx, "apt")
 	if err != nil {
 		return err
@@ -60,11 +91,11 @@ func (e *Engine) apt(ctx context.Context, base, upper string, names []string, st
 		return err
 	}
 	spec := platform.StepSpec{
-		AppID: hostApp, App: "debian", Name: "apt", Layers: []string{base}, Upper: upper, Dir: "/",
+		AppID: hostApp, App: "debian", Name: "apt", Layers: r.layers, Upper: r.upper, Dir: "/",
 		Env: e.aptEnv(), Binds: append(e.Machine.binds(), binds...), Limits: e.Limits,
-		Argv: slices.Concat([]string{"/bin/bash", "-e", "-c", aptScript, "apt"}, names),
+		Argv: slices.Concat([]string{"/bin/bash", "-e", "-c", r.script, "apt"}, r.args),
 	}
-	return e.exec(ctx, spec, "apt-get install "+shortList(names), story)
+	return e.exec(ctx, spec, r.name, story)
 }
 
 func (e *Engine) aptBinds() (binds []platform.Bind, err error) {

@@ -2,7 +2,6 @@ package buildpacks
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"paas/buildpacks/plan"
@@ -27,16 +26,15 @@ var debianToolchains = map[string]debianToolchain{
 
 // debian finds or makes the layer of a toolchain that Debian packages.
 func (e *Engine) debian(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
-	d, ok := debianToolchains[t.Name]
-	if !ok {
-		return made{}, fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
-	}
-	if !d.fits(t.Version) {
-		return made{}, platform.Errorf(platform.Failed, "%s asks for %s %s; this server has %s %s", t.From, d.name, t.Version, d.name, d.version).
-			WithHint("if the app runs with it too: %s", d.pin)
-	}
+	d := debianToolchains[t.Name]
 	layer, err := e.packages(ctx, base, d.packages, story)
 	return made{layer: layer, version: d.version}, err
+}
+
+// unfit is the error about another version where nobody else has it.
+func (d debianToolchain) unfit(t plan.Toolchain) error {
+	return platform.Errorf(platform.Failed, "%s asks for %s %s; this server has %s %s", t.From, d.name, t.Version, d.name, d.version).
+		WithHint("if the app runs with it too: %s", d.pin)
 }
 
 // fits tells whether the suite's version is one that was asked for: of the right one any patch release will do, and a

@@ -57,11 +57,12 @@ type Engine struct {
 	caches   caches
 	holding  holding
 	programs sync.Map // size and time of a program -> its digest
+	sets     sync.Map // layer of Debian packages -> the names of the packages
 }
 
 // Open prepares an engine over its directory. Close it to wait for what it does beside builds.
 func Open(o Options) (*Engine, error) {
-	for _, dir := range []string{"cache", "index", "known", "locks", "scratch", "trash"} {
+	for _, dir := range []string{"cache", "index", "known", "locks", "scratch", "stacks", "trash"} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("open build engine: %w", err)
 		}
@@ -97,17 +98,18 @@ const (
 // build is one build on its way up the layers.
 type build struct {
 	*Engine
-	req    platform.BuildRequest
-	plan   plan.Plan
-	files  []platform.File // in path order
-	base   string          // the lowest layer
-	layers []string        // under the next step, bottom first
-	image  []string        // those of them that the image keeps
-	steps  []string        // those of them that the app's own steps made: they alone have something in /app
-	key    string          // of everything so far
-	env    map[string]string
-	path   []string // where steps find the toolchains' programs
-	ran    bool     // a command ran
+	req     platform.BuildRequest
+	plan    plan.Plan
+	files   []platform.File  // in path order
+	base    string           // the lowest layer
+	footing platform.Footing // of the image
+	layers  []string         // under the next step, bottom first
+	image   []string         // those of them that the image keeps
+	steps   []string         // those of them that the app's own steps made: they alone have something in /app
+	key     string           // of everything so far
+	env     map[string]string
+	path    []string // where steps find the toolchains' programs
+	ran     bool     // a command ran
 
 	imagePath []string // the part of path that the image has
 }
@@ -183,9 +185,17 @@ func (b *build) result() (platform.Image, error) {
 		Shell: []string{"/bin/bash", "-c"}, Processes: b.plan.Processes, Checks: b.plan.Checks,
 		Formation: b.plan.Formation, Declared: b.plan.Declared, Builder: b.plan.Builder,
 	}
-	named := img
-	named.Layers = []string{b.key} // the same content may lie in other layers
-	text, err := json.Marshal(named)
+	b.footing.Key = b.key
+	img.Stack = &b.footing
+	return named(img)
+}
+
+// named gives an image its id. It is the key of what the app's own layers were made from that counts, since the
+// same content may lie in other layers, and which layers of the stack are below.
+func named(img platform.Image) (platform.Image, error) {
+	content := img
+	content.ID, content.Layers = "", nil
+	text, err := json.Marshal(content)
 	if err != nil {
 		return img, fmt.Errorf("name the image: %w", err)
 	}
@@ -216,10 +226,19 @@ func (b *build) stack(layer string, keep bool) {
 	}
 }
 
-// add puts a layer on top whose name is the key of its content.
+// add puts a layer on top whose name is the key of its content. Of Debian packages over the base only the names
+// count, as of the base only its kind: an update of the base makes another layer of them, and builds nothing again.
 func (b *build) add(layer string, keep bool) {
 	b.stack(layer, keep)
-	b.key = keyOf("layer", b.key, layer, keep)
+	names, ok := b.sets.Load(layer)
+	if !ok {
+		b.key = keyOf("layer", b.key, layer, keep)
+		return
+	}
+	b.key = keyOf("packages", b.key, names, keep)
+	if keep {
+		b.footing.Packages[layer] = names.([]string)
+	}
 }
 
 // tellWait tells the one who waits for somebody else's work, unless it is over soon. done ends that.

@@ -34,12 +34,13 @@ func filesKey(files []platform.File) string {
 // with which variables, and which files it sees.
 func (b *build) stepKey(s plan.Step, files []platform.File) string {
 	s.Caches = nil // they make it faster, not different
-	config, tools := platform.Config{}, ""
+	config := platform.Config{}
+	var tools []string
 	if s.Config {
 		config = b.req.Config
 	}
 	if s.Tools {
-		tools = packagesKey(b.base, buildPackages)
+		tools = set(buildPackages)
 	}
 	return keyOf("step", b.key, s, filesKey(files), config, tools, b.searchPath(b.path), appUser)
 }

@@ -60,6 +60,8 @@ func inherited() []string {
 	return []string{
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "npm_config_registry",
 		"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE",
+		"NODEJS_ORG_MIRROR", "NVM_NODEJS_ORG_MIRROR", "GO_DL_MIRROR", "UV_PYTHON_INSTALL_MIRROR", "ADOPTIUM_API_MIRROR",
+		"RUSTUP_DIST_SERVER", "RUBY_MIRROR",
 		"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST", "PIP_NO_INDEX",
 	}
 }

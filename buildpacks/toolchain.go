@@ -52,7 +52,7 @@ func (b *build) addToolchains(ctx context.Context) error {
 // spoken is the name that people use for a toolchain.
 func spoken(toolchain string) string {
 	names := map[string]string{"node": "Node.js", "go": "Go"}
-	return cmp.Or(names[toolchain], debianToolchains[toolchain].name, toolchain)
+	return cmp.Or(names[toolchain], debianToolchains[toolchain].name, officials()[toolchain].name, toolchain)
 }
 
 func asked(t plan.Toolchain) string {
@@ -64,6 +64,13 @@ func asked(t plan.Toolchain) string {
 
 // toolchain finds or makes a toolchain's layer.
 func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
+	if d, ok := debianToolchains[t.Name]; ok && d.fits(t.Version) {
+		return e.debian(ctx, base, t, story)
+	}
+	m, near, ok, err := e.official(ctx, base, t, story)
+	if ok || err != nil {
+		return m, err
+	}
 	switch t.Name {
 	case "node":
 		return e.node(ctx, base, t, story)
@@ -74,8 +81,25 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 	case "static":
 		return e.static(ctx, story)
 	default:
-		return e.debian(ctx, base, t, story)
+		return made{}, noVersion(t, near)
 	}
+}
+
+// noVersion is the error about a version that neither Debian nor its own people have here. near is what the latter
+// have, if they were reached.
+func noVersion(t plan.Toolchain, near string) error {
+	d, ok := debianToolchains[t.Name]
+	if !ok && near == "" {
+		return fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
+	}
+	if near == "" {
+		return d.unfit(t)
+	}
+	wish := numbers(t.Version)
+	if ok && slices.Compare(distance(numbers(d.version), wish), distance(numbers(near), wish)) <= 0 {
+		near = d.version
+	}
+	return cannotBeHad(t, near, d.pin)
 }
 
 // errRefused is wrapped by errors about a version that a registry lists and does not hand out.

@@ -39,6 +39,8 @@ type Distribution interface {
 	Load(ctx context.Context, in io.Reader, t Transfer) ([]Pulled, error)
 	// Save writes an archive that Load, `docker load` and OCI tools read; with oci, a layout only.
 	Save(ctx context.Context, image Image, name string, oci bool, out io.Writer) error
+	// Download opens what an http(s) address has. The caller closes it.
+	Download(ctx context.Context, address string, t Transfer) (io.ReadCloser, error)
 	// Pushed extracts an image of our own registry. Missing is of kind NotFound.
 	Pushed(ctx context.Context, repo Repository, ref string) (Pulled, error)
 }

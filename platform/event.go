@@ -47,6 +47,9 @@ const (
 	EventLimited    EventKind = "limited" // what it may use or keeps was changed
 	EventOpened     EventKind = "opened"  // an admin opened or closed something
 
+	EventStackChanged EventKind = "stack-changed" // a base image has a new version
+	EventRebased      EventKind = "rebased"       // an app was put on it
+
 	EventStarted     EventKind = "started"   // an instance's command was executed
 	EventHealthy     EventKind = "healthy"   // it passed its startup checks
 	EventUnhealthy   EventKind = "unhealthy" // it fails a liveness or readiness check

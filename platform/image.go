@@ -30,6 +30,7 @@ type Image struct {
 	StopSignal string              // "SIGTERM" if empty
 	Builder    string              // what built it, for humans: "nodejs", "go", …
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
+	Stack      *Footing            `json:",omitempty"` // nil: it is on none
 }
 
 // argv is what a process type executes.

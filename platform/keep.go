@@ -79,7 +79,7 @@ func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, 
 			inv.needed[layer], inv.pulled[layer] = true, true
 		}
 	}
-	return inv, nil
+	return inv, p.needStacks(ctx, inv.needed)
 }
 
 // keeps is how many releases of an app can be rolled back to.
@@ -179,7 +179,7 @@ func (p *Platform) remove(ctx context.Context, inv inventory, victims []Piece, g
 	if err != nil {
 		return gone, err
 	}
-	return gone, p.Images.Tidy(ctx, inv.apps)
+	return gone, p.Images.Tidy(ctx, inv.apps, inv.needed)
 }
 
 // shrinkToFit removes as much as reserve and budget miss when so many bytes more are written. With enough

@@ -26,7 +26,7 @@ func (noImages) Pieces(context.Context, []App) ([]Piece, error) {
 func (noImages) Remove(context.Context, []Piece, time.Duration) ([]Piece, error) {
 	return nil, errNoImages
 }
-func (noImages) Tidy(context.Context, []App) error { return nil }
+func (noImages) Tidy(context.Context, []App, map[string]bool) error { return nil }
 func (noImages) Explore(context.Context, []string, string) (Contents, error) {
 	return Contents{}, errNoImages
 }

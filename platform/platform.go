@@ -62,6 +62,8 @@ type Rooms struct {
 	Walls   Walls // nil: there are none
 
 	Distribution Distribution
+	Archives     Archives
+	Bases        Bases // nil: the builder has one of its own
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -73,6 +75,7 @@ type Platform struct {
 	Settings Settings
 
 	wallsMu sync.Mutex
+	stackMu sync.Mutex // held to add versions of stacks
 
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
@@ -97,6 +100,9 @@ func New(rooms Rooms, settings Settings) *Platform {
 	}
 	if rooms.Images == nil {
 		rooms.Images = noImages{}
+	}
+	if rooms.Bases == nil {
+		rooms.Bases = noBases{}
 	}
 	life, cancel := context.WithCancel(context.Background())
 	return &Platform{

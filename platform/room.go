@@ -125,6 +125,9 @@ func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, dr
 	}
 	guarded, done := p.guard(ctx)
 	defer done()
+	if req.Stack, err = p.stackOf(guarded, req.App, req.Story); err != nil {
+		return Image{}, nil, err
+	}
 	image, err = p.Builder.Build(guarded, req)
 	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
 		err = p.ExplainRoom(ctx, cause)

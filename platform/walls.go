@@ -42,6 +42,7 @@ type BuildRequest struct {
 	Source Tree
 	Commit string
 	Config Config // available to build steps, as Heroku does
+	Stack  Stack  // to build on; zero: the builder's own choice
 	Story  *Story
 }
 
@@ -118,9 +119,9 @@ type Images interface {
 	// Remove removes pieces, but for those that somebody works with or has used within age, and returns
 	// those that are gone by it. It blocks on the disk.
 	Remove(ctx context.Context, pieces []Piece, age time.Duration) ([]Piece, error)
-	// Tidy removes what builds keep for other apps than these, what nothing leads to in the registry, and
-	// caches that were not used for long.
-	Tidy(ctx context.Context, apps []App) error
+	// Tidy removes what builds keep for other apps than these, what nothing leads to in the registry, caches
+	// that were not used for long, and the compressed form of layers that are not needed.
+	Tidy(ctx context.Context, apps []App, needed map[string]bool) error
 	// Explore tells what is in an image's layers, bottom first, and with a path what they do to it.
 	Explore(ctx context.Context, layers []string, path string) (Contents, error)
 	// Disk measures all that takes the disk but pieces. It reads every directory.
@@ -174,6 +175,8 @@ type Store interface {
 	DestroyApp(ctx context.Context, name AppName) error
 	// SetDeployBranch sets the branch if none is set and returns the one that is.
 	SetDeployBranch(ctx context.Context, name AppName, branch string) (string, error)
+	// ChangeDeployBranch sets the branch whatever it was; "" leaves it to the next push.
+	ChangeDeployBranch(ctx context.Context, name AppName, branch string) error
 	SetStopped(ctx context.Context, name AppName, stopped bool) error
 	// RaiseEpoch makes every running instance out of date.
 	RaiseEpoch(ctx context.Context, name AppName) error
@@ -214,4 +217,5 @@ type Store interface {
 	Tokens
 	Logins
 	Pulls
+	Stacks
 }

@@ -68,6 +68,11 @@ func (s *Store) SetDeployBranch(ctx context.Context, name platform.AppName, bran
 	return got, err
 }
 
+// ChangeDeployBranch implements platform.Store.
+func (s *Store) ChangeDeployBranch(ctx context.Context, name platform.AppName, branch string) error {
+	return one(s.write.ExecContext(ctx, "UPDATE apps SET deploy_branch = ? WHERE name = ?", branch, name))(noApp(name))
+}
+
 // SetStopped implements platform.Store.
 func (s *Store) SetStopped(ctx context.Context, name platform.AppName, stopped bool) error {
 	return one(s.write.ExecContext(ctx, "UPDATE apps SET stopped = ? WHERE name = ?", stopped, name))(noApp(name))

@@ -165,3 +165,21 @@ func TestReopenKeepsAndHides(t *testing.T) {
 		t.Fatalf("database is %v: config vars are secrets", info.Mode().Perm())
 	}
 }
+
+// Versions of a stack are numbered by name, and the newest comes first.
+func TestStacks(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "paas.db"))
+	ctx := t.Context()
+	for _, v := range []platform.Stack{{Name: "debian", Layer: "a"}, {Name: "ours", Layer: "b"}, {Name: "debian", Layer: "c", Debian: "13.7"}} {
+		if _, err := s.AddStack(ctx, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.Stacks(ctx)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if first := all[0]; first.Number != 2 || first.Layer != "c" || first.Debian != "13.7" || first.CreatedAt.IsZero() || all[2].Number != 1 || all[2].Name != "ours" {
+		t.Errorf("%+v", all)
+	}
+}

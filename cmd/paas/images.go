@@ -83,14 +83,14 @@ func (i images) Remove(_ context.Context, pieces []platform.Piece, age time.Dura
 }
 
 // Tidy implements platform.Images.
-func (i images) Tidy(_ context.Context, apps []platform.App) error {
+func (i images) Tidy(_ context.Context, apps []platform.App, needed map[string]bool) error {
 	var ids []int64
 	for _, app := range apps {
 		ids = append(ids, app.ID)
 	}
 	err := i.builder.Retain(ids)
 	_, collectErr := i.blobs.Collect()
-	return errors.Join(err, i.builder.Sweep(), collectErr, i.exchange.Forget())
+	return errors.Join(err, i.builder.Sweep(), collectErr, i.exchange.Forget(), i.builder.RetainBlobs(needed))
 }
 
 // Expected implements platform.Images.

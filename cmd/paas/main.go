@@ -30,7 +30,7 @@ type command struct {
 func commands() map[string]command {
 	return map[string]command{
 		"serve":      {"paas serve [--data DIR] [--http ADDR] [--ssh ADDR] [--domain NAME]", serve},
-		"setup":      {"paas setup [--data DIR] [--admin-key FILE|KEY]… [--prepare]", setup},
+		"setup":      {"paas setup [--data DIR] [--admin-key FILE|KEY]… [--stack FILE] [--prepare]", setup},
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},
 		"build:plan": {"paas build:plan DIR", buildPlan},
 		"static":     {"paas static --root DIR", serveStatic},

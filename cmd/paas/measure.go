@@ -32,6 +32,7 @@ func (i images) Disk(ctx context.Context, apps []platform.App) ([]platform.DiskU
 	m.add("registry", "", "", "registry")
 	m.add("build scratch", "", "", "build", "scratch")
 	m.add("build index", "", "", "build", "index")
+	m.add("compressed stack", "", "", "build", "stacks")
 	m.add("unfinished layer", "", "", "store", "drafts")
 	m.add("being deleted", "", "", "build", "trash")
 	m.add("being deleted", "", "", "store", "trash")

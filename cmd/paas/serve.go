@@ -71,7 +71,8 @@ func (d *daemon) run(ctx context.Context) error {
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
-		Distribution: d.rooms.exchange, Host: d.host(httpListener, sshListener), Log: d.log,
+		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
+		Host: d.host(httpListener, sshListener), Log: d.log,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
 	})

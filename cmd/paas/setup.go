@@ -27,12 +27,13 @@ func (w *words) Set(s string) error { *w = append(*w, s); return nil }
 // Doing it again changes nothing.
 func setup(ctx context.Context, args []string, env environ) error {
 	var keys words
-	var name string
+	var name, stack string
 	var prepare bool
 	s, err := readSettings("setup", args, env, func(set *flag.FlagSet) {
 		set.Var(&keys, "admin-key", "a public key, or a file of them, that may do everything (repeatable)")
 		set.StringVar(&name, "name", "admin", "what to call the keys")
-		set.BoolVar(&prepare, "prepare", false, "make the base image now, which takes a minute or two")
+		set.StringVar(&stack, "stack", "", "a base image that stacks:export wrote, instead of making one")
+		set.BoolVar(&prepare, "prepare", false, "make base images and toolchains now, which takes about a minute")
 	})
 	if err != nil {
 		return err
@@ -48,8 +49,8 @@ func setup(ctx context.Context, args []string, env environ) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(env.stdout, "host key %s\n", fingerprint)
-	if prepare {
-		return prepareBase(ctx, s, env)
+	if prepare || stack != "" {
+		return s.prepareBase(ctx, stack, prepare, env)
 	}
 	return nil
 }
@@ -119,15 +120,15 @@ func keyLines(given words) (lines []string, err error) {
 	return lines, nil
 }
 
-// prepareBase makes what the first build would have to make.
-func prepareBase(ctx context.Context, s settings, env environ) error {
+// prepareBase makes what the first build would have to make, its base image from a file if one is named.
+func (s settings) prepareBase(ctx context.Context, stack string, all bool, env environ) error {
 	unlock, err := s.lock()
-	if platform.KindOf(err) == platform.Conflict {
+	if platform.KindOf(err) == platform.Conflict && stack == "" {
 		_, _ = fmt.Fprintln(env.stdout, "paas is running: its first build makes the base image")
 		return nil
 	}
 	if err != nil {
-		return err
+		return withHint(err, "paas is running, so ask it: paas stacks:import < "+stack)
 	}
 	defer unlock()
 	log := slog.New(slog.NewTextHandler(env.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -136,9 +137,43 @@ func prepareBase(ctx context.Context, s settings, env environ) error {
 		return err
 	}
 	defer r.close(log)
+	p := platform.New(platform.Rooms{
+		Store: r.store, Builder: r.builder, Bases: r.builder, Runner: r.runtime, Images: r.disk(s), Log: log,
+	}, platform.Settings{})
+	defer p.Close()
+	if stack != "" {
+		if err := importStack(ctx, p, stack, env); err != nil {
+			return err
+		}
+	}
+	if !all {
+		return nil
+	}
 	story := platform.NewStory(env.stdout, nil)
 	defer story.End()
-	return r.builder.Prepare(ctx, story)
+	return p.PrepareStack(ctx, story)
+}
+
+func importStack(ctx context.Context, p *platform.Platform, file string, env environ) error {
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return platform.Errorf(platform.Usage, "--stack %s cannot be read: %v", file, err)
+	}
+	defer func() { _ = f.Close() }()
+	call := platform.Call{Actor: platform.Actor{Name: "root", Admin: true}, In: f, Out: env.stdout, Err: env.stderr}
+	change, err := p.ImportStack(ctx, call, platform.StackInput{})
+	if err != nil {
+		return err
+	}
+	return change.Text(env.stdout)
+}
+
+func withHint(err error, hint string) error {
+	var e *platform.Error
+	if errors.As(err, &e) {
+		return e.WithHint("%s", hint)
+	}
+	return err
 }
 
 // uninstall removes everything that containers left on the host, and with --purge the data.

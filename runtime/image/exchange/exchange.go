@@ -138,15 +138,18 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // dialing makes a transport that reaches the host's own networks only if private says so. The address
 // is checked after the name was looked up, so that no name leads around it; a proxy is not asked.
-func dialing(private bool) http.RoundTripper {
+func dialing(private bool) http.RoundTripper { return bounded{direct(private)} }
+
+// direct is dialing without a bound on what comes.
+func direct(private bool) *http.Transport {
 	d := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
 	if !private {
 		d.Control = publicOnly
 	}
-	return bounded{&http.Transport{
+	return &http.Transport{
 		DialContext: d.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 15 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second, IdleConnTimeout: 30 * time.Second, MaxIdleConnsPerHost: parallel,
-	}}
+	}
 }
 
 // carrierGrade is shared between providers and their customers (RFC 6598).

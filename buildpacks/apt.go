@@ -64,7 +64,8 @@ func (e *Engine) apt(ctx context.Context, base, upper string, names []string, st
 		Env: e.aptEnv(), Binds: append(e.Machine.binds(), binds...), Limits: e.Limits,
 		Argv: slices.Concat([]string{"/bin/bash", "-e", "-c", aptScript, "apt"}, names),
 	}
-	return e.exec(ctx, spec, "apt-get install "+shortList(names), story)
+	_, err = e.exec(ctx, spec, "apt-get install "+shortList(names), story)
+	return err
 }
 
 func (e *Engine) aptBinds() (binds []platform.Bind, err error) {

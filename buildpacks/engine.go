@@ -57,6 +57,7 @@ type Engine struct {
 	caches   caches
 	holding  holding
 	programs sync.Map // size and time of a program -> its digest
+	secret   secret
 }
 
 // Open prepares an engine over its directory. Close it to wait for what it does beside builds.
@@ -72,7 +73,11 @@ func Open(o Options) (*Engine, error) {
 	if o.Detect == nil {
 		o.Detect = Detect
 	}
-	return &Engine{Options: o, client: newClient(o.Machine)}, nil
+	key, err := openSecret(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open build engine: %w", err)
+	}
+	return &Engine{Options: o, client: newClient(o.Machine), secret: key}, nil
 }
 
 // Close waits until nothing of the engine runs. Builds must have ended.
@@ -106,8 +111,10 @@ type build struct {
 	steps  []string        // those of them that the app's own steps made: they alone have something in /app
 	key    string          // of everything so far
 	env    map[string]string
-	path   []string // where steps find the toolchains' programs
-	ran    bool     // a command ran
+	path   []string              // where steps find the toolchains' programs
+	ran    bool                  // a command ran
+	peak   int64                 // bytes of memory that the layer's commands took
+	below  []platform.BuildInput // the layers so far, for people
 
 	imagePath []string // the part of path that the image has
 }
@@ -253,6 +260,7 @@ func (e *Engine) layer(ctx context.Context, story *platform.Story, p product, fi
 		return err
 	}
 	draft.Note = p.note
+	e.holding.note(p.key, e.now())
 	return draft.Commit(p.key)
 }
 
@@ -264,6 +272,9 @@ func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, p product
 	}
 	if e.Images.Has(p.key) {
 		return nil
+	}
+	if err := story.Admit(ctx); err != nil { // before the lock, for which a build with a place may wait
+		return err
 	}
 	waited := tellWait(story)
 	unlock, err := e.lockHost(ctx, p.key)

@@ -31,12 +31,12 @@ func filesKey(files []platform.File) string {
 }
 
 // stepKey is made from everything that can change what the step writes: what is below it, what it runs,
-// with which variables, and which files it sees.
+// with which variables, and which files it sees. Of config vars, which are secrets, there are digests only.
 func (b *build) stepKey(s plan.Step, files []platform.File) string {
 	s.Caches = nil // they make it faster, not different
-	config, tools := platform.Config{}, ""
+	config, tools := map[string]string{}, ""
 	if s.Config {
-		config = b.req.Config
+		config = b.secret.digests(b.req.Config)
 	}
 	if s.Tools {
 		tools = packagesKey(b.base, buildPackages)

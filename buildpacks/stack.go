@@ -68,18 +68,20 @@ func (e *Engine) Prepare(ctx context.Context, story *platform.Story) error {
 }
 
 func (b *build) addBase(ctx context.Context) (err error) {
+	t := b.begins("Debian "+suite, platform.BaseStep)
 	if b.base, err = b.baseLayer(ctx, b.req.Story); err != nil {
-		return err
+		return b.tell(t, b.base, err)
 	}
 	b.add(b.base, true)
-	if len(b.plan.Packages) == 0 {
-		return nil
+	if err := b.tell(t, b.base, nil); err != nil || len(b.plan.Packages) == 0 {
+		return err
 	}
+	t = b.begins("packages", platform.PackagesStep, packageInputs(b.base, b.plan.Packages)...)
 	layer, err := b.packages(ctx, b.base, b.plan.Packages, b.req.Story)
 	if err == nil {
 		b.add(layer, true)
 	}
-	return err
+	return b.tell(t, layer, err)
 }
 
 // baseLayer finds or makes the base image.

@@ -144,8 +144,8 @@ func (p *Platform) makeRoom(ctx context.Context, story *Story) error {
 }
 
 // guard ends the returned context, with the sentence as its cause, when the reserve is touched.
-func (p *Platform) guard(ctx context.Context) (guarded context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (p *Platform) guard(ctx context.Context) (guarded context.Context, cancel context.CancelCauseFunc) {
+	ctx, cancel = context.WithCancelCause(ctx)
 	go func() {
 		tick := time.NewTicker(guardEvery)
 		defer tick.Stop()
@@ -160,16 +160,19 @@ func (p *Platform) guard(ctx context.Context) (guarded context.Context, done fun
 			}
 		}
 	}()
-	return ctx, func() { cancel(nil) }
+	return ctx, cancel
 }
 
-// build builds inside the disk's bounds. The image's layers are kept until drop is called.
-func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, drop func(), err error) {
+// build builds inside the disk's bounds and the build's time. The image's layers are kept until drop is
+// called.
+func (p *Platform) build(ctx context.Context, b *building, req BuildRequest) (image Image, drop func(), err error) {
 	if err := p.makeRoom(ctx, req.Story); err != nil {
 		return Image{}, nil, err
 	}
-	guarded, done := p.guard(ctx)
-	defer done()
+	guarded, cancel := p.guard(ctx)
+	defer cancel(nil)
+	b.begun(cancel)
+	defer b.built()
 	image, err = p.Builder.Build(guarded, req)
 	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
 		err = cause

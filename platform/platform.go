@@ -59,8 +59,10 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
-	Host    Host  // nil: only the runner's checks
-	Walls   Walls // nil: there are none
+	Host    Host    // nil: only the runner's checks
+	Walls   Walls   // nil: there are none
+	Outputs Outputs // nil: what builds print is not kept
+	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
 
 	Distribution Distribution
 
@@ -78,6 +80,10 @@ type Platform struct {
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
 	closed bool
+
+	buildings map[int64][]*building // by app, oldest first
+	numbers   map[int64]int         // of the last build, by app
+	queue     buildQueue
 
 	feed feed
 
@@ -100,6 +106,7 @@ func New(rooms Rooms, settings Settings) *Platform {
 	life, cancel := context.WithCancel(context.Background())
 	return &Platform{
 		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
+		buildings: map[int64][]*building{}, numbers: map[int64]int{},
 	}
 }
 
@@ -115,6 +122,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 		return fmt.Errorf("boot: %w", err)
 	}
 	var errs []error
+	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
+		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
+	}
 	for _, app := range apps {
 		errs = append(errs, p.failPending(ctx, app))
 		p.adopt(ctx, app, have)
@@ -188,12 +198,16 @@ func (p *Platform) stopStrangers(apps []App, have []Instance) {
 }
 
 // spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
-func (p *Platform) spawn(f func(ctx context.Context)) {
+func (p *Platform) spawn(f func(ctx context.Context)) { p.spawned(f) }
+
+// spawned is spawn, and false after Close.
+func (p *Platform) spawned(f func(ctx context.Context)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
 		p.tasks.Go(func() { f(p.life) })
 	}
+	return !p.closed
 }
 
 // URL is where visitors find the app.

@@ -44,11 +44,14 @@ func reserveSettings(v2 bool, total int64) []setting {
 	return []setting{{"memory", "memory.limit_in_bytes", most, true, false}}
 }
 
-// hostMemory is the host's memory in bytes (proc_meminfo(5)); 0 if it cannot be read.
-func hostMemory() int64 {
+// hostMemory is the host's memory in bytes; 0 if it cannot be read.
+func hostMemory() int64 { return memoryField("MemTotal:") }
+
+// memoryField is a line of proc_meminfo(5) in bytes; 0 if there is none.
+func memoryField(name string) int64 {
 	for line := range strings.Lines(controlText("/proc/meminfo")) {
 		fields := strings.Fields(line)
-		if len(fields) == 3 && fields[0] == "MemTotal:" {
+		if len(fields) == 3 && fields[0] == name {
 			kib, _ := strconv.ParseInt(fields[1], 10, 64)
 			return kib << 10
 		}

@@ -20,7 +20,7 @@ import (
 //	disk       what was written since the step began to where it may write. Asking the file system what is
 //	           free costs nothing; only when that shrinks are the files looked at.
 //	silence    how long nothing was printed
-//	processes  forks that are refused again and again: a fork bomb goes on for ever
+//	processes  a fork bomb that is at its limit goes on trying for ever
 //	memory     on cgroup v1 the kernel kills one process of many, and the rest goes on for ever
 type stepWatch struct {
 	runtime *Runtime
@@ -28,17 +28,16 @@ type stepWatch struct {
 	began   time.Time
 	heard   atomic.Int64 // when something was printed, in nanoseconds since began
 
-	free    int64 // of the file system, at the beginning
-	looked  time.Time
-	refused int64 // forks
-	rounds  int   // looks in a row that found more of them
+	free   int64 // of the file system, at the beginning
+	looked time.Time
+	rounds int // looks in a row that found it at its limit of processes
 }
 
 const (
 	stepLook     = 500 * time.Millisecond
 	diskLook     = time.Minute // between two looks at the files without need
 	diskLookCost = 20          // and as many times what the last one took
-	bombRounds   = 10          // looks
+	bombRounds   = 6           // looks
 )
 
 func (r *Runtime) watchStep(s platform.StepSpec) *stepWatch {
@@ -87,11 +86,11 @@ func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resour
 }
 
 func (w *stepWatch) look(c *container) (platform.Resource, int64) {
+	if w.bomb(c) {
+		return platform.ProcessResource, int64(w.spec.Limits.Processes)
+	}
 	if quiet := time.Since(w.began) - time.Duration(w.heard.Load()); w.spec.Silence > 0 && quiet > w.spec.Silence {
 		return platform.SilenceResource, int64(quiet.Seconds())
-	}
-	if w.bomb(c) {
-		return platform.ProcessResource, w.refused
 	}
 	if written, over := w.wrote(); over {
 		return platform.DiskResource, written
@@ -99,18 +98,18 @@ func (w *stepWatch) look(c *container) (platform.Resource, int64) {
 	return "", 0
 }
 
-// bomb tells whether the container goes on asking for more processes than it may have.
+// bomb tells whether the container was refused processes and stays at its limit of them.
 func (w *stepWatch) bomb(c *container) bool {
 	pids, ok := c.group.dir("pids")
 	if !ok {
 		return false
 	}
-	refused := controlField(filepath.Join(pids, "pids.events"), "max")
-	w.rounds++
-	if refused <= w.refused {
+	full := controlNumber(filepath.Join(pids, "pids.current")) >= controlNumber(filepath.Join(pids, "pids.max"))*9/10
+	if !full || controlField(filepath.Join(pids, "pids.events"), "max") <= 0 {
 		w.rounds = 0
+		return false
 	}
-	w.refused = max(refused, 0)
+	w.rounds++
 	return w.rounds >= bombRounds
 }
 

@@ -12,15 +12,11 @@ import (
 // at once when somebody else wakes up, where a small weight alone would let it go on for some milliseconds.
 func weights(v2 bool, slice string) []setting {
 	weight := map[string]int{appsGroup: usualWeight, jobsGroup: 50, buildsGroup: 2}[slice]
-	disk := max(weight, 1)
-	s := []setting{
-		{"cpu", "cpu.shares", strconv.Itoa(weight * usualShares / usualWeight), true, weight == usualWeight},
-		{"io", "blkio.bfq.weight", strconv.Itoa(disk), true, weight == usualWeight},
-	}
+	s := []setting{{"cpu", "cpu.shares", strconv.Itoa(weight * usualShares / usualWeight), true, weight == usualWeight}}
 	if v2 {
 		s = []setting{
 			{"cpu", "cpu.weight", strconv.Itoa(weight), true, weight == usualWeight},
-			{"io", "io.weight", "default " + strconv.Itoa(disk), true, weight == usualWeight},
+			{"io", "io.weight", "default " + strconv.Itoa(weight), true, weight == usualWeight},
 		}
 	}
 	if slice == buildsGroup {

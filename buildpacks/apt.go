@@ -95,7 +95,8 @@ func (e *Engine) runApt(ctx context.Context, r aptRun, story *platform.Story) er
 		Env: e.aptEnv(), Binds: append(e.Machine.binds(), binds...), Limits: e.Limits,
 		Argv: slices.Concat([]string{"/bin/bash", "-e", "-c", r.script, "apt"}, r.args),
 	}
-	return e.exec(ctx, spec, r.name, story)
+	_, err = e.exec(ctx, spec, r.name, story)
+	return err
 }
 
 func (e *Engine) aptBinds() (binds []platform.Bind, err error) {

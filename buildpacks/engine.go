@@ -58,6 +58,7 @@ type Engine struct {
 	holding  holding
 	programs sync.Map // size and time of a program -> its digest
 	sets     sync.Map // layer of Debian packages -> the names of the packages
+	secret   secret
 }
 
 // Open prepares an engine over its directory. Close it to wait for what it does beside builds.
@@ -73,7 +74,11 @@ func Open(o Options) (*Engine, error) {
 	if o.Detect == nil {
 		o.Detect = Detect
 	}
-	return &Engine{Options: o, client: newClient(o.Machine)}, nil
+	key, err := openSecret(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open build engine: %w", err)
+	}
+	return &Engine{Options: o, client: newClient(o.Machine), secret: key}, nil
 }
 
 // Close waits until nothing of the engine runs. Builds must have ended.
@@ -108,8 +113,10 @@ type build struct {
 	steps   []string         // those of them that the app's own steps made: they alone have something in /app
 	key     string           // of everything so far
 	env     map[string]string
-	path    []string // where steps find the toolchains' programs
-	ran     bool     // a command ran
+	path    []string              // where steps find the toolchains' programs
+	ran     bool                  // a command ran
+	peak    int64                 // bytes of memory that the layer's commands took
+	below   []platform.BuildInput // the layers so far, for people
 
 	imagePath []string // the part of path that the image has
 }
@@ -277,6 +284,7 @@ func (e *Engine) layerFor(ctx context.Context, story *platform.Story, purpose st
 		return err
 	}
 	draft.Note, draft.Made = p.note, purpose
+	e.holding.note(p.key, e.now())
 	return draft.Commit(p.key)
 }
 
@@ -288,6 +296,9 @@ func (e *Engine) hostLayer(ctx context.Context, story *platform.Story, p product
 	}
 	if e.Images.Has(p.key) {
 		return nil
+	}
+	if err := story.Admit(ctx); err != nil { // before the lock, for which a build with a place may wait
+		return err
 	}
 	waited := tellWait(story)
 	unlock, err := e.lockHost(ctx, p.key)

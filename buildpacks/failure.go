@@ -7,10 +7,10 @@ import (
 )
 
 // failure is the error of a command that did not end well. tail is the last of what it said.
-func failure(command string, exit platform.Exit, limits platform.Limits, tail []string) error {
-	if exit.OOM {
-		return platform.Errorf(platform.Failed, "build failed: `%s` was killed: out of memory (limit %d MiB)", command, limits.Memory>>20).
-			WithHint("make the build need less memory, for example with fewer parallel jobs")
+func failure(command string, exit platform.Exit, spec platform.StepSpec, tail []string) error {
+	limits := platform.BuildLimits{Limits: spec.Limits, Silence: spec.Silence}
+	if bound := platform.StepFailure(spec.App, command, exit, limits); bound != nil {
+		return bound
 	}
 	failed := platform.Errorf(platform.Failed, "build failed: `%s` %s", command, exit)
 	if host, ok := unreachable(tail); ok {

@@ -1,8 +1,10 @@
 package buildpacks
 
 import (
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"paas/platform"
 	"paas/runtime/image"
@@ -31,6 +33,26 @@ type holding struct {
 	mu     sync.Mutex
 	lease  *image.Lease
 	builds int
+	made   map[string]time.Time // layers that were not there before, as long as builds run
+}
+
+// note remembers that a layer was made.
+func (h *holding) note(layer string, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.made != nil {
+		h.made[layer] = at
+	}
+}
+
+// madeSince tells whether one of the layers was made since a time at which a build ran.
+func (h *holding) madeSince(at time.Time, layers []string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(layers, func(l string) bool {
+		made, known := h.made[l]
+		return known && !made.Before(at)
+	})
 }
 
 // begin says that a build works, until done is called.
@@ -41,6 +63,7 @@ func (h *holding) begin(s *image.Store) (done func(), err error) {
 		if h.lease, err = s.Lease(); err != nil {
 			return nil, err
 		}
+		h.made = map[string]time.Time{}
 	}
 	h.builds++
 	return h.end, nil
@@ -52,7 +75,7 @@ func (h *holding) end() {
 	h.builds--
 	if h.builds == 0 {
 		_ = h.lease.Close() // its file goes with the next collection then
-		h.lease = nil
+		h.lease, h.made = nil, nil
 	}
 }
 

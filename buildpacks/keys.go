@@ -31,13 +31,13 @@ func filesKey(files []platform.File) string {
 }
 
 // stepKey is made from everything that can change what the step writes: what is below it, what it runs,
-// with which variables, and which files it sees.
+// with which variables, and which files it sees. Of config vars, which are secrets, there are digests only.
 func (b *build) stepKey(s plan.Step, files []platform.File) string {
 	s.Caches = nil // they make it faster, not different
-	config := platform.Config{}
+	config := map[string]string{}
 	var tools []string
 	if s.Config {
-		config = b.req.Config
+		config = b.secret.digests(b.req.Config)
 	}
 	if s.Tools {
 		tools = set(buildPackages)

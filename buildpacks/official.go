@@ -222,11 +222,12 @@ func (e *Engine) compile(ctx context.Context, base string, o official, r release
 		}
 		env := e.clientEnv()
 		env["HOME"] = "/tmp"
-		return e.exec(ctx, platform.StepSpec{
+		_, err := e.exec(ctx, platform.StepSpec{
 			AppID: hostApp, App: "debian", Name: "compile", Layers: []string{base, tools}, Upper: upper, Dir: "/usr/src/paas",
 			Argv: []string{"/bin/bash", "-e", "-c", o.compile}, Env: env, Limits: e.Limits,
 			Binds: append(e.Machine.binds(), platform.Bind{Source: sources, Target: "/usr/src/paas"}),
 		}, o.compile, story)
+		return err
 	})
 }
 

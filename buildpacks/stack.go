@@ -150,9 +150,10 @@ func (w asideWriter) Write(p []byte) (int, error) {
 
 // addBase puts the base image below everything, and the Debian packages that the app needs over it.
 func (b *build) addBase(ctx context.Context) (err error) {
+	t := b.begins("Debian "+suite, platform.BaseStep)
 	s := b.req.Stack
 	if b.base, err = b.ground(ctx, s, b.req.Story); err != nil {
-		return err
+		return b.tell(t, b.base, err)
 	}
 	b.footing = platform.Footing{
 		Stack: cmp.Or(s.Name, platform.DefaultStack), Kind: cmp.Or(s.Kind, debianKind()), Layer: b.base, Packages: map[string][]string{},
@@ -160,12 +161,13 @@ func (b *build) addBase(ctx context.Context) (err error) {
 	// What is built depends on what the base has in common with its next versions, not on which it is.
 	b.stack(b.base, true)
 	b.key = keyOf("base", b.footing.Kind)
-	if len(b.plan.Packages) == 0 {
-		return nil
+	if err := b.tell(t, b.base, nil); err != nil || len(b.plan.Packages) == 0 {
+		return err
 	}
+	t = b.begins("packages", platform.PackagesStep, packageInputs(b.base, b.plan.Packages)...)
 	layer, err := b.packages(ctx, b.base, b.plan.Packages, b.req.Story)
 	if err == nil {
 		b.add(layer, true)
 	}
-	return err
+	return b.tell(t, layer, err)
 }

@@ -2,8 +2,10 @@ package buildpacks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -13,8 +15,8 @@ import (
 	"paas/platform"
 )
 
-// stepLimits are those of one build step: enough for webpack or a C++ add-on, and a fifth of the
-// processors is always left to what runs.
+// stepLimits are those of a step that no app has limits for, such as the host's own: enough for webpack or
+// a C++ add-on, and a fifth of the processors is always left to what runs.
 func stepLimits() platform.Limits {
 	return platform.Limits{Memory: 2 << 30, Processes: 2048, CPUs: 0.8 * float64(runtime.NumCPU())}
 }
@@ -22,12 +24,26 @@ func stepLimits() platform.Limits {
 // step makes a step's layer, or finds it.
 func (b *build) step(ctx context.Context, s plan.Step) error {
 	files := b.seen(s)
+	t := b.begins(s.Name, platform.SourceStep)
+	t.Files = files
 	if len(s.Commands) == 0 {
 		b.req.Story.Phase("Adding the source (%d files)", len(files))
-		return b.addSource(ctx, s, files)
+		err := b.addSource(ctx, s, files)
+		return b.tell(t, b.key, err)
 	}
+	t.Kind, t.Inputs = platform.CommandStep, b.stepInputs(s)
 	b.req.Story.Phase("%s", stepTitle(s))
 	key := b.stepKey(s, files)
+	return b.tell(t, key, b.commands(ctx, s, files, key))
+}
+
+// commands makes the layer of a step that runs something, or finds it.
+func (b *build) commands(ctx context.Context, s plan.Step, files []platform.File, key string) error {
+	if !b.Images.Has(key) {
+		if err := b.req.Story.Admit(ctx); err != nil {
+			return err
+		}
+	}
 	ran := false
 	err := b.layer(ctx, b.req.Story, product{key, stepNote(s)}, func(dir string) error {
 		ran = true
@@ -95,7 +111,12 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 	for _, command := range s.Commands {
 		b.req.Story.Line("$ %s", command)
 		spec.Argv = []string{"/bin/bash", "-e", "-c", command}
-		if err := b.exec(ctx, spec, command, b.req.Story); err != nil {
+		exit, err := b.exec(ctx, spec, command, b.req.Story)
+		b.peak = max(b.peak, exit.MemoryPeak)
+		if exit.Over == platform.DiskResource {
+			err = errors.Join(err, b.dropCaches(s))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -109,7 +130,10 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platform.StepSpec, error) {
 	spec := platform.StepSpec{
 		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: b.layers, Upper: upper,
-		Dir: appDir, UID: appUser, GID: appUser, Limits: b.Limits,
+		Dir: appDir, UID: appUser, GID: appUser, Limits: b.req.Limits.Limits, Silence: b.req.Limits.Silence,
+	}
+	if spec.Limits == (platform.Limits{}) {
+		spec.Limits = b.Limits
 	}
 	if s.Tools {
 		tools, err := b.packages(ctx, b.base, buildPackages, b.req.Story)
@@ -150,19 +174,29 @@ func (b *build) uses(toolchain string) bool {
 	return slices.ContainsFunc(b.plan.Toolchains, func(t plan.Toolchain) bool { return t.Name == toolchain })
 }
 
+// dropCaches empties the caches of a step that wrote too much: it may have been there.
+func (b *build) dropCaches(s plan.Step) error {
+	var errs []error
+	for _, c := range s.Caches {
+		dir, err := b.cache(b.req.App.ID, c.ID, appUser)
+		errs = append(errs, err, os.RemoveAll(dir))
+	}
+	return errors.Join(errs...)
+}
+
 // exec runs one command of a step, tells its output as it comes, and explains its failure.
-func (e *Engine) exec(ctx context.Context, spec platform.StepSpec, command string, story *platform.Story) error {
+func (e *Engine) exec(ctx context.Context, spec platform.StepSpec, command string, story *platform.Story) (exit platform.Exit, err error) {
 	out := story.Writer()
-	exit, err := e.Executor.Step(ctx, spec, out)
+	exit, err = e.Executor.Step(ctx, spec, out)
 	_ = out.Close()
 	if err != nil {
-		return fmt.Errorf("run %s: %w", spec.Name, err)
+		return exit, fmt.Errorf("run %s: %w", spec.Name, err)
 	}
-	if exit.Code != 0 {
-		return failure(command, exit, spec.Limits, story.Tail())
+	if exit.Code != 0 || exit.Over != "" {
+		return exit, failure(command, exit, spec, story.Tail())
 	}
 	if exit.OOM {
 		story.Warn("A process of this step was killed: out of memory (limit %d MiB).", spec.Limits.Memory>>20)
 	}
-	return nil
+	return exit, nil
 }

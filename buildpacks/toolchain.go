@@ -30,14 +30,17 @@ func (b *build) addToolchains(ctx context.Context) error {
 		if t.Name == "npm" && t.Version == "" {
 			continue // the one that comes with Node.js
 		}
+		clock := b.begins(spoken(t.Name), platform.ToolchainStep, platform.BuildInput{Kind: platform.BaseInput, Digest: b.base})
 		m, err := b.toolchain(ctx, b.base, t, b.req.Story)
 		if err != nil {
-			return err
+			return b.tell(clock, "", err)
 		}
 		if m.version != "" {
 			b.req.Story.Line("Using %s %s (%s)", spoken(t.Name), m.version, asked(t))
 		}
 		b.add(m.layer, !t.Build)
+		clock.Inputs = append(clock.Inputs, platform.BuildInput{Kind: platform.ArgumentInput, Name: "version", Digest: m.version})
+		_ = b.tell(clock, m.layer, nil) // as it is told
 		maps.Copy(b.env, m.env)
 		if m.path != "" && !slices.Contains(b.path, m.path) {
 			b.path = append(b.path, m.path)

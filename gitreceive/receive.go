@@ -251,7 +251,8 @@ func (p *push) explainMissing(err error) error {
 	return platform.Errorf(platform.Failed, "the push is not complete").WithHint("look for damage: git fsck").Because(err)
 }
 
-// deploy hands the commit to the platform and waits until it serves.
+// deploy hands the commit to the platform and waits until it serves. Where the app's builds outlive their
+// pushers it does so also when the client is gone: the refs then move without anybody to tell.
 func (p *push) deploy(store *pack.Store, v *verdict) error {
 	commit, err := store.Commit(v.New)
 	if err != nil {
@@ -265,6 +266,7 @@ func (p *push) deploy(store *pack.Store, v *verdict) error {
 	app, branch := p.app, v.Name.Short()
 	_, err = p.door.options.Platform.Push(p.client.ctx, platform.Push{
 		Actor: p.client.actor, App: app, Branch: branch, Commit: v.New.String(), Source: source, Out: p.screen,
+		Detached: p.door.ctx,
 	})
 	if err != nil || app.DeployBranch != "" {
 		return err

@@ -19,6 +19,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 		return fmt.Errorf("boot: %w", err)
 	}
 	var errs []error
+	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
+		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
+	}
 	for _, app := range apps {
 		errs = append(errs, p.failPending(ctx, app))
 		p.adopt(ctx, app, have)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,6 +20,10 @@ type Push struct {
 	Commit string // hex id
 	Source Tree
 	Out    io.Writer // the pusher's screen; plain lines, no escape codes
+
+	// Detached ends with the door, not with the pusher: what a build goes on with when it shall outlive
+	// the pusher's connection. nil: it cannot.
+	Detached context.Context
 }
 
 // Push builds the tree and puts it live. It blocks until the new release serves or has failed; a failure
@@ -35,9 +40,16 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 		return Release{}, Errorf(Interrupted, "the push was cancelled while it waited").Because(err)
 	}
 	defer leave()
-	release, err := p.buildAndRelease(ctx, push, story)
+	ctx, build, err := p.beginBuild(ctx, push.App, push, story)
+	if err != nil {
+		return Release{}, err
+	}
+	release, err := p.buildAndRelease(ctx, push, build)
 	if err != nil {
 		err = p.tellFailure(ctx, story, err)
+	}
+	build.end(ctx, release, err)
+	if err != nil {
 		p.say(Event{Kind: EventPushFailed, App: name, Release: release.Number, Actor: push.Actor.Name, Text: sentence(err)})
 		return release, err
 	}
@@ -50,7 +62,8 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 	return release, nil
 }
 
-func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story) (Release, error) {
+func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) (Release, error) {
+	story := b.story
 	app, err := p.Store.App(ctx, push.App.Name) // as it is now that the lane is ours
 	if err != nil {
 		return Release{}, err
@@ -59,7 +72,10 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story)
 	if err != nil {
 		return Release{}, err
 	}
-	image, drop, err := p.build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
+	story.Hide(config)
+	image, drop, err := p.build(ctx, b, BuildRequest{
+		App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story, Limits: b.rules.BuildLimits, Report: b.report,
+	})
 	if err != nil {
 		return Release{}, err
 	}
@@ -215,6 +231,10 @@ func releaseFailed(app AppName, line string, exit Exit) *Error {
 
 // tellFailure shows the last output and returns an error with a sentence for it.
 func (p *Platform) tellFailure(ctx context.Context, story *Story, err error) error {
+	var because *Error
+	if errors.As(context.Cause(ctx), &because) && ctx.Err() != nil {
+		return because.Because(err)
+	}
 	if ctx.Err() != nil {
 		return Errorf(Interrupted, "the push was cancelled; nothing changed").Because(err)
 	}

@@ -78,9 +78,22 @@ type Exit struct {
 	Lost   bool   // the status is unknown: the machine went down under it
 	At     time.Time
 
+	Over Resource `json:",omitempty"` // what it took too much of, so that the Runner ended it; empty if it did not
+	Used int64    `json:",omitempty"` // of that: bytes, processes, or seconds of silence
+
 	MemoryPeak  int64 `json:",omitempty"` // bytes it used at most; 0: not known
 	MemoryLimit int64 `json:",omitempty"` // bytes it might use
 }
+
+// Resource is something that a build step may take too much of.
+type Resource string
+
+// The resources whose bounds a Runner keeps by ending a step. Memory is the kernel's business: see Exit.OOM.
+const (
+	DiskResource    Resource = "disk"
+	ProcessResource Resource = "processes"
+	SilenceResource Resource = "silence"
+)
 
 // JobSpec is a one-off container of a release: `run`, the release phase.
 type JobSpec struct {
@@ -120,7 +133,9 @@ type StepSpec struct {
 	UID    uint32 // inside; 0 has the capabilities a package manager needs
 	GID    uint32
 	Binds  []Bind
-	Limits Limits
+	Limits Limits // Disk bounds what it writes to Upper and to binds together
+
+	Silence time.Duration // the step is ended when it prints nothing for so long; 0: never
 }
 
 // Bind shows a host directory or file inside a container. Owners are as seen inside.

@@ -58,8 +58,10 @@ type Rooms struct {
 	Router  Router
 	Sources Sources
 	Images  Images
-	Host    Host  // nil: only the runner's checks
-	Walls   Walls // nil: there are none
+	Host    Host    // nil: only the runner's checks
+	Walls   Walls   // nil: there are none
+	Outputs Outputs // nil: what builds print is not kept
+	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
 
 	Distribution Distribution
 	Archives     Archives
@@ -81,7 +83,10 @@ type Platform struct {
 	lanes  map[AppName]*lane
 	closed bool
 
-	budgeted time.Time // when builds last led to a look at the disk's budget
+	budgeted  time.Time             // when builds last led to a look at the disk's budget
+	buildings map[int64][]*building // by app, oldest first
+	numbers   map[int64]int         // of the last build, by app
+	queue     buildQueue
 
 	feed feed
 
@@ -107,6 +112,7 @@ func New(rooms Rooms, settings Settings) *Platform {
 	life, cancel := context.WithCancel(context.Background())
 	return &Platform{
 		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
+		buildings: map[int64][]*building{}, numbers: map[int64]int{},
 	}
 }
 
@@ -153,12 +159,16 @@ func (p *Platform) stopStrangers(apps []App, have []Instance) {
 }
 
 // spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
-func (p *Platform) spawn(f func(ctx context.Context)) {
+func (p *Platform) spawn(f func(ctx context.Context)) { p.spawned(f) }
+
+// spawned is spawn, and false after Close.
+func (p *Platform) spawned(f func(ctx context.Context)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
 		p.tasks.Go(func() { f(p.life) })
 	}
+	return !p.closed
 }
 
 // URL is where visitors find the app.

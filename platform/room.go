@@ -99,8 +99,8 @@ func (p *Platform) roomForBuild(ctx context.Context, req BuildRequest) error {
 }
 
 // guard ends the returned context, with the sentence as its cause, when the reserve is touched.
-func (p *Platform) guard(ctx context.Context) (guarded context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (p *Platform) guard(ctx context.Context) (guarded context.Context, cancel context.CancelCauseFunc) {
+	ctx, cancel = context.WithCancelCause(ctx)
 	go func() {
 		tick := time.NewTicker(guardEvery)
 		defer tick.Stop()
@@ -111,26 +111,28 @@ func (p *Platform) guard(ctx context.Context) (guarded context.Context, done fun
 				return
 			}
 			if err := p.Images.Room(); KindOf(err) == Failed {
-				cancel(err)
+				cancel(p.ExplainRoom(ctx, err))
 			}
 		}
 	}()
-	return ctx, func() { cancel(nil) }
+	return ctx, cancel
 }
 
-// build builds inside the disk's bounds. The image's layers are kept until drop is called.
-func (p *Platform) build(ctx context.Context, req BuildRequest) (image Image, drop func(), err error) {
+// build builds inside the disk's bounds and the build's time. The image's layers are kept until drop is called.
+func (p *Platform) build(ctx context.Context, b *building, req BuildRequest) (image Image, drop func(), err error) {
 	if err := p.roomForBuild(ctx, req); err != nil {
 		return Image{}, nil, err
 	}
-	guarded, done := p.guard(ctx)
-	defer done()
+	guarded, cancel := p.guard(ctx)
+	defer cancel(nil)
+	b.begun(cancel)
+	defer b.built()
 	if req.Stack, err = p.stackOf(guarded, req.App, req.Story); err != nil {
 		return Image{}, nil, err
 	}
 	image, err = p.Builder.Build(guarded, req)
 	if cause := context.Cause(guarded); err != nil && ctx.Err() == nil && KindOf(cause) == Failed {
-		err = p.ExplainRoom(ctx, cause)
+		err = cause
 	} else if errors.Is(err, syscall.ENOSPC) { // faster than the guard
 		err = p.ExplainRoom(ctx, Errorf(Failed, "the build filled the server's disk").Because(err))
 	}

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -11,13 +12,18 @@ import (
 
 // Story tells a pusher what happens while it happens, in the form Heroku gave the field:
 // "-----> phase", "=====> result", seven spaces before detail, " !     " before trouble.
-// Safe for concurrent use. Write errors are remembered by nobody: the reader may be gone.
+// Safe for concurrent use. Write errors are remembered by nobody: the reader may be gone. Secrets that it
+// was told of are shown to nobody.
 type Story struct {
-	mu    sync.Mutex
-	out   io.Writer
-	now   func() time.Time
-	start time.Time // of the phase that is open
-	tail  []string  // the last lines of detail
+	mu     sync.Mutex
+	out    io.Writer
+	copy   io.Writer // gets the same, and first; may be nil
+	now    func() time.Time
+	start  time.Time // of the phase that is open
+	tail   []string  // the last lines of detail
+	phases []BuildPhase
+	mask   mask
+	admit  func(ctx context.Context) error
 }
 
 const tailLines = 40
@@ -37,7 +43,53 @@ func (s *Story) Phase(format string, args ...any) {
 	s.endPhase()
 	s.start = s.now()
 	s.tail = nil
+	s.phases = append(s.phases, BuildPhase{Name: s.mask.hide(fmt.Sprintf(format, args...))})
 	s.print("-----> ", fmt.Sprintf(format, args...))
+}
+
+// Phases lists the phases that have ended, with their seconds.
+func (s *Story) Phases() []BuildPhase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := append([]BuildPhase{}, s.phases...)
+	if !s.start.IsZero() {
+		list = list[:len(list)-1]
+	}
+	return list
+}
+
+// CopyTo tells everything from now on to w too.
+func (s *Story) CopyTo(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copy = w
+}
+
+// Hide keeps the values of config vars that look like secrets out of everything that is told.
+func (s *Story) Hide(config Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mask = newMask(config)
+}
+
+// Queue makes Admit wait for its turn by ask.
+func (s *Story) Queue(ask func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admit = ask
+}
+
+// Admit is to be called, as often as one likes, before anything that is hard on the host: before a
+// container is run, not before a layer is found. It blocks until the build has its turn or ctx ends. Nobody
+// may hold a lock meanwhile that another build waits for.
+func (s *Story) Admit(ctx context.Context) error {
+	s.mu.Lock()
+	admit := s.admit
+	s.mu.Unlock()
+	if admit == nil {
+		return nil
+	}
+	return admit(ctx)
 }
 
 // End closes the open phase with its seconds.
@@ -76,12 +128,21 @@ func (s *Story) Tail() []string {
 	return append([]string(nil), s.tail...)
 }
 
-// Writer is for the output of commands: each line of it becomes a detail.
-// Close it to tell a last line that has no newline.
-func (s *Story) Writer() io.WriteCloser { return &storyWriter{story: s} }
+// Writer is for the output of one command: each line of it becomes a detail, up to what a person would
+// read. Close it to tell a last line that has no newline, and what was left out.
+func (s *Story) Writer() io.WriteCloser {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &storyWriter{story: s, mask: s.mask, free: freeOutput}
+}
 
 func (s *Story) detail(text string) {
 	s.print("       ", text)
+	s.keep(text)
+}
+
+// keep adds to the tail.
+func (s *Story) keep(text string) {
 	s.tail = append(s.tail, strings.Split(text, "\n")...)
 	if n := len(s.tail); n > tailLines {
 		s.tail = append(s.tail[:0], s.tail[n-tailLines:]...)
@@ -92,16 +153,22 @@ func (s *Story) endPhase() {
 	if s.start.IsZero() {
 		return
 	}
-	s.print("       ", fmt.Sprintf("done in %s", Seconds(s.now().Sub(s.start))))
+	took := s.now().Sub(s.start)
+	s.print("       ", fmt.Sprintf("done in %s", Seconds(took)))
+	s.phases[len(s.phases)-1].Seconds = took.Seconds()
 	s.start = time.Time{}
 }
 
 func (s *Story) print(prefix, text string) {
 	var b bytes.Buffer
+	text = s.mask.hide(text)
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		b.WriteString(prefix)
 		b.WriteString(line)
 		b.WriteByte('\n')
+	}
+	if s.copy != nil {
+		_, _ = s.copy.Write(b.Bytes())
 	}
 	_, _ = s.out.Write(b.Bytes())
 }
@@ -116,48 +183,4 @@ func Seconds(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%.0fs", s)
 	}
-}
-
-type storyWriter struct {
-	story *Story
-	mu    sync.Mutex
-	rest  []byte
-}
-
-const maxStoryLine = 4096 // bytes; a longer line is told in parts
-
-func (w *storyWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rest = append(w.rest, p...)
-	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		if i < 0 && len(w.rest) < maxStoryLine {
-			return len(p), nil
-		}
-		if i < 0 || i > maxStoryLine {
-			i = maxStoryLine - 1
-		}
-		w.tell(w.rest[:i+1])
-		w.rest = append(w.rest[:0], w.rest[i+1:]...)
-	}
-}
-
-func (w *storyWriter) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.rest) > 0 {
-		w.tell(w.rest)
-		w.rest = nil
-	}
-	return nil
-}
-
-// tell keeps what a terminal would show after the last carriage return: progress bars redraw.
-func (w *storyWriter) tell(line []byte) {
-	text := strings.TrimRight(string(line), "\r\n")
-	if i := strings.LastIndexByte(text, '\r'); i >= 0 {
-		text = text[i+1:]
-	}
-	w.story.Line("%s", text)
 }

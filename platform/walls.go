@@ -41,16 +41,19 @@ type BuildRequest struct {
 	App    App
 	Source Tree
 	Commit string
-	Config Config // available to build steps, as Heroku does
 	Stack  Stack  // to build on; zero: the builder's own choice
+	Config Config // available to build steps, as Heroku does; secrets
 	Story  *Story
+	Limits BuildLimits     // zero fields: the Builder's defaults
+	Report func(BuildStep) // if not nil, to be called for every layer, bottom first, when it is there or has failed
 }
 
 // Builder turns a source tree into an image.
 type Builder interface {
 	// Build blocks until the image is complete and durable in the content store, or ctx ends.
 	// Equal trees give equal images. A failure the pusher can mend is an *Error of kind Failed.
-	// A cancelled or crashed build leaves nothing but cached layers behind.
+	// A cancelled or crashed build leaves nothing but cached layers behind. No value of req.Config gets into
+	// a layer by the Builder's doing, into the name of one, or into a hash without a key.
 	Build(ctx context.Context, req BuildRequest) (Image, error)
 }
 
@@ -169,6 +172,7 @@ type Key struct {
 type Store interface {
 	Ledger
 	Ledgers
+	Builds
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

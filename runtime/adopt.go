@@ -68,7 +68,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 		r.containers[id] = c
 		return nil
 	}
-	c.group = &cgroup{r.groups, filepath.Join(rec.Group, rec.Shell)}
+	c.group = &cgroup{r.groups, filepath.Join(r.groups.path(rec.Group), rec.Shell)}
 	if rec.Boot == r.boot && rec.PID > 0 {
 		c.init, _ = findProcess(rec.PID, rec.Started)
 	}

@@ -27,8 +27,13 @@ func sliceNames() []string { return []string{appsGroup, jobsGroup, buildsGroup} 
 
 // cgroups is the platform's part of the host's control groups:
 //
-//	v2  <mount>/paas-<id>/{apps,jobs,builds}/<container>
-//	v1  <mount of each controller>/paas-<id>/{apps,jobs,builds}/<container>
+//	v2  <mount>/paas-<id>/{apps,jobs}/<container>
+//	    <mount>/paas-<id>-builds/<container>
+//	v1  the same below the mount of each controller
+//
+// Builds are not beside apps: idleness counts among siblings, and at the root of the tree those are all that
+// runs on the host, the daemon and its router included. Below the platform's group builds would share its turn
+// with apps, and the router wait for that (measured: the slowest hundredth of requests twice as slow).
 //
 // Containers are born in groups for memory, pids and cpu; on v1, where each further hierarchy costs a
 // start, the other controllers follow when there is something to limit.
@@ -39,13 +44,22 @@ type cgroups struct {
 	missing []string          // controllers the host does not offer: their limits are not kept
 	disk    blockDevice       // under the containers' writes
 	lacks   map[string]string // limits that cannot be kept, with the reason
+	id      string            // of the platform
+}
+
+// path is where a slice's group is below the tops.
+func (c *cgroups) path(slice string) string {
+	if slice == buildsGroup {
+		return filepath.Join("..", "paas-"+c.id+"-"+buildsGroup)
+	}
+	return slice
 }
 
 func bornControllers() []string  { return []string{"memory", "pids", "cpu"} }
 func laterControllers() []string { return []string{"cpuset", "io", "devices"} }
 
 func openCgroups(hierarchies hierarchies, id string) (*cgroups, error) {
-	c := &cgroups{v2: hierarchies.v2 != "", hybrid: hierarchies.hybrid(), tops: make(map[string]string), lacks: make(map[string]string)}
+	c := &cgroups{v2: hierarchies.v2 != "", hybrid: hierarchies.hybrid(), tops: make(map[string]string), lacks: make(map[string]string), id: id}
 	for _, controller := range append(bornControllers(), laterControllers()...) {
 		mount, ok := hierarchies.mount(controller)
 		if ok {
@@ -76,17 +90,18 @@ func (c *cgroups) makeGroups() error {
 		}
 	}
 	for _, slice := range sliceNames() {
-		if err := c.apply(slice, weights(c.v2, slice)); err != nil {
+		if err := c.apply(c.path(slice), weights(c.v2, slice)); err != nil {
 			return err
 		}
 	}
-	return c.apply("", reserveSettings(c.v2, hostMemory()))
+	reserve := reserveSettings(c.v2, hostMemory())
+	return errors.Join(c.apply("", reserve), c.apply(c.path(buildsGroup), reserve))
 }
 
 func (c *cgroups) makeTop(top string) error {
 	dirs := []string{top}
 	for _, slice := range sliceNames() {
-		dirs = append(dirs, filepath.Join(top, slice))
+		dirs = append(dirs, filepath.Join(top, c.path(slice)))
 	}
 	for i, dir := range dirs {
 		if c.v2 && i < 2 {
@@ -149,12 +164,12 @@ func (c *cgroups) distinct(controllers []string) []string {
 // cgroup is one container's group, in every hierarchy.
 type cgroup struct {
 	of   *cgroups
-	path string // "apps/<container>"
+	path string // "apps/<container>", below the tops
 }
 
 // create makes a container's group, without limits.
 func (c *cgroups) create(group, name string) (cgroup, error) {
-	g := cgroup{c, filepath.Join(group, name)}
+	g := cgroup{c, filepath.Join(c.path(group), name)}
 	for _, top := range c.bornTops() {
 		if err := os.Mkdir(filepath.Join(top, g.path), 0o755); err != nil {
 			return g, errors.Join(fmt.Errorf("make cgroup: %w", err), g.remove())
@@ -249,7 +264,7 @@ func removeGroup(dir string, deadline time.Time) error {
 func (c *cgroups) names(group string) map[string]bool {
 	names := make(map[string]bool)
 	for _, top := range c.distinctTops() {
-		entries, err := os.ReadDir(filepath.Join(top, group))
+		entries, err := os.ReadDir(filepath.Join(top, c.path(group)))
 		if err != nil {
 			continue
 		}
@@ -270,7 +285,7 @@ func (c *cgroups) sweep(known func(name string) bool) error {
 			if known(name) {
 				continue
 			}
-			g := cgroup{c, filepath.Join(group, name)}
+			g := cgroup{c, filepath.Join(c.path(group), name)}
 			g.kill()
 			errs = append(errs, g.remove())
 		}
@@ -282,7 +297,7 @@ func (c *cgroups) sweep(known func(name string) bool) error {
 func (c *cgroups) destroy() error {
 	var errs []error
 	for _, path := range append(sliceNames(), platformGroup, usualDevices, "") {
-		errs = append(errs, cgroup{c, path}.remove())
+		errs = append(errs, cgroup{c, c.path(path)}.remove())
 	}
 	return errors.Join(errs...)
 }

@@ -26,7 +26,17 @@ func (c *container) bound(o *order) error {
 	// By the daemon, whose CAP_SYS_RESOURCE makes it the lowest score too: written by a process inside, the app
 	// could take it back to the daemon's own, which process 1 has inherited.
 	_ = writeControl("/proc/"+strconv.Itoa(c.init.pid)+"/oom_score_adj", strconv.Itoa(oomScore(o.record.Group)))
+	if o.record.Group == buildsGroup {
+		idleDisk(c.init.pid)
+	}
 	return c.raiseLimits(o)
+}
+
+// idleDisk gives a process, and all that it will fork, the disk only when nobody else wants it (ioprio_set(2)).
+// The schedulers bfq and mq-deadline know that, also where control groups have no weights for the disk.
+func idleDisk(pid int) {
+	const whoProcess, classIdle, classShift = 1, 3, 13 // linux/ioprio.h
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, uintptr(pid), classIdle<<classShift)
 }
 
 // rlimitNumbers are the limits that may be set, by their names in limits.conf(5).

@@ -26,7 +26,7 @@ func (c *cgroups) openDevices() {
 
 func (c *cgroups) attachDevices() error {
 	for _, slice := range sliceNames() {
-		if err := attachRules(c.dirOf(slice), devrules.Usual()); err != nil {
+		if err := attachRules(c.dirOf(c.path(slice)), devrules.Usual()); err != nil {
 			return err
 		}
 	}

@@ -33,11 +33,12 @@ func (r *Runtime) Run(ctx context.Context, job platform.JobSpec, stdin io.Reader
 		return platform.Exit{}, err
 	}
 	s.pump(stdin, stdout, stderr)
-	return r.runStreams(ctx, o, s, hangUp)
+	return r.runStreams(ctx, o, s, hangUp, nil)
 }
 
-// runStreams runs a passing container to its end, and its output too.
-func (r *Runtime) runStreams(ctx context.Context, o *order, s *streams, leave func(*container)) (platform.Exit, error) {
+// runStreams runs a passing container to its end, and its output too. watch, if there is one, runs beside it
+// and returns when it has ended.
+func (r *Runtime) runStreams(ctx context.Context, o *order, s *streams, leave, watch func(*container)) (platform.Exit, error) {
 	ctx, cancel := r.whileOpen(ctx)
 	defer cancel()
 	c, err := r.launch(ctx, o)
@@ -46,7 +47,12 @@ func (r *Runtime) runStreams(ctx context.Context, o *order, s *streams, leave fu
 		s.drain(ctx) // the caller has its writers back when this returns
 		return platform.Exit{}, err
 	}
+	var watching sync.WaitGroup
+	if watch != nil {
+		watching.Go(func() { watch(c) })
+	}
 	exit, err := c.finish(ctx, leave)
+	watching.Wait()
 	s.drain(ctx)
 	return exit, errors.Join(err, c.unmake(o), c.forget())
 }

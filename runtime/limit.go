@@ -133,9 +133,19 @@ func orMax(n int64) string {
 	return number(n)
 }
 
+// slice is the name of the group that the container's group is in.
+func (g cgroup) slice() string {
+	for _, name := range sliceNames() {
+		if filepath.Dir(g.path) == g.of.path(name) {
+			return name
+		}
+	}
+	return filepath.Dir(g.path)
+}
+
 // limit sets the limits of a fresh container's group.
 func (g cgroup) limit(l platform.Limits) error {
-	for _, s := range limitSettings(g.of, l, filepath.Dir(g.path)) {
+	for _, s := range limitSettings(g.of, l, g.slice()) {
 		if s.usual {
 			continue
 		}
@@ -153,7 +163,7 @@ func (g cgroup) change(l platform.Limits) error {
 		return err
 	}
 	var late []setting
-	for _, s := range limitSettings(g.of, l, filepath.Dir(g.path)) {
+	for _, s := range limitSettings(g.of, l, g.slice()) {
 		err := g.write(s)
 		if errors.Is(err, unix.EINVAL) && s.file == "memory.limit_in_bytes" { // above memsw, which comes next
 			late = append(late, s)
@@ -307,7 +317,10 @@ func (g cgroup) protect(l platform.Limits) {
 	if !g.of.v2 || l.Reserve.Memory == 0 {
 		return
 	}
-	slice := filepath.Dir(g.path)
+	slice := g.slice()
+	if slice == buildsGroup {
+		return
+	}
 	top := g.of.dirOf("")
 	var sum int64
 	for name := range g.of.names(slice) {

@@ -76,7 +76,10 @@ func sweepGroups(id string) (err error) {
 	for _, pattern := range []string{"/sys/fs/cgroup/paas-" + id + "*", "/sys/fs/cgroup/*/paas-" + id + "*"} {
 		tops, _ := filepath.Glob(pattern)
 		for _, top := range tops {
-			c := &cgroups{tops: map[string]string{"": top}}
+			if strings.HasSuffix(top, "-"+buildsGroup) {
+				continue // found from its platform's
+			}
+			c := &cgroups{tops: map[string]string{"": top}, id: strings.TrimPrefix(filepath.Base(top), "paas-")}
 			err = errors.Join(err, c.sweep(func(string) bool { return false }), c.destroy())
 		}
 	}

@@ -7,17 +7,22 @@ import (
 	"strings"
 )
 
-// weights give each slice its share when all want the processor or the disk: one-off jobs half of what
-// apps get, builds a quarter.
+// weights give each slice its share when all want the processor or the disk: one-off jobs half of what apps
+// get. Builds get a fiftieth, and on kernels from 5.15 on what the others leave: a group that is idle makes way
+// at once when somebody else wakes up, where a small weight alone would let it go on for some milliseconds.
 func weights(v2 bool, slice string) []setting {
-	weight := map[string]int{appsGroup: usualWeight, jobsGroup: 50, buildsGroup: 25}[slice]
+	weight := map[string]int{appsGroup: usualWeight, jobsGroup: 50, buildsGroup: 2}[slice]
+	s := []setting{{"cpu", "cpu.shares", strconv.Itoa(weight * usualShares / usualWeight), true, weight == usualWeight}}
 	if v2 {
-		return []setting{
+		s = []setting{
 			{"cpu", "cpu.weight", strconv.Itoa(weight), true, weight == usualWeight},
 			{"io", "io.weight", "default " + strconv.Itoa(weight), true, weight == usualWeight},
 		}
 	}
-	return []setting{{"cpu", "cpu.shares", strconv.Itoa(weight * usualShares / usualWeight), true, weight == usualWeight}}
+	if slice == buildsGroup {
+		s = append(s, setting{"cpu", "cpu.idle", "1", true, false}) // after the weight, which an idle group does not take
+	}
+	return s
 }
 
 // The platform's own reserve: all containers together leave that much of the host's memory alone, a
@@ -44,11 +49,14 @@ func reserveSettings(v2 bool, total int64) []setting {
 	return []setting{{"memory", "memory.limit_in_bytes", most, true, false}}
 }
 
-// hostMemory is the host's memory in bytes (proc_meminfo(5)); 0 if it cannot be read.
-func hostMemory() int64 {
+// hostMemory is the host's memory in bytes; 0 if it cannot be read.
+func hostMemory() int64 { return memoryField("MemTotal:") }
+
+// memoryField is a line of proc_meminfo(5) in bytes; 0 if there is none.
+func memoryField(name string) int64 {
 	for line := range strings.Lines(controlText("/proc/meminfo")) {
 		fields := strings.Fields(line)
-		if len(fields) == 3 && fields[0] == "MemTotal:" {
+		if len(fields) == 3 && fields[0] == name {
 			kib, _ := strconv.ParseInt(fields[1], 10, 64)
 			return kib << 10
 		}

@@ -15,7 +15,8 @@ import (
 // Step runs a build step to its end; out gets what it writes to stdout and stderr. A status other than
 // zero is no error. Ending ctx kills the step and gives ctx's error. The writes are in s.Upper, owners
 // as seen inside; the overlay's work directory is "work" beside it, made if it is missing. Mount points
-// that had to be made for binds are removed again if they are empty.
+// that had to be made for binds are removed again if they are empty. A step that takes more than it may of
+// disk, processes or time without output is killed: see Exit.Over.
 func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) (platform.Exit, error) {
 	o := &order{
 		record: record{App: s.App, Group: buildsGroup, Passing: true},
@@ -33,8 +34,12 @@ func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) 
 	if err != nil {
 		return platform.Exit{}, err
 	}
-	streams.copyOut(streams.ours[1], out)
-	exit, err := r.runStreams(ctx, o, streams, (*container).kill)
+	w := r.watchStep(s)
+	streams.copyOut(streams.ours[1], w.hearing(out))
+	var over platform.Resource
+	var used int64
+	exit, err := r.runStreams(ctx, o, streams, (*container).kill, func(c *container) { over, used = w.run(ctx, c) })
+	exit.Over, exit.Used = over, used
 	if err != nil {
 		return exit, err
 	}

@@ -46,7 +46,7 @@ func (c *container) howItEnded() platform.Exit {
 	if c.group == nil {
 		return exit
 	}
-	if exit.OOM = c.forMemory(exit); exit.OOM {
+	if exit.OOM = c.forMemory(exit); exit.OOM || c.record.Group == buildsGroup {
 		_, exit.MemoryPeak, exit.MemoryLimit = c.group.memory()
 	}
 	c.tellOOM()

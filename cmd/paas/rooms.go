@@ -27,6 +27,7 @@ const databaseName = "paas.db"
 // rooms are what the daemon works with, opened in order of need.
 type rooms struct {
 	store   *store.Store
+	outputs *store.Outputs
 	images  *image.Store
 	network *network.Network
 	runtime *runtime.Runtime
@@ -57,6 +58,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 		return nil, err
 	}
 	if r.store, err = store.Open(ctx, filepath.Join(s.Data, databaseName)); err != nil {
+		return nil, err
+	}
+	if r.outputs, err = store.OpenOutputs(filepath.Join(s.Data, "builds")); err != nil {
 		return nil, err
 	}
 	if r.images, err = s.openImages(); err != nil {
@@ -137,16 +141,18 @@ func (r *rooms) destroy(context.Context) error {
 	return nil
 }
 
-// sources forgets an app's repository, its build caches and its images in our registry together.
+// sources forgets an app's repository, its build caches, what its builds printed and its images in our
+// registry together.
 type sources struct {
 	repos   *gitreceive.Repos
 	builder *buildpacks.Engine
 	blobs   *blobs.Area
+	outputs *store.Outputs
 }
 
 // Remove implements platform.Sources.
 func (s sources) Remove(app platform.App) error {
-	return errors.Join(s.repos.Remove(app), s.builder.Forget(app), s.blobs.RemoveApp(context.Background(), app.Name))
+	return errors.Join(s.repos.Remove(app), s.builder.Forget(app), s.blobs.RemoveApp(context.Background(), app.Name), s.outputs.Remove(app))
 }
 
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.

@@ -70,9 +70,9 @@ func (d *daemon) run(ctx context.Context) error {
 	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
+		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
 		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
-		Host: d.host(httpListener, sshListener), Log: d.log,
+		Host: d.host(httpListener, sshListener), Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
 	})

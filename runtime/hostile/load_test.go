@@ -159,8 +159,8 @@ func (w *watcher) verdict(l platform.Limits) {
 
 // tasks counts those of the attacker's group, the largest among builds; others may wait there for use.
 func tasks() (n int) {
-	files, _ := filepath.Glob("/sys/fs/cgroup/paas-" + runtimetest.ID() + "/builds/*/pids.current")
-	v1, _ := filepath.Glob("/sys/fs/cgroup/pids/paas-" + runtimetest.ID() + "/builds/*/pids.current")
+	files, _ := filepath.Glob("/sys/fs/cgroup/paas-" + runtimetest.ID() + "-builds/*/pids.current")
+	v1, _ := filepath.Glob("/sys/fs/cgroup/pids/paas-" + runtimetest.ID() + "-builds/*/pids.current")
 	for _, path := range append(files, v1...) {
 		text, _ := os.ReadFile(path)
 		var here int

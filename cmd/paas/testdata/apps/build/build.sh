@@ -1,0 +1,1 @@
+echo "built by $USER" > built

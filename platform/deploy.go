@@ -54,11 +54,13 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, story *Story)
 	if err != nil {
 		return Release{}, err
 	}
-	config, err := p.Store.Config(ctx, app.Name)
+	req, err := p.buildRequest(ctx, app, Source{Commit: push.Commit, Tree: push.Source})
 	if err != nil {
 		return Release{}, err
 	}
-	image, drop, err := p.build(ctx, BuildRequest{App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story})
+	config := req.Config
+	req.Story = story
+	image, drop, err := p.build(ctx, req)
 	if err != nil {
 		return Release{}, err
 	}

@@ -43,6 +43,7 @@ const (
 	EventAppStopped EventKind = "app-stopped"
 	EventAppStarted EventKind = "app-started"
 	EventPolicySet  EventKind = "policy-set"
+	EventBuildSet   EventKind = "build-set" // how its source is built was changed
 	EventLimited    EventKind = "limited" // what it may use or keeps was changed
 	EventOpened     EventKind = "opened"  // an admin opened or closed something
 

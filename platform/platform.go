@@ -63,6 +63,8 @@ type Rooms struct {
 	Walls   Walls // nil: there are none
 
 	Distribution Distribution
+	Planner      Planner      // may be nil where nothing asks about buildpacks
+	Repositories Repositories // may be nil where nothing is built again
 
 	Log *slog.Logger
 	Now func() time.Time

@@ -42,6 +42,7 @@ type BuildRequest struct {
 	Source Tree
 	Commit string
 	Config Config // available to build steps, as Heroku does
+	Choice BuildChoice
 	Story  *Story
 }
 

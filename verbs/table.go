@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"paas/platform"
@@ -20,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: append(declared(), distribution()...), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), builders(), distribution()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.

@@ -71,6 +71,7 @@ func (d *daemon) run(ctx context.Context) error {
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
+		Planner: d.rooms.builder, Repositories: d.rooms.repos,
 		Distribution: d.rooms.exchange, Host: d.host(httpListener, sshListener), Log: d.log,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,

@@ -287,17 +287,21 @@ func (b *build) gitEnv() map[string]string {
 	maps.Copy(env, map[string]string{
 		"PATH": systemPath, "HOME": scratchHome, "LANG": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1",
 		"GIT_ALLOW_PROTOCOL": "http:https:git:file", "GIT_LFS_SKIP_SMUDGE": "1",
-		"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*", // owners differ inside
-		"GIT_CONFIG_KEY_1": "transfer.fsckObjects", "GIT_CONFIG_VALUE_1": "true",
 	})
 	return env
 }
+
+// gitConfig is for owners that differ inside, and for damaged objects.
+const gitConfig = "[safe]\n\tdirectory = *\n[transfer]\n\tfsckObjects = true\n"
 
 // gitBinds shows git the host's own buildpacks, if the URL is one of those.
 func (b *build) gitBinds(p plan.Buildpack) ([]platform.Bind, error) {
 	scratch, err := b.newScratch(b.req.App.ID, appUser)
 	if err != nil {
 		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(scratch, "home", ".gitconfig"), []byte(gitConfig), 0o644); err != nil { //nolint:gosec // read inside
+		return nil, fmt.Errorf("configure git: %w", err)
 	}
 	binds := append(b.Machine.binds(), platform.Bind{Source: scratch, Target: "/tmp"})
 	local, ok := strings.CutPrefix(p.URL, "file://")

@@ -11,7 +11,7 @@ import (
 // BuilderInput is builder:set.
 type BuilderInput struct {
 	App   string   `arg:"app"`
-	Words []string `arg:"builder" rest:"required" help:"auto, buildpacks, dockerfile, pack, static or procfile; or a property and its value, such as build-dir services/api (without a value it is cleared)"`
+	Words []string `arg:"builder" rest:"required" help:"auto, buildpacks, dockerfile, pack, static, procfile; or build-dir PATH and the like"`
 }
 
 // BuilderReport is how one app's source is built.

@@ -27,6 +27,7 @@ type settings struct {
 	DiskBudget   string `toml:"disk_budget"`  // of layers, like "20GB" or "30%"; empty: none
 	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
 	KeepReleases int    `toml:"keep_releases"`
+	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file         string
 }
 
@@ -42,6 +43,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.DiskBudget, "disk-budget", "", "what images may take, like 20GB or 30% (default: no bound but the reserve)")
 	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
 	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
+	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
 		more(set)
@@ -68,7 +70,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve and keep_releases")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve, keep_releases and buildpacks")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -85,6 +87,7 @@ func (s settings) complete() (settings, error) {
 	s.Subnet = first(s.Subnet, file.Subnet)
 	s.DiskBudget = first(s.DiskBudget, file.DiskBudget)
 	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
+	s.Buildpacks = first(s.Buildpacks, file.Buildpacks)
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
 	if s.KeepReleases < 0 {
 		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)

@@ -1,6 +1,7 @@
 package buildpacks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"paas/buildpacks/heroku"
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
+	"paas/buildpacks/procfile"
 	"paas/buildpacks/source"
 	"paas/platform"
 )
@@ -31,7 +33,6 @@ type chooser struct {
 	src     platform.Tree // what is built
 	tree    *source.Tree  // the same
 	dir     string        // of the repository, that src is
-	workDir string        // below /app, of processes
 	says    declarations
 	project foreign.Project
 	hasProj bool
@@ -77,41 +78,42 @@ func (c *chooser) open() (err error) {
 			WithHint("correct it: ssh paas builder:set APP build-dir DIRECTORY (without one it is the top)")
 	}
 	c.dir = c.choice.Dir
+	if node.IsMember(c.tree, c.dir) {
+		c.tree = c.tree.WithPart(c.dir)
+		return nil
+	}
 	return c.narrow(c.dir, "", nil)
 }
 
 // narrow makes a part of the source all that there is.
 func (c *chooser) narrow(dir, why string, drop func(string) bool) (err error) {
+	part := c.tree.Part()
 	if c.src, err = source.View(c.src, dir, why, drop); err != nil {
 		return fmt.Errorf("detect app: %w", err)
 	}
-	c.tree, err = source.Open(c.src)
+	if c.tree, err = source.Open(c.src); err == nil && part != "" {
+		c.tree = c.tree.WithPart(part)
+	}
 	return err
 }
 
 // read reads what the source says about its build, whatever its language.
 func (c *chooser) read() (err error) {
-	if c.project, c.hasProj, err = foreign.ReadProject(c.tree, c.path(c.choice.Project, foreign.ProjectName)); err != nil {
+	if c.project, c.hasProj, err = foreign.ReadProject(c.tree, cmp.Or(c.choice.Project, foreign.ProjectName)); err != nil {
 		return err
 	}
 	if err := c.exclude(); err != nil {
 		return err
 	}
-	if c.says, err = readDeclarations(c.tree, c.choice); err != nil {
+	own := c.tree.OfPart()
+	if c.says, err = readDeclarations(own, c.choice); err != nil {
 		return err
 	}
-	if c.docker, err = foreign.ReadManifest(c.tree); err != nil {
+	if c.docker, err = foreign.ReadManifest(own); err != nil {
 		return err
 	}
-	c.extra, err = foreign.ReadCommands(c.tree)
+	c.extra, err = foreign.ReadCommands(own)
 	return err
-}
-
-func (c *chooser) path(chosen, usual string) string {
-	if chosen == "" {
-		return usual
-	}
-	return chosen
 }
 
 // exclude drops what is no part of the app.
@@ -141,13 +143,13 @@ func (c *chooser) exclude() error {
 func (c *chooser) plan() (plan.Plan, error) {
 	switch c.choice.Builder {
 	case platform.BuildWithDockerfile:
-		return c.fromDockerfile(c.dockerfile())
+		return c.fromDockerfile(c.dockerfile(), "builder:set")
 	case platform.BuildWithPack:
 		return c.fromImage()
 	case platform.BuildWithStatic:
 		return planNamed(plan.Static, "builder:set", c.tree, c.says)
 	case platform.BuildWithProcfile:
-		return procfilePlan(), nil
+		return procfilePlan(cmp.Or(c.says.procfile, procfile.Name)), nil
 	}
 	names, from, err := c.list()
 	if err != nil || len(names) > 0 {
@@ -161,9 +163,6 @@ func (c *chooser) plan() (plan.Plan, error) {
 			return p, err
 		}
 	}
-	if c.docker.Dockerfile != "" {
-		return c.fromDockerfile(c.docker.Dockerfile)
-	}
 	return c.detect()
 }
 
@@ -172,16 +171,16 @@ func (c *chooser) list() (names []string, from string, err error) {
 	if len(c.choice.Buildpacks) > 0 {
 		return c.choice.Buildpacks, "buildpacks:set", nil
 	}
-	url := c.config[foreign.URLName]
+	url, own := c.config[foreign.URLName], c.tree.OfPart()
 	if url == "" {
-		if url, err = foreign.ReadURL(c.tree); err != nil {
+		if url, err = foreign.ReadURL(own); err != nil {
 			return nil, "", err
 		}
 	}
 	if url != "" {
 		return []string{url}, foreign.URLName, nil
 	}
-	if names, err = foreign.ReadList(c.tree); err != nil || len(names) > 0 {
+	if names, err = foreign.ReadList(own); err != nil || len(names) > 0 {
 		return names, foreign.ListName, err
 	}
 	return c.says.app.Buildpacks, "app.json buildpacks", nil
@@ -259,10 +258,8 @@ func asFailed(err error, from string) error {
 
 // finish puts over the plan what the app says, whatever its language.
 func (c *chooser) finish(p *plan.Plan) {
-	p.Dir, p.WorkDir = c.dir, c.workDir
-	for _, name := range []string{".profile"} {
-		p.Profile = p.Profile || c.tree.Has(name) || c.tree.HasDir(name+".d")
-	}
+	p.Dir = c.dir
+	p.Profile = p.Profile || c.tree.Has(".profile") || c.tree.HasDir(".profile.d")
 	c.runCommands(p)
 	c.addEnv(p)
 	p.Warnings = append(p.Warnings, c.docker.Warnings...)

@@ -82,7 +82,7 @@ func TestChooseRefuses(t *testing.T) {
 	}{
 		{"no such directory", "directory api by its settings", web, platform.BuildChoice{Dir: "api"}},
 		{"no such Procfile", "deploy/Procfile is to be read", web, platform.BuildChoice{Procfile: "deploy/Procfile"}},
-		{"no Dockerfile", "docker/Dockerfile, which the source does not have", web, platform.BuildChoice{Builder: "dockerfile", Dockerfile: "docker/Dockerfile"}},
+		{"no Dockerfile", "docker/Dockerfile (builder:set), which the source does not have", web, platform.BuildChoice{Builder: "dockerfile", Dockerfile: "docker/Dockerfile"}},
 		{"not that language", "asks for Python, but the source is no Python app", web, platform.BuildChoice{Buildpacks: []string{"heroku/python"}}},
 		{"no site", "no site to serve", web, platform.BuildChoice{Builder: "static"}},
 		{"a bad name", `.buildpacks: there is no buildpack "nonsense"`, map[string]string{".buildpacks": "nonsense"}, platform.BuildChoice{}},
@@ -108,7 +108,7 @@ func TestChooseRefuses(t *testing.T) {
 
 func TestComposeNodeThenPython(t *testing.T) {
 	_, p, err := chosen(t, map[string]string{
-		".buildpacks": "https://github.com/heroku/heroku-buildpack-nodejs\nhttps://github.com/heroku/heroku-buildpack-apt\nheroku/python\n",
+		".buildpacks":  "https://github.com/heroku/heroku-buildpack-nodejs\nhttps://github.com/heroku/heroku-buildpack-apt\nheroku/python\n",
 		"package.json": nodeBuild, "package-lock.json": "{}", "requirements.txt": "flask", "app.py": "",
 	}, platform.BuildChoice{}, nil)
 	if err != nil {
@@ -153,7 +153,7 @@ func TestComposeOnlyWhatIsListed(t *testing.T) {
 
 func TestComposeRepositories(t *testing.T) {
 	_, p, err := chosen(t, map[string]string{
-		".buildpacks": "heroku/nodejs\n" + toolRepo + "#v2\nheroku/python\nhttps://git.example.org/acme/last.git\n",
+		".buildpacks":  "heroku/nodejs\n" + toolRepo + "#v2\nheroku/python\nhttps://git.example.org/acme/last.git\n",
 		"package.json": `{"scripts": {"start": "node x"}, "dependencies": {"a": "1"}}`, "package-lock.json": "{}", "requirements.txt": "flask", "app.py": "",
 	}, platform.BuildChoice{}, nil)
 	if err != nil {
@@ -185,6 +185,38 @@ func TestChooseDirectory(t *testing.T) {
 	}
 	if again, _, _ := chosen(t, files, platform.BuildChoice{Dir: "other"}, nil); again != nil && again.ID() == tree.ID() {
 		t.Error("another directory is another tree")
+	}
+}
+
+func TestChoosePackageOfAWorkspace(t *testing.T) {
+	files := map[string]string{
+		"package.json": `{"workspaces": ["apps/*", "libs/**"]}`, "package-lock.json": "{}", "libs/ui/package.json": "{}", "README.md": "",
+		"apps/web/package.json": `{"scripts": {"build": "b", "start": "node web"}, "devDependencies": {"x": "1"}}`, "apps/web/Procfile": "worker: node w",
+	}
+	tree, p, err := chosen(t, files, platform.BuildChoice{Dir: "apps/web"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := tree.Files(); len(list) != len(files) {
+		t.Errorf("all of the workspace is needed: %v", list)
+	}
+	if stepNames(p) != "app, dependencies, build" || p.WorkDir != "apps/web" || p.Processes["web"] != "node web" || p.Processes["worker"] != "node w" {
+		t.Errorf("%+v", p)
+	}
+	if got := p.Steps[2].Commands; !slices.Equal(got, []string{"npm run build --workspace apps/web", "npm prune --omit=dev --ignore-scripts"}) || !slices.Equal(p.Steps[1].Commands, []string{"npm ci --include=dev"}) {
+		t.Errorf("%q", got)
+	}
+	for dir, files := range map[string]map[string]string{
+		"apps/web": {"package.json": `{"workspaces": ["libs/*"]}`, "apps/web/package.json": `{"scripts": {"start": "x"}}`},
+		"apps/own": {"package.json": `{"workspaces": ["apps/*"]}`, "apps/own/package.json": `{"scripts": {"start": "x"}}`, "apps/own/package-lock.json": "{}"},
+	} {
+		tree, p, err := chosen(t, files, platform.BuildChoice{Dir: dir}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, _ := tree.Files(); p.WorkDir != "" || len(list) != len(files)-1 {
+			t.Errorf("%s is an app of its own: %+v", dir, p)
+		}
 	}
 }
 

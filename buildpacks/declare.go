@@ -19,6 +19,7 @@ import (
 // declarations is what an app says about itself, whatever its language.
 type declarations struct {
 	processes map[platform.ProcessType]string
+	procfile  string // its path, if there is one
 	app       manifest.App
 	legacy    []platform.Check
 }
@@ -26,12 +27,17 @@ type declarations struct {
 // readDeclarations reads the app's own files, from where its owner says they are. What was chosen must be there.
 func readDeclarations(tree *source.Tree, choice platform.BuildChoice) (declarations, error) {
 	var d declarations
+	name := cmp.Or(choice.Procfile, procfile.Name)
 	for _, file := range []struct {
 		name  string
 		limit int64
 		parse func([]byte) error
 	}{
-		{cmp.Or(choice.Procfile, procfile.Name), procfile.MaxSize, func(text []byte) (err error) { d.processes, err = procfile.Parse(text); return err }},
+		{name, procfile.MaxSize, func(text []byte) (err error) {
+			d.procfile = name
+			d.processes, err = procfile.Parse(text)
+			return err
+		}},
 		{cmp.Or(choice.AppJSON, manifest.Name), manifest.MaxSize, func(text []byte) (err error) { d.app, err = manifest.Parse(text); return err }},
 		{manifest.LegacyName, manifest.MaxSize, func(text []byte) (err error) { d.legacy, err = manifest.ParseLegacy(text); return err }},
 	} {
@@ -122,7 +128,7 @@ func runnable(tree *source.Tree, p plan.Plan) error {
 }
 
 func nothingToRun(tree *source.Tree, p plan.Plan) error {
-	if p.Detected == procfile.Name || tree.Has(procfile.Name) {
+	if p.Builder == plan.Procfile || tree.Has(procfile.Name) {
 		return platform.Errorf(platform.Failed, "the Procfile names no process type").
 			WithHint("add a line such as \"web: ./start.sh\"")
 	}

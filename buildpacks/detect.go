@@ -9,7 +9,6 @@ import (
 	"paas/buildpacks/golang"
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
-	"paas/buildpacks/procfile"
 	"paas/buildpacks/python"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
@@ -24,8 +23,11 @@ func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
 
 // detect finds out by the source's files.
 func (c *chooser) detect() (plan.Plan, error) {
+	if p, ok, err := c.findDockerfile(); ok || err != nil {
+		return p, err
+	}
 	p, err := detectLanguage(c.tree, c.says)
-	if err == nil && p.Builder != plan.Procfile && c.tree.Has(dockerfile) {
+	if err == nil && p.Builder != plan.Procfile && c.tree.Has(c.dockerfile()) {
 		p.Warnings = append(p.Warnings, "Dockerfile is there and not read: this version builds from "+p.Detected+".")
 	}
 	return p, err
@@ -66,11 +68,11 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
 	}
-	return detectFiles(tree)
+	return detectFiles(tree, says)
 }
 
 // detectFiles is for apps in no language.
-func detectFiles(tree *source.Tree) (plan.Plan, error) {
+func detectFiles(tree *source.Tree, says declarations) (plan.Plan, error) {
 	site, ok, err := static.Find(tree)
 	if err != nil {
 		return plan.Plan{}, err
@@ -81,15 +83,15 @@ func detectFiles(tree *source.Tree) (plan.Plan, error) {
 	if err := unsupportedDockerfile(tree); err != nil {
 		return plan.Plan{}, err
 	}
-	if !tree.Has(procfile.Name) {
+	if says.procfile == "" {
 		return plan.Plan{}, nothingFound(tree)
 	}
-	return procfilePlan(), nil
+	return procfilePlan(says.procfile), nil
 }
 
 // procfilePlan runs the source as it is.
-func procfilePlan() plan.Plan {
-	return plan.Plan{Builder: plan.Procfile, Detected: procfile.Name, Steps: []plan.Step{{Name: "app", Files: []string{"/"}}}}
+func procfilePlan(name string) plan.Plan {
+	return plan.Plan{Builder: plan.Procfile, Detected: name, Steps: []plan.Step{{Name: "app", Files: []string{"/"}}}}
 }
 
 // planNamed plans with the builder of a name, which who asked for. Its language need not be the one that

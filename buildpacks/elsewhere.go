@@ -16,10 +16,23 @@ func (c *chooser) dockerfile() string {
 	return cmp.Or(c.choice.Dockerfile, c.docker.Dockerfile, dockerfile)
 }
 
-// fromDockerfile plans a build from the Dockerfile at the path.
-func (c *chooser) fromDockerfile(path string) (plan.Plan, error) {
+// findDockerfile finds the Dockerfile that the owner or heroku.yml names, or the one at the top.
+func (c *chooser) findDockerfile() (p plan.Plan, ok bool, err error) {
+	switch {
+	case c.choice.Dockerfile != "":
+		p, err = c.fromDockerfile(c.choice.Dockerfile, "builder:set")
+		return p, true, err
+	case c.docker.Dockerfile != "":
+		p, err = c.fromDockerfile(c.docker.Dockerfile, foreign.ManifestName)
+		return p, true, err
+	}
+	return plan.Plan{}, false, nil
+}
+
+// fromDockerfile plans a build from the Dockerfile at the path, as who says.
+func (c *chooser) fromDockerfile(path, who string) (plan.Plan, error) {
 	if !c.tree.Has(path) {
-		return plan.Plan{}, platform.Errorf(platform.Failed, "the app is to be built from %s, which the source does not have", path).
+		return plan.Plan{}, platform.Errorf(platform.Failed, "the app is to be built from %s (%s), which the source does not have", path, who).
 			WithHint("correct it: ssh paas builder:set APP dockerfile-path PATH, or builder:set APP auto")
 	}
 	return plan.Plan{}, platform.Errorf(platform.Failed, "building from a Dockerfile is not supported yet").WithHint("%s", supported)

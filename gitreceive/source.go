@@ -75,4 +75,3 @@ func noRevision(app platform.App, name string) *platform.Error {
 	return platform.Errorf(platform.NotFound, "the repository of %s has no commit or branch %.80q", app.Name, name).
 		WithHint("list its branches: git ls-remote paas")
 }
-

@@ -44,8 +44,8 @@ const (
 	EventAppStarted EventKind = "app-started"
 	EventPolicySet  EventKind = "policy-set"
 	EventBuildSet   EventKind = "build-set" // how its source is built was changed
-	EventLimited    EventKind = "limited" // what it may use or keeps was changed
-	EventOpened     EventKind = "opened"  // an admin opened or closed something
+	EventLimited    EventKind = "limited"   // what it may use or keeps was changed
+	EventOpened     EventKind = "opened"    // an admin opened or closed something
 
 	EventStarted     EventKind = "started"   // an instance's command was executed
 	EventHealthy     EventKind = "healthy"   // it passed its startup checks

@@ -11,7 +11,7 @@ import (
 // BuilderInput is builder:set.
 type BuilderInput struct {
 	App   string   `arg:"app"`
-	Words []string `arg:"builder" rest:"required" help:"auto, buildpacks, dockerfile, pack, static, procfile; or build-dir PATH and the like"`
+	Words []string `arg:"builder" rest:"required" help:"auto, buildpacks, dockerfile, pack, static, procfile, or a property and value"`
 }
 
 // BuilderReport is how one app's source is built.
@@ -75,30 +75,34 @@ func (p *Platform) SetBuilder(ctx context.Context, call Call, in BuilderInput) (
 
 // parseBuilderWords reads "dockerfile", "selected dockerfile", "build-dir api", "build-dir" and "build-dir=api".
 func parseBuilderWords(words []string) (changes []Setting, note string, err error) {
-	add := func(key, value string) error {
-		s, said, err := buildSetting(key, value)
-		changes, note = append(changes, s), note+said
-		return err
-	}
-	first, value, pair := strings.Cut(words[0], "=")
+	first := words[0]
 	isProperty := first == selectedKey || new(BuildChoice).pathOf(first) != nil && first != "dockerfile"
 	switch {
-	case pair:
-		for _, word := range words {
-			if first, value, pair = strings.Cut(word, "="); !pair {
-				return nil, "", Errorf(Usage, "%q has no value: write it like build-dir=services/api", word)
-			}
-			if err := add(first, value); err != nil {
-				return nil, "", err
-			}
-		}
-		return changes, note, nil
-	case len(words) == 1 && !isProperty:
-		return changes, note, orProperty(add(selectedKey, first), first)
+	case strings.Contains(first, "="):
+		return parseBuilderPairs(words)
 	case len(words) > 2:
 		return nil, "", Errorf(Usage, "%q is too much", words[2])
+	case len(words) == 1 && !isProperty:
+		s, note, err := buildSetting(selectedKey, first)
+		return []Setting{s}, note, orProperty(err, first)
 	}
-	return changes, note, add(first, strings.Join(words[1:], ""))
+	s, note, err := buildSetting(first, strings.Join(words[1:], ""))
+	return []Setting{s}, note, err
+}
+
+func parseBuilderPairs(words []string) (changes []Setting, note string, err error) {
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok {
+			return nil, "", Errorf(Usage, "%q has no value: write it like build-dir=services/api", word)
+		}
+		s, said, err := buildSetting(key, value)
+		if err != nil {
+			return nil, "", err
+		}
+		changes, note = append(changes, s), note+said
+	}
+	return changes, note, nil
 }
 
 // orProperty lets a mistyped property of one word be told about properties, too.

@@ -1,6 +1,7 @@
 package buildpacks
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,23 +19,33 @@ import (
 // declarations is what an app says about itself, whatever its language.
 type declarations struct {
 	processes map[platform.ProcessType]string
+	procfile  string // its path, if there is one
 	app       manifest.App
 	legacy    []platform.Check
 }
 
-func readDeclarations(tree *source.Tree) (declarations, error) {
+// readDeclarations reads the app's own files, from where its owner says they are. What was chosen must be there.
+func readDeclarations(tree *source.Tree, choice platform.BuildChoice) (declarations, error) {
 	var d declarations
+	name := cmp.Or(choice.Procfile, procfile.Name)
 	for _, file := range []struct {
 		name  string
 		limit int64
 		parse func([]byte) error
 	}{
-		{procfile.Name, procfile.MaxSize, func(text []byte) (err error) { d.processes, err = procfile.Parse(text); return err }},
-		{manifest.Name, manifest.MaxSize, func(text []byte) (err error) { d.app, err = manifest.Parse(text); return err }},
+		{name, procfile.MaxSize, func(text []byte) (err error) {
+			d.procfile = name
+			d.processes, err = procfile.Parse(text)
+			return err
+		}},
+		{cmp.Or(choice.AppJSON, manifest.Name), manifest.MaxSize, func(text []byte) (err error) { d.app, err = manifest.Parse(text); return err }},
 		{manifest.LegacyName, manifest.MaxSize, func(text []byte) (err error) { d.legacy, err = manifest.ParseLegacy(text); return err }},
 	} {
 		text, err := tree.Read(file.name, file.limit)
 		if errors.Is(err, fs.ErrNotExist) {
+			if file.name == choice.Procfile || file.name == choice.AppJSON {
+				return d, notChosen(file.name)
+			}
 			continue
 		}
 		if err != nil {
@@ -45,6 +56,11 @@ func readDeclarations(tree *source.Tree) (declarations, error) {
 		}
 	}
 	return d, nil
+}
+
+func notChosen(name string) error {
+	return platform.Errorf(platform.Failed, "%s is to be read by the app's settings, and the source does not have it", name).
+		WithHint("correct it: ssh paas builder:report APP shows the settings, and builder:set changes them")
 }
 
 func (d declarations) hasWeb() bool { return d.processes[platform.Web] != "" }
@@ -58,6 +74,9 @@ func (d declarations) addTo(p *plan.Plan) {
 	p.Checks, p.Formation, p.Declared = d.app.Checks, d.app.Formation, d.app.Env
 	p.Warnings = append(p.Warnings, d.app.Warnings...)
 	d.addLegacy(p)
+	if p.Release > 0 {
+		return // more process types may come
+	}
 	warnUnknown(p, "healthchecks", slices.Sorted(maps.Keys(p.Checks)))
 	warnUnknown(p, "formation", slices.Sorted(maps.Keys(p.Formation)))
 }
@@ -109,7 +128,7 @@ func runnable(tree *source.Tree, p plan.Plan) error {
 }
 
 func nothingToRun(tree *source.Tree, p plan.Plan) error {
-	if p.Detected == procfile.Name || tree.Has(procfile.Name) {
+	if p.Builder == plan.Procfile || tree.Has(procfile.Name) {
 		return platform.Errorf(platform.Failed, "the Procfile names no process type").
 			WithHint("add a line such as \"web: ./start.sh\"")
 	}

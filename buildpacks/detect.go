@@ -4,45 +4,38 @@ package buildpacks
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"paas/buildpacks/golang"
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
-	"paas/buildpacks/procfile"
 	"paas/buildpacks/python"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
 	"paas/platform"
 )
 
-// Detect plans the app that the tree holds. Equal trees have equal plans; nothing in the tree is run. What
-// the pusher can mend is a *platform.Error of kind Failed.
+// Detect plans the app that the tree holds, as Choose does for an app whose owner has chosen nothing.
 func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
-	if err := ctx.Err(); err != nil {
-		return plan.Plan{}, fmt.Errorf("detect app: %w", err)
+	_, p, err := Choose(ctx, platform.BuildRequest{Source: src})
+	return p, err
+}
+
+// detect finds out by the source's files.
+func (c *chooser) detect() (plan.Plan, error) {
+	if p, ok, err := c.findDockerfile(); ok || err != nil {
+		return p, err
 	}
-	tree, err := source.Open(src)
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("detect app: %w", err)
-	}
-	says, err := readDeclarations(tree)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	p, err := detectLanguage(tree, says)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	says.addTo(&p)
-	if p.Builder != plan.Procfile && tree.Has(dockerfile) {
+	p, err := detectLanguage(c.tree, c.says)
+	if err == nil && p.Builder != plan.Procfile && c.tree.Has(c.dockerfile()) {
 		p.Warnings = append(p.Warnings, "Dockerfile is there and not read: this version builds from "+p.Detected+".")
 	}
-	return p, runnable(tree, p)
+	return p, err
 }
 
 // language is a buildpack whose apps are told by a file that names dependencies.
 type language struct {
+	name   string // as plan.Plan.Builder has it
 	detect func(*source.Tree) bool
 	plan   func(*source.Tree) (plan.Plan, error)
 }
@@ -50,8 +43,8 @@ type language struct {
 // languages are asked in this order: which of two is the app's own and which only helps it, as scripts of assets do.
 func languages() []language {
 	return []language{
-		{python.Detect, python.Plan},
-		{golang.Detect, golang.Plan},
+		{plan.Python, python.Detect, python.Plan},
+		{plan.Go, golang.Detect, golang.Plan},
 	}
 }
 
@@ -75,11 +68,11 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
 	}
-	return detectFiles(tree)
+	return detectFiles(tree, says)
 }
 
 // detectFiles is for apps in no language.
-func detectFiles(tree *source.Tree) (plan.Plan, error) {
+func detectFiles(tree *source.Tree, says declarations) (plan.Plan, error) {
 	site, ok, err := static.Find(tree)
 	if err != nil {
 		return plan.Plan{}, err
@@ -90,14 +83,61 @@ func detectFiles(tree *source.Tree) (plan.Plan, error) {
 	if err := unsupportedDockerfile(tree); err != nil {
 		return plan.Plan{}, err
 	}
-	if !tree.Has(procfile.Name) {
+	if says.procfile == "" {
 		return plan.Plan{}, nothingFound(tree)
 	}
-	return plan.Plan{
-		Builder:  plan.Procfile,
-		Detected: procfile.Name,
-		Steps:    []plan.Step{{Name: "app", Files: []string{"/"}}},
-	}, nil
+	return procfilePlan(says.procfile), nil
+}
+
+// procfilePlan runs the source as it is.
+func procfilePlan(name string) plan.Plan {
+	return plan.Plan{Builder: plan.Procfile, Detected: name, Steps: []plan.Step{{Name: "app", Files: []string{"/"}}}}
+}
+
+// planNamed plans with the builder of a name, which who asked for. Its language need not be the one that
+// would be found.
+func planNamed(name, who string, tree *source.Tree, says declarations) (plan.Plan, error) {
+	for _, l := range languages() {
+		if l.name == name && (l.detect(tree) || name == plan.Python && python.Lone(tree)) {
+			return l.plan(tree)
+		}
+	}
+	switch {
+	case name == plan.Node && node.Detect(tree):
+		return detectNode(tree, says)
+	case name == plan.Node && node.Lone(tree) != "":
+		return node.PlanLone(tree)
+	case name == plan.Static:
+		return planServed(tree)
+	}
+	return plan.Plan{}, notThere(name, who)
+}
+
+func notThere(name, who string) error {
+	spoken := plan.Plan{Builder: name}.Language()
+	known := name == plan.Node || slices.ContainsFunc(languages(), func(l language) bool { return l.name == name })
+	if !known {
+		return platform.Errorf(platform.Failed, "%s asks for %s, which is not supported yet", who, spoken).WithHint("%s", supported)
+	}
+	return platform.Errorf(platform.Failed, "%s asks for %s, but the source is no %s app", who, spoken, spoken).
+		WithHint("take it away, or commit the file that names the app's dependencies")
+}
+
+// planServed serves the site that is there, or that an earlier build makes.
+func planServed(tree *source.Tree) (plan.Plan, error) {
+	site, ok, err := findSite(tree)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if !ok {
+		return plan.Plan{}, platform.Errorf(platform.Failed, "there is no site to serve: no index.html, public/index.html or static.json").
+			WithHint("name its directory in a static.json: {\"root\": \"dist\"}")
+	}
+	p := static.Plan(site)
+	if site.Detected == node.Manifest { // it is yet to be built
+		return p, nil
+	}
+	return p, site.Missing(tree)
 }
 
 // detectNode tells an app that runs in Node.js from a site that Node.js only builds, and from an app in
@@ -132,6 +172,9 @@ func detectNode(tree *source.Tree, says declarations) (plan.Plan, error) {
 // findSite prefers what the tree declares, then what its framework does, then a page that lies there.
 func findSite(tree *source.Tree) (static.Site, bool, error) {
 	if static.Declared(tree) {
+		return static.Find(tree)
+	}
+	if !node.Detect(tree) {
 		return static.Find(tree)
 	}
 	built, ok, err := node.FindSite(tree)

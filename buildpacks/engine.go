@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,10 +41,11 @@ type Options struct {
 	Static   string // the program that serves static sites: our own executable
 	Log      *slog.Logger
 
-	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: the package's own
+	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: Choose
 	Now         func() time.Time                                        // nil: the real clock
 	CacheBudget int64                                                   // bytes that all apps' caches may take; 0: 10 GiB
 	Limits      platform.Limits                                         // of one step; zero: 2 GiB, four fifths of the processors
+	Local       []string                                                // directories of the host whose buildpacks file:// URLs may name
 }
 
 // Engine implements platform.Builder: it runs a plan's steps in containers and keeps what each writes as a
@@ -71,9 +73,6 @@ func Open(o Options) (*Engine, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.CacheBudget = cmp.Or(o.CacheBudget, 10<<30)
 	o.Limits = cmp.Or(o.Limits, stepLimits())
-	if o.Detect == nil {
-		o.Detect = Detect
-	}
 	key, err := openSecret(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open build engine: %w", err)
@@ -118,12 +117,15 @@ type build struct {
 	peak    int64                 // bytes of memory that the layer's commands took
 	below   []platform.BuildInput // the layers so far, for people
 
+	defaults map[string]string // of config vars, as a buildpack's bin/release names them
+	answers  map[int]string    // the layer that each buildpack's step made
+
 	imagePath []string // the part of path that the image has
 }
 
 // Build implements platform.Builder.
 func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform.Image, error) {
-	b := &build{Engine: e, req: req, env: map[string]string{}}
+	b := &build{Engine: e, req: req, env: map[string]string{}, answers: map[int]string{}}
 	done, err := e.begin(req.App.ID)
 	if err != nil {
 		return platform.Image{}, err
@@ -146,10 +148,9 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 
 // prepare reads the source and plans.
 func (b *build) prepare(ctx context.Context) (err error) {
-	if b.plan, err = b.Detect(ctx, b.req.Source); err != nil {
+	if err = b.choose(ctx); err != nil {
 		return err
 	}
-	b.req.Story.Phase("%s", b.plan.Title())
 	for _, w := range b.plan.Warnings {
 		b.req.Story.Warn("%s", w)
 	}
@@ -174,22 +175,29 @@ func (b *build) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := b.addBuildpack(ctx, s); err != nil {
+			return err
+		}
 		if err := b.step(ctx, s); err != nil {
 			return err
 		}
+		if s.Buildpack > 0 {
+			b.answers[s.Buildpack] = b.steps[len(b.steps)-1]
+		}
 	}
-	return nil
+	return b.takeRelease()
 }
 
 // result names the image by what went into it, so that equal sources make equal images.
 func (b *build) result() (platform.Image, error) {
 	env := map[string]string{"LANG": "C.UTF-8", "HOME": appDir}
+	maps.Copy(env, b.defaults)
 	maps.Copy(env, b.env)
 	maps.Copy(env, b.plan.Env)
 	env["PATH"] = b.searchPath(b.imagePath)
 	img := platform.Image{
-		Layers: b.image, Env: env, WorkDir: appDir, UID: appUser, GID: appUser,
-		Shell: []string{"/bin/bash", "-c"}, Processes: b.plan.Processes, Checks: b.plan.Checks,
+		Layers: b.image, Env: env, WorkDir: path.Join(appDir, b.plan.WorkDir), UID: appUser, GID: appUser,
+		Shell: shell(b.plan), Processes: b.plan.Processes, Checks: b.plan.Checks,
 		Formation: b.plan.Formation, Declared: b.plan.Declared, Builder: b.plan.Builder,
 	}
 	b.footing.Key = b.key

@@ -146,7 +146,9 @@ func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platfo
 	if spec.Env, err = b.stepEnv(ctx, s); err != nil {
 		return spec, err
 	}
-	spec.Binds, err = b.binds(s)
+	if spec.Binds, err = b.binds(s); err == nil {
+		err = b.fillEnvDir(s)
+	}
 	return spec, err
 }
 
@@ -162,7 +164,7 @@ func (b *build) stepEnv(ctx context.Context, s plan.Step) (map[string]string, er
 		env["npm_config_registry"] = registry
 	}
 	maps.Copy(env, b.env)
-	if s.Config {
+	if s.Config && s.EnvDir == "" {
 		maps.Copy(env, b.req.Config)
 	}
 	maps.Copy(env, s.Env)

@@ -68,14 +68,14 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	if err != nil {
 		return Release{}, err
 	}
-	config, err := p.Store.Config(ctx, app.Name)
+	req, err := p.buildRequest(ctx, app, Source{Commit: push.Commit, Tree: push.Source})
 	if err != nil {
 		return Release{}, err
 	}
+	config := req.Config
 	story.Hide(config)
-	image, drop, err := p.build(ctx, b, BuildRequest{
-		App: app, Source: push.Source, Commit: push.Commit, Config: config, Story: story, Limits: b.rules.BuildLimits, Report: b.report,
-	})
+	req.Story, req.Limits, req.Report = story, b.rules.BuildLimits, b.report
+	image, drop, err := p.build(ctx, b, req)
 	if err != nil {
 		return Release{}, err
 	}

@@ -44,8 +44,9 @@ const (
 	EventAppStopped EventKind = "app-stopped"
 	EventAppStarted EventKind = "app-started"
 	EventPolicySet  EventKind = "policy-set"
-	EventLimited    EventKind = "limited" // what it may use or keeps was changed
-	EventOpened     EventKind = "opened"  // an admin opened or closed something
+	EventBuildSet   EventKind = "build-set" // how its source is built was changed
+	EventLimited    EventKind = "limited"   // what it may use or keeps was changed
+	EventOpened     EventKind = "opened"    // an admin opened or closed something
 
 	EventStackChanged EventKind = "stack-changed" // a base image has a new version
 	EventRebased      EventKind = "rebased"       // an app was put on it

@@ -65,7 +65,9 @@ type Rooms struct {
 
 	Distribution Distribution
 	Archives     Archives
-	Bases        Bases // nil: the builder has one of its own
+	Bases        Bases        // nil: the builder has one of its own
+	Planner      Planner      // may be nil where nothing asks about buildpacks
+	Repositories Repositories // may be nil where nothing is built again
 
 	Log *slog.Logger
 	Now func() time.Time

@@ -43,6 +43,7 @@ type BuildRequest struct {
 	Commit string
 	Stack  Stack  // to build on; zero: the builder's own choice
 	Config Config // available to build steps, as Heroku does; secrets
+	Choice BuildChoice
 	Story  *Story
 	Limits BuildLimits     // zero fields: the Builder's defaults
 	Report func(BuildStep) // if not nil, to be called for every layer, bottom first, when it is there or has failed

@@ -26,6 +26,8 @@ type App struct {
 	Formation map[platform.ProcessType]int
 	Env       map[string]platform.EnvVar
 	Warnings  []string // what the file asks for and does not get
+
+	Buildpacks []string // names or URLs, in their order
 }
 
 // object is one JSON object with the way to it: "healthchecks.web[0]".
@@ -49,6 +51,9 @@ func Parse(text []byte) (App, error) {
 		return App{}, err
 	}
 	if err := app.readEnv(root); err != nil {
+		return App{}, err
+	}
+	if err := app.readBuildpacks(root); err != nil {
 		return App{}, err
 	}
 	app.warnScripts(root)

@@ -36,6 +36,9 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	p := plan.Plan{Builder: plan.Node, Detected: Manifest, Toolchains: tools, Env: pkg.env()}
+	if src.Part() != "" {
+		return planPart(src, pkg, in, p)
+	}
 	p.Steps = steps(src, pkg, in)
 	p.Warnings = warnings(src, tools[0], in)
 	if !in.nothing {

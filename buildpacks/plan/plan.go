@@ -19,6 +19,27 @@ type Plan struct {
 	Formation map[platform.ProcessType]int              `json:"formation,omitempty"`
 	Declared  map[string]platform.EnvVar                `json:"declared,omitempty"`
 	Warnings  []string                                  `json:"warnings,omitempty"` // told to the pusher
+	Notes     []string                                  `json:"notes,omitempty"`    // told to the pusher, too, and nothing to mend
+
+	Dir        string      `json:"dir,omitempty"`        // of the repository that the app is; empty: all of it
+	WorkDir    string      `json:"work_dir,omitempty"`   // of processes, below /app; empty: /app
+	Profile    bool        `json:"profile,omitempty"`    // .profile.d/*.sh and .profile are sourced before each process
+	Buildpacks []Buildpack `json:"buildpacks,omitempty"` // from git repositories, in the order in which they run
+	Release    int         `json:"release,omitempty"`    // which of them names process types (from 1); 0: none does
+}
+
+// Buildpack is a Heroku-style buildpack in a git repository.
+type Buildpack struct {
+	URL string `json:"url"`
+	Ref string `json:"ref,omitempty"` // branch, tag or full commit id; empty: the repository's HEAD
+}
+
+// Name is the buildpack as people write it.
+func (b Buildpack) Name() string {
+	if b.Ref == "" {
+		return b.URL
+	}
+	return b.URL + "#" + b.Ref
 }
 
 // Toolchain is a language's compiler or interpreter. Version is a constraint in the language's own
@@ -50,7 +71,14 @@ type Step struct {
 	// Output names what the image needs of all that the commands write, relative to /app and in the
 	// notation of Files; the rest of the layer may be dropped. Empty means everything.
 	Output []string `json:"output,omitempty"`
+	// Buildpack is which of the plan's buildpacks the step runs, from 1.
+	Buildpack int `json:"buildpack,omitempty"`
+	// EnvDir is where the app's config vars lie, one file each, instead of in the environment.
+	EnvDir string `json:"env_dir,omitempty"`
 }
+
+// IsSource tells whether the step does nothing but put source files there.
+func (s Step) IsSource() bool { return len(s.Commands) == 0 }
 
 // Cache is a directory that outlives the step, one per app and id. Never part of a layer.
 type Cache struct {

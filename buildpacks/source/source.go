@@ -18,6 +18,7 @@ import (
 type Tree struct {
 	src   platform.Tree
 	files []platform.File // by path, bytewise
+	part  string          // see Part
 }
 
 // Open lists src once. It may block on the disk.

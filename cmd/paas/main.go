@@ -32,7 +32,7 @@ func commands() map[string]command {
 		"serve":      {"paas serve [--data DIR] [--http ADDR] [--ssh ADDR] [--domain NAME]", serve},
 		"setup":      {"paas setup [--data DIR] [--admin-key FILE|KEY]… [--stack FILE] [--prepare]", setup},
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},
-		"build:plan": {"paas build:plan DIR", buildPlan},
+		"build:plan": {"paas build:plan [options] DIR", buildPlan},
 		"static":     {"paas static --root DIR", serveStatic},
 	}
 }

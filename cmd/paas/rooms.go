@@ -95,7 +95,7 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	}
 	if r.builder, err = buildpacks.Open(buildpacks.Options{
 		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime, CacheBudget: caches,
-		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log,
+		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log, Local: s.localBuildpacks(),
 	}); err != nil {
 		return nil, err
 	}
@@ -163,6 +163,13 @@ func hostID(data string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(path))
 	return hex.EncodeToString(sum[:3]), nil
+}
+
+func (s settings) localBuildpacks() []string {
+	if s.Buildpacks == "" {
+		return nil
+	}
+	return []string{filepath.Clean(s.Buildpacks)}
 }
 
 func (s settings) subnet() (netip.Prefix, error) {

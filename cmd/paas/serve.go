@@ -71,6 +71,7 @@ func (d *daemon) run(ctx context.Context) error {
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
+		Planner: d.rooms.builder, Repositories: d.rooms.repos,
 		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
 		Host: d.host(httpListener, sshListener), Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
 	}, platform.Settings{

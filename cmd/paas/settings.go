@@ -28,6 +28,7 @@ type settings struct {
 	CacheBudget  string `toml:"cache_budget"` // of build caches among them; empty: 10 %, at most 10 GiB
 	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
 	KeepReleases int    `toml:"keep_releases"`
+	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file         string
 }
 
@@ -44,6 +45,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.CacheBudget, "cache-budget", "", "what build caches may take of it (default 10%, at most 10GB)")
 	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
 	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
+	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
 		more(set)
@@ -70,7 +72,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve and keep_releases")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases and buildpacks")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -88,6 +90,7 @@ func (s settings) complete() (settings, error) {
 	s.DiskBudget = first(s.DiskBudget, file.DiskBudget)
 	s.CacheBudget = first(s.CacheBudget, file.CacheBudget)
 	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
+	s.Buildpacks = first(s.Buildpacks, file.Buildpacks)
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
 	if s.KeepReleases < 0 {
 		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)

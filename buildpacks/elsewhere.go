@@ -1,0 +1,95 @@
+package buildpacks
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"paas/buildpacks/foreign"
+	"paas/buildpacks/heroku"
+	"paas/buildpacks/plan"
+	"paas/platform"
+)
+
+// dockerfile is the path of the app's Dockerfile.
+func (c *chooser) dockerfile() string {
+	return cmp.Or(c.choice.Dockerfile, c.docker.Dockerfile, dockerfile)
+}
+
+// findDockerfile finds the Dockerfile that the owner or heroku.yml names, or the one at the top.
+func (c *chooser) findDockerfile() (p plan.Plan, ok bool, err error) {
+	switch {
+	case c.choice.Dockerfile != "":
+		p, err = c.fromDockerfile(c.choice.Dockerfile, "builder:set")
+		return p, true, err
+	case c.docker.Dockerfile != "":
+		p, err = c.fromDockerfile(c.docker.Dockerfile, foreign.ManifestName)
+		return p, true, err
+	}
+	return plan.Plan{}, false, nil
+}
+
+// fromDockerfile plans a build from the Dockerfile at the path, as who says.
+func (c *chooser) fromDockerfile(path, who string) (plan.Plan, error) {
+	if !c.tree.Has(path) {
+		return plan.Plan{}, platform.Errorf(platform.Failed, "the app is to be built from %s (%s), which the source does not have", path, who).
+			WithHint("correct it: ssh paas builder:set APP dockerfile-path PATH, or builder:set APP auto")
+	}
+	return plan.Plan{}, platform.Errorf(platform.Failed, "building from a Dockerfile is not supported yet").WithHint("%s", supported)
+}
+
+// fromProject plans what a project.toml asks for with our own languages, if those are what it asks for: by
+// the names of buildpacks, or by a builder image that has nothing but these. ok is false when it asks for
+// neither.
+func (c *chooser) fromProject() (p plan.Plan, ok bool, err error) {
+	if c.project.Inline {
+		p, err = c.fromImage()
+		return p, true, err
+	}
+	names, all := ownGroups(c.project.Groups)
+	switch {
+	case len(c.project.Groups) > 0 && all:
+		p, err = c.fromList(names, c.project.File, nil)
+		return p, true, err
+	case len(c.project.Groups) > 0, c.project.Builder != "" && !ownBuilder(c.project.Builder):
+		p, err = c.fromImage()
+		return p, true, err
+	case c.project.Builder == "":
+		return plan.Plan{}, false, nil // it says something about the build, but not who builds
+	}
+	p, err = detectLanguage(c.tree, c.says)
+	p.Notes = append(p.Notes, c.project.File+": the builder "+c.project.Builder+" is not fetched: our own buildpacks take its place. To use it: ssh paas builder:set APP pack.")
+	return p, true, err
+}
+
+// ownGroups tells whether ours take the place of all the buildpacks.
+func ownGroups(groups []string) (names []string, all bool) {
+	for _, name := range groups {
+		b, err := heroku.Parse(name)
+		if err != nil || b.Git.URL != "" {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
+}
+
+// ownBuilder knows the builder images of Heroku and Paketo, which have buildpacks for languages that ours take
+// the place of.
+func ownBuilder(image string) bool {
+	name, _, _ := strings.Cut(strings.TrimPrefix(image, "docker.io/"), ":")
+	return slices.Contains([]string{
+		"heroku/builder", "heroku/buildpacks", "heroku/builder-classic", "paketobuildpacks/builder", "paketobuildpacks/builder-jammy-base",
+		"paketobuildpacks/builder-jammy-full", "paketobuildpacks/builder-jammy-tiny", "paketobuildpacks/builder-noble-java-tiny", "gcr.io/buildpacks/builder",
+	}, name)
+}
+
+// defaultBuilder is the image that is used when builder:set says pack and no project.toml names another.
+const defaultBuilder = "heroku/builder:24"
+
+// fromImage plans a build by the Cloud Native Buildpacks of a builder image.
+func (c *chooser) fromImage() (plan.Plan, error) {
+	image := cmp.Or(c.project.Builder, defaultBuilder)
+	return plan.Plan{}, platform.Errorf(platform.Failed, "the app asks for the builder image %s, and Cloud Native Buildpacks in builder images are not supported yet", image).
+		WithHint("our own buildpacks may do: ssh paas builder:set APP buildpacks (%s)", cmp.Or(c.project.File, foreign.ProjectName))
+}

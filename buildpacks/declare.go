@@ -79,6 +79,9 @@ func (d declarations) addLegacy(p *plan.Plan) {
 
 func warnUnknown(p *plan.Plan, key string, types []platform.ProcessType) {
 	for _, t := range types {
+		if p.Builder == plan.Dockerfile && t == platform.Web {
+			continue // whether there is one, the image says
+		}
 		if _, ok := p.Processes[t]; !ok {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("app.json %s.%s has no effect: there is no process type %s.", key, t, t))
 		}

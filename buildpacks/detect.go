@@ -30,14 +30,15 @@ func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	if p, ok, err := detectDockerfile(tree); ok || err != nil {
+		says.addTo(&p)
+		return p, err
+	}
 	p, err := detectLanguage(tree, says)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	says.addTo(&p)
-	if p.Builder != plan.Procfile && tree.Has(dockerfile) {
-		p.Warnings = append(p.Warnings, "Dockerfile is there and not read: this version builds from "+p.Detected+".")
-	}
 	return p, runnable(tree, p)
 }
 
@@ -86,9 +87,6 @@ func detectFiles(tree *source.Tree) (plan.Plan, error) {
 	}
 	if ok {
 		return static.Plan(site), site.Missing(tree)
-	}
-	if err := unsupportedDockerfile(tree); err != nil {
-		return plan.Plan{}, err
 	}
 	if !tree.Has(procfile.Name) {
 		return plan.Plan{}, nothingFound(tree)

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"paas/buildpacks/dockerfile/client"
 	"paas/buildpacks/plan"
 	"paas/platform"
 	"paas/runtime/image"
@@ -39,6 +40,7 @@ type Options struct {
 	Machine  Machine
 	Static   string // the program that serves static sites: our own executable
 	Log      *slog.Logger
+	Docker   Docker
 
 	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: the package's own
 	Now         func() time.Time                                        // nil: the real clock
@@ -56,6 +58,7 @@ type Engine struct {
 	sweeps   sync.WaitGroup
 	caches   caches
 	holding  holding
+	docker   *client.Client
 	programs sync.Map // size and time of a program -> its digest
 }
 
@@ -72,13 +75,15 @@ func Open(o Options) (*Engine, error) {
 	if o.Detect == nil {
 		o.Detect = Detect
 	}
-	return &Engine{Options: o, client: newClient(o.Machine)}, nil
+	e := &Engine{Options: o, client: newClient(o.Machine)}
+	e.docker = e.openDocker()
+	return e, nil
 }
 
 // Close waits until nothing of the engine runs. Builds must have ended.
 func (e *Engine) Close() error {
 	e.sweeps.Wait()
-	return nil
+	return e.docker.Close()
 }
 
 func (e *Engine) now() time.Time {
@@ -122,6 +127,9 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 	defer done()
 	if err := b.prepare(ctx); err != nil {
 		return platform.Image{}, err
+	}
+	if b.plan.Builder == plan.Dockerfile {
+		return b.buildDocker(ctx)
 	}
 	if err := b.run(ctx); err != nil {
 		return platform.Image{}, err

@@ -3,6 +3,7 @@ package buildpacks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,9 @@ func (e *Engine) Layers() (map[string]bool, error) {
 			all[layer] = true
 		}
 	}
-	if err != nil {
+	docker, dockerErr := e.docker.Layers()
+	maps.Copy(all, docker)
+	if err = errors.Join(err, dockerErr); err != nil {
 		return nil, fmt.Errorf("list layers of builds: %w", err)
 	}
 	return all, nil

@@ -30,6 +30,10 @@ type Image struct {
 	StopSignal string              // "SIGTERM" if empty
 	Builder    string              // what built it, for humans: "nodejs", "go", …
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
+
+	Groups  []uint32          `json:",omitempty"` // supplementary ones of processes
+	Labels  map[string]string `json:",omitempty"` // a Dockerfile's LABEL
+	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
 }
 
 // argv is what a process type executes.

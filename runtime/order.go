@@ -69,7 +69,7 @@ func orderOf(s platform.InstanceSpec, group string) (*order, error) {
 		},
 		what: fmt.Sprintf("%s of %s", name, s.App), host: hostName(name),
 		appID: s.AppID, layers: s.Image.Layers, argv: s.Command, env: s.Env,
-		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID,
+		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID, groups: s.Image.Groups,
 		limits: limitsOr(s.Limits, defaultMemory, defaultPIDs), security: s.Security, stopSignal: stop,
 	}
 	if s.Type == platform.Web {

@@ -12,6 +12,8 @@ const (
 	Python   = "python"
 	Static   = "static"
 	Procfile = "procfile"
+
+	Dockerfile = "dockerfile"
 )
 
 // Title is the line that tells a pusher what was found: "Node.js app detected (package.json)".
@@ -21,6 +23,6 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile"}
+	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile", Dockerfile: "Dockerfile"}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

@@ -28,6 +28,8 @@ type settings struct {
 	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
 	KeepReleases int    `toml:"keep_releases"`
 	file         string
+
+	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
 
 // readSettings reads flags, then the configuration file, then defaults.
@@ -68,7 +70,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve and keep_releases")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, disk_reserve, keep_releases and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -78,6 +80,7 @@ func (s settings) complete() (settings, error) {
 		}
 		return ""
 	}
+	s.Bases = file.Bases
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
 	s.SSH = first(s.SSH, file.SSH, ":2222")

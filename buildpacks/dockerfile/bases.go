@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"github.com/moby/buildkit/source"
 	"github.com/moby/buildkit/source/containerimage"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"paas/buildpacks/dockerfile/wire"
 	"paas/platform"
@@ -72,10 +74,33 @@ func (b *bases) ask(ctx context.Context, name string, g session.Group) (base wir
 	if err := b.builder.ask(ctx, wire.PathBase, ref, &base); err != nil {
 		return base, err
 	}
+	if base.Config, err = withLayers(base); err != nil {
+		return base, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known[base.Digest] = base
 	return base, nil
+}
+
+// withLayers names the layers in the configuration: the frontend takes an image without any for scratch, and
+// those of our own have no diff ids.
+func withLayers(base wire.Base) (json.RawMessage, error) {
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(base.Config, &config); err != nil {
+		return nil, fmt.Errorf("read the configuration of %s: %w", base.Digest, err)
+	}
+	root := ocispec.RootFS{Type: "layers"}
+	for _, layer := range base.Layers {
+		root.DiffIDs = append(root.DiffIDs, digest.FromString(layer))
+	}
+	text, err := json.Marshal(root)
+	if err != nil {
+		return nil, err
+	}
+	config["rootfs"] = text
+	delete(config, "history")
+	return json.Marshal(config)
 }
 
 // Schemes implements source.Source.

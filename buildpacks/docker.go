@@ -26,6 +26,7 @@ import (
 // Docker is what builds of Dockerfiles need beside the rest.
 type Docker struct {
 	Command []string      // starts a builder process; empty: Dockerfiles cannot be built
+	Environ []string      // of that process, beside what the machine has
 	Idle    time.Duration // how long a builder without work stays; 0: a minute
 	Private bool          // ADD may fetch from private addresses
 
@@ -51,7 +52,7 @@ func (e *Engine) dockerEnviron() (list []string) {
 			list = append(list, entry)
 		}
 	}
-	return append(list, "PATH="+systemPath)
+	return append(append(list, "PATH="+systemPath), e.Docker.Environ...)
 }
 
 func writeContext(ctx context.Context, dir string, tree platform.Tree, files []platform.File) error {

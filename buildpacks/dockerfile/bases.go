@@ -216,7 +216,7 @@ func upperOf(ctx context.Context, ref cache.MutableRef) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mounts, release, err := m.Mount()
+	mounts, release, err := described(m)
 	if err != nil {
 		return "", err
 	}

@@ -97,7 +97,7 @@ func mountsOf(ctx context.Context, held *releases, m bkexecutor.Mount) ([]mount.
 	if err != nil {
 		return nil, err
 	}
-	mounts, release, err := ref.Mount()
+	mounts, release, err := described(ref)
 	held.add(release)
 	return mounts, err
 }
@@ -115,8 +115,8 @@ func (e *executor) spec(ctx context.Context, held *releases, root bkexecutor.Mou
 	if err != nil {
 		return spec, err
 	}
-	if v.upper == "" {
-		return spec, errors.New("a step without a layer of its own")
+	if !e.builder.shelf.holds(v.upper) {
+		return spec, fmt.Errorf("a step without a layer of its own: %v", mounts)
 	}
 	spec.Upper = v.upper
 	if spec.Layers, err = e.names(v.lowers); err != nil {

@@ -111,6 +111,9 @@ func (s *shelf) sweep() error {
 
 func (s *shelf) upper(id string) string { return filepath.Join(s.dir, "active", id, "fs") }
 
+// holds tells whether a directory is that of an active snapshot.
+func (s *shelf) holds(upper string) bool { return upper == s.upper(filepath.Base(filepath.Dir(upper))) }
+
 // path is where the files of a snapshot are.
 func (s *shelf) path(id string) string {
 	s.mu.Lock()
@@ -250,7 +253,7 @@ func (s *shelf) mounts(snap storage.Snapshot) []mount.Mount {
 // claim makes an active snapshot, which nothing was written to, one that becomes a layer that is there.
 func (s *shelf) claim(upper, layer string) error {
 	id := filepath.Base(filepath.Dir(upper))
-	if upper != s.upper(id) {
+	if !s.holds(upper) {
 		return fmt.Errorf("%s is no snapshot", upper)
 	}
 	s.mu.Lock()

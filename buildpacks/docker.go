@@ -232,3 +232,6 @@ func sshKeys(config platform.Config) map[string][]byte {
 	}
 	return keys
 }
+
+// BuilderPID is the process id of the Dockerfile builder, 0 while there is none.
+func (e *Engine) BuilderPID() int { return e.docker.PID() }

@@ -32,6 +32,9 @@ const (
 func (c *container) write(s *script.Script, o *order, b box) {
 	s.SetIDs(0, 0, nil)
 	s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
+	if o.offline {
+		leaveNetwork(s)
+	}
 	nodes := cloneDevices(s)
 	attachRoot(s, b.root, o)
 	c.kernelMounts(s, b.root, o)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -176,11 +177,16 @@ func (t *teller) close() {
 	}
 }
 
+// pinned is what BuildKit adds to an image's name: the digest that it means now.
+var pinned = regexp.MustCompile(`(:latest)?@sha256:[0-9a-f]{64}`)
+
 const longestTitle = 120 // characters
 
 // shorten makes one line of an instruction.
 func shorten(name string) string {
-	name = strings.Join(strings.Fields(name), " ")
+	name = strings.Join(strings.Fields(pinned.ReplaceAllString(name, "")), " ")
+	name = strings.Replace(name, "FROM docker.io/library/", "FROM ", 1)
+	name = strings.Replace(name, "FROM docker.io/", "FROM ", 1)
 	if r := []rune(name); len(r) > longestTitle {
 		return string(r[:longestTitle]) + "…"
 	}

@@ -26,11 +26,7 @@ func (c *chooser) detect() (plan.Plan, error) {
 	if p, ok, err := c.findDockerfile(); ok || err != nil {
 		return p, err
 	}
-	p, err := detectLanguage(c.tree, c.says)
-	if err == nil && p.Builder != plan.Procfile && c.tree.Has(c.dockerfile()) {
-		p.Warnings = append(p.Warnings, "Dockerfile is there and not read: this version builds from "+p.Detected+".")
-	}
-	return p, err
+	return detectLanguage(c.tree, c.says)
 }
 
 // language is a buildpack whose apps are told by a file that names dependencies.
@@ -79,9 +75,6 @@ func detectFiles(tree *source.Tree, says declarations) (plan.Plan, error) {
 	}
 	if ok {
 		return static.Plan(site), site.Missing(tree)
-	}
-	if err := unsupportedDockerfile(tree); err != nil {
-		return plan.Plan{}, err
 	}
 	if says.procfile == "" {
 		return plan.Plan{}, nothingFound(tree)

@@ -2,6 +2,7 @@ package buildpacks
 
 import (
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 
@@ -11,31 +12,37 @@ import (
 	"paas/platform"
 )
 
+const dockerfile = "Dockerfile"
+
 // dockerfile is the path of the app's Dockerfile.
 func (c *chooser) dockerfile() string {
 	return cmp.Or(c.choice.Dockerfile, c.docker.Dockerfile, dockerfile)
 }
 
-// findDockerfile finds the Dockerfile that the owner or heroku.yml names, or the one at the top.
+// findDockerfile finds the Dockerfile that the owner or heroku.yml names, or the one at the top. As at Dokku it goes
+// before every language.
 func (c *chooser) findDockerfile() (p plan.Plan, ok bool, err error) {
+	from := dockerfile
 	switch {
 	case c.choice.Dockerfile != "":
-		p, err = c.fromDockerfile(c.choice.Dockerfile, "builder:set")
-		return p, true, err
+		from = "builder:set"
 	case c.docker.Dockerfile != "":
-		p, err = c.fromDockerfile(c.docker.Dockerfile, foreign.ManifestName)
-		return p, true, err
+		from = foreign.ManifestName
+	case !c.tree.OfPart().Has(dockerfile):
+		return plan.Plan{}, false, nil
 	}
-	return plan.Plan{}, false, nil
+	p, err = c.fromDockerfile(c.dockerfile(), from)
+	return p, true, err
 }
 
-// fromDockerfile plans a build from the Dockerfile at the path, as who says.
-func (c *chooser) fromDockerfile(path, who string) (plan.Plan, error) {
-	if !c.tree.Has(path) {
-		return plan.Plan{}, platform.Errorf(platform.Failed, "the app is to be built from %s (%s), which the source does not have", path, who).
+// fromDockerfile plans a build from the Dockerfile at the path, which begins at the top of what is built, as who says.
+func (c *chooser) fromDockerfile(name, who string) (plan.Plan, error) {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if !c.tree.Has(name) {
+		return plan.Plan{}, platform.Errorf(platform.Failed, "the app is to be built from %s (%s), which the source does not have", name, who).
 			WithHint("correct it: ssh paas builder:set APP dockerfile-path PATH, or builder:set APP auto")
 	}
-	return plan.Plan{}, platform.Errorf(platform.Failed, "building from a Dockerfile is not supported yet").WithHint("%s", supported)
+	return plan.Plan{Builder: plan.Dockerfile, Detected: who, Dockerfile: name, Steps: []plan.Step{}}, nil
 }
 
 // fromProject plans what a project.toml asks for with our own languages, if those are what it asks for: by

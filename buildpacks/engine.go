@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"paas/buildpacks/dockerfile/client"
 	"paas/buildpacks/plan"
 	"paas/platform"
 	"paas/runtime/image"
@@ -40,6 +41,7 @@ type Options struct {
 	Machine  Machine
 	Static   string // the program that serves static sites: our own executable
 	Log      *slog.Logger
+	Docker   Docker
 
 	Detect      func(context.Context, platform.Tree) (plan.Plan, error) // nil: Choose
 	Now         func() time.Time                                        // nil: the real clock
@@ -58,6 +60,7 @@ type Engine struct {
 	sweeps   sync.WaitGroup
 	caches   caches
 	holding  holding
+	docker   *client.Client
 	programs sync.Map // size and time of a program -> its digest
 	sets     sync.Map // layer of Debian packages -> the names of the packages
 	secret   secret
@@ -77,13 +80,15 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open build engine: %w", err)
 	}
-	return &Engine{Options: o, client: newClient(o.Machine), secret: key}, nil
+	e := &Engine{Options: o, client: newClient(o.Machine), secret: key}
+	e.docker = e.openDocker()
+	return e, nil
 }
 
 // Close waits until nothing of the engine runs. Builds must have ended.
 func (e *Engine) Close() error {
 	e.sweeps.Wait()
-	return nil
+	return e.docker.Close()
 }
 
 func (e *Engine) now() time.Time {
@@ -133,6 +138,9 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 	defer done()
 	if err := b.prepare(ctx); err != nil {
 		return platform.Image{}, err
+	}
+	if b.plan.Builder == plan.Dockerfile {
+		return b.buildDocker(ctx)
 	}
 	if err := b.run(ctx); err != nil {
 		return platform.Image{}, err
@@ -205,11 +213,14 @@ func (b *build) result() (platform.Image, error) {
 	return named(img)
 }
 
-// named gives an image its id. It is the key of what the app's own layers were made from that counts, since the
-// same content may lie in other layers, and which layers of the stack are below.
+// named gives an image its id. On a stack it is the key of what the app's own layers were made from that counts,
+// since the same content may lie in other layers, and which layers of the stack are below.
 func named(img platform.Image) (platform.Image, error) {
 	content := img
-	content.ID, content.Layers = "", nil
+	content.ID = ""
+	if img.Stack != nil {
+		content.Layers = nil
+	}
 	text, err := json.Marshal(content)
 	if err != nil {
 		return img, fmt.Errorf("name the image: %w", err)

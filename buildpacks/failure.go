@@ -7,9 +7,8 @@ import (
 )
 
 // failure is the error of a command that did not end well. tail is the last of what it said.
-func failure(command string, exit platform.Exit, spec platform.StepSpec, tail []string) error {
-	limits := platform.BuildLimits{Limits: spec.Limits, Silence: spec.Silence}
-	if bound := platform.StepFailure(spec.App, command, exit, limits); bound != nil {
+func failure(app platform.AppName, command string, exit platform.Exit, limits platform.BuildLimits, tail []string) error {
+	if bound := platform.StepFailure(app, command, exit, limits); bound != nil {
 		return bound
 	}
 	failed := platform.Errorf(platform.Failed, "build failed: `%s` %s", command, exit)

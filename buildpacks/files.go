@@ -46,7 +46,17 @@ func writeFiles(ctx context.Context, upper string, src platform.Tree, files []pl
 		return fmt.Errorf("write the source: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	if err := makeDirs(root, files); err != nil {
+	return writeTree(ctx, place{root, appUser}, src, files)
+}
+
+// place is where files are written, and whose they are.
+type place struct {
+	root  *os.Root
+	owner int
+}
+
+func writeTree(ctx context.Context, to place, src platform.Tree, files []platform.File) error {
+	if err := to.makeDirs(files); err != nil {
 		return err
 	}
 	const share = 256 // files: few enough to keep both processors busy to the end
@@ -54,7 +64,7 @@ func writeFiles(ctx context.Context, upper string, src platform.Tree, files []pl
 	g.SetLimit(4)
 	for start := 0; start < len(files); start += share {
 		part := files[start:min(start+share, len(files))]
-		g.Go(func() error { return writePart(ctx, root, src, part) })
+		g.Go(func() error { return writePart(ctx, to, src, part) })
 	}
 	return g.Wait()
 }
@@ -72,30 +82,30 @@ func openApp(upper string) (*os.Root, error) {
 	return os.OpenRoot(app)
 }
 
-func makeDirs(root *os.Root, files []platform.File) error {
+func (to place) makeDirs(files []platform.File) error {
 	made := map[string]bool{".": true}
 	for _, f := range files {
 		if err := checkPath(f.Path); err != nil {
 			return err
 		}
-		if err := makeDir(root, path.Dir(f.Path), made); err != nil {
+		if err := to.makeDir(path.Dir(f.Path), made); err != nil {
 			return fmt.Errorf("write %q of the source: %w", f.Path, err)
 		}
 	}
 	return nil
 }
 
-func makeDir(root *os.Root, dir string, made map[string]bool) error {
+func (to place) makeDir(dir string, made map[string]bool) error {
 	if made[dir] {
 		return nil
 	}
-	if err := makeDir(root, path.Dir(dir), made); err != nil {
+	if err := to.makeDir(path.Dir(dir), made); err != nil {
 		return err
 	}
-	if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := to.root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	info, err := root.Lstat(dir)
+	info, err := to.root.Lstat(dir)
 	if err != nil {
 		return err
 	}
@@ -103,11 +113,11 @@ func makeDir(root *os.Root, dir string, made map[string]bool) error {
 		return platform.Errorf(platform.Failed, "the source has a file below %q, which is no directory", dir)
 	}
 	made[dir] = true
-	return errors.Join(root.Chmod(dir, 0o755), root.Lchown(dir, appUser, appUser))
+	return errors.Join(to.root.Chmod(dir, 0o755), to.root.Lchown(dir, to.owner, to.owner))
 }
 
-func writePart(ctx context.Context, root *os.Root, src platform.Tree, files []platform.File) error {
-	w := writer{root: root, src: src, buf: make([]byte, 32<<10)}
+func writePart(ctx context.Context, to place, src platform.Tree, files []platform.File) error {
+	w := writer{place: to, src: src, buf: make([]byte, 32<<10)}
 	defer w.leave()
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
@@ -122,11 +132,11 @@ func writePart(ctx context.Context, root *os.Root, src platform.Tree, files []pl
 
 // writer stays in the directory it last wrote to: files come in path order.
 type writer struct {
-	root *os.Root
-	src  platform.Tree
-	dir  string
-	at   *os.Root
-	buf  []byte
+	place
+	src platform.Tree
+	dir string
+	at  *os.Root
+	buf []byte
 }
 
 func (w *writer) enter(dir string) (err error) {
@@ -177,7 +187,7 @@ func (w *writer) symlink(name string, target io.Reader) error {
 	if err := w.at.Symlink(string(text), name); err != nil {
 		return err
 	}
-	return w.at.Lchown(name, appUser, appUser)
+	return w.at.Lchown(name, w.owner, w.owner)
 }
 
 func (w *writer) file(name string, executable bool, blob io.Reader) error {
@@ -190,7 +200,7 @@ func (w *writer) file(name string, executable bool, blob io.Reader) error {
 		mode = 0o755
 	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{f}, blob, w.buf) // File.ReadFrom would make a buffer each time
-	return errors.Join(err, f.Chown(appUser, appUser), f.Chmod(mode), f.Close())
+	return errors.Join(err, f.Chown(w.owner, w.owner), f.Chmod(mode), f.Close())
 }
 
 // whiteOut hides paths of lower layers: each becomes a character device 0:0 (the kernel's overlayfs
@@ -203,7 +213,7 @@ func whiteOut(upper string, paths []string) error {
 	defer func() { _ = root.Close() }()
 	made := map[string]bool{".": true}
 	for _, p := range paths {
-		if err := errors.Join(checkPath(p), makeDir(root, path.Dir(p), made)); err != nil {
+		if err := errors.Join(checkPath(p), place{root, appUser}.makeDir(path.Dir(p), made)); err != nil {
 			return err
 		}
 		if err := makeWhiteout(root, p); err != nil {

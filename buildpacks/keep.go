@@ -56,7 +56,11 @@ func (e *Engine) Layers() (map[string][]int64, error) {
 			all[layer] = append(all[layer], app)
 		}
 	}
-	if err != nil {
+	docker, dockerErr := e.docker.Layers()
+	for layer := range docker { // whose they are BuildKit does not say
+		all[layer] = append(all[layer], hostApp)
+	}
+	if err = errors.Join(err, dockerErr); err != nil {
 		return nil, fmt.Errorf("list layers of builds: %w", err)
 	}
 	return all, nil

@@ -126,15 +126,22 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 	return nil
 }
 
+// bounds are what one command may take.
+func (b *build) bounds() platform.BuildLimits {
+	bounds := b.req.Limits
+	if bounds.Limits == (platform.Limits{}) {
+		bounds.Limits = b.Limits
+	}
+	return bounds
+}
+
 // stepSpec is the container of the step's commands.
 func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platform.StepSpec, error) {
 	spec := platform.StepSpec{
 		AppID: b.req.App.ID, App: b.req.App.Name, Name: s.Name, Layers: b.layers, Upper: upper,
-		Dir: appDir, UID: appUser, GID: appUser, Limits: b.req.Limits.Limits, Silence: b.req.Limits.Silence,
+		Dir: appDir, UID: appUser, GID: appUser,
 	}
-	if spec.Limits == (platform.Limits{}) {
-		spec.Limits = b.Limits
-	}
+	spec.Limits, spec.Silence = b.bounds().Limits, b.bounds().Silence
 	if s.Tools {
 		tools, err := b.packages(ctx, b.base, buildPackages, b.req.Story)
 		if err != nil {
@@ -195,7 +202,7 @@ func (e *Engine) exec(ctx context.Context, spec platform.StepSpec, command strin
 		return exit, fmt.Errorf("run %s: %w", spec.Name, err)
 	}
 	if exit.Code != 0 || exit.Over != "" {
-		return exit, failure(command, exit, spec, story.Tail())
+		return exit, failure(spec.App, command, exit, platform.BuildLimits{Limits: spec.Limits, Silence: spec.Silence}, story.Tail())
 	}
 	if exit.OOM {
 		story.Warn("A process of this step was killed: out of memory (limit %d MiB).", spec.Limits.Memory>>20)

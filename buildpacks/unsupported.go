@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	dockerfile = "Dockerfile"
-	supported  = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), static sites (index.html), " +
-		"and programs that bring what they need (Procfile)"
+	supported = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), static sites (index.html), " +
+		"Dockerfiles, and programs that bring what they need (Procfile)"
 )
 
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
@@ -29,13 +28,6 @@ func unsupportedLanguage(tree *source.Tree) error {
 		}
 	}
 	return nil
-}
-
-func unsupportedDockerfile(tree *source.Tree) error {
-	if !tree.Has(dockerfile) {
-		return nil
-	}
-	return platform.Errorf(platform.Failed, "building from a Dockerfile is not supported yet").WithHint("%s", supported)
 }
 
 // nothingFound says what was looked for, and what nearly was it.

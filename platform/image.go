@@ -31,6 +31,10 @@ type Image struct {
 	Builder    string              // what built it, for humans: "nodejs", "go", …
 	Declared   map[string]EnvVar   // app.json env: defaults, generated secrets, required keys
 	Stack      *Footing            `json:",omitempty"` // nil: it is on none
+
+	Groups  []uint32          `json:",omitempty"` // supplementary ones of processes
+	Labels  map[string]string `json:",omitempty"` // a Dockerfile's LABEL
+	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
 }
 
 // argv is what a process type executes.

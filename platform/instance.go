@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"time"
 )
@@ -136,6 +137,26 @@ type StepSpec struct {
 	Limits Limits // Disk bounds what it writes to Upper and to binds together
 
 	Silence time.Duration // the step is ended when it prints nothing for so long; 0: never
+
+	Groups  []uint32    // beside GID
+	Mounts  []StepMount // after the binds
+	Exact   bool        // Env is the whole environment but for PATH and HOME: there is no PORT
+	Offline bool        // no network but its own loopback
+}
+
+// StepMount is something that a build step sees and that does not become part of its layer. Exactly one of
+// File, Memory, Socket and Layers or Upper says what.
+type StepMount struct {
+	Target   string // absolute path inside; symlinks in the image lead where they lead inside
+	ReadOnly bool
+	UID, GID uint32      // owner of File
+	Mode     fs.FileMode // of File
+	File     []byte      // content; not nil
+	Memory   int64       // a file system in memory of at most so many bytes
+	Socket   string      // host path of a socket
+	Layers   []string    // a file system of layers, bottom first
+	Upper    string      // host directory that takes the writes to it, or alone a directory of the host
+	Sub      string      // what of the file system is shown: an absolute path in it, "" for all
 }
 
 // Bind shows a host directory or file inside a container. Owners are as seen inside.

@@ -92,6 +92,15 @@ func (s *Story) Admit(ctx context.Context) error {
 	return admit(ctx)
 }
 
+// Title opens a phase whose seconds its teller tells.
+func (s *Story) Title(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endPhase()
+	s.tail = nil
+	s.print("-----> ", fmt.Sprintf(format, args...))
+}
+
 // End closes the open phase with its seconds.
 func (s *Story) End() {
 	s.mu.Lock()

@@ -102,7 +102,7 @@ func (r *Runtime) rightsFor(o *order) (script.Rights, error) {
 		added = append(added, c)
 	}
 	own := maskOf(added)
-	out := script.Rights{UID: o.uid, GID: o.gid, Groups: []uint32{o.gid}, Privileges: o.security.Privileges}
+	out := script.Rights{UID: o.uid, GID: o.gid, Groups: append([]uint32{o.gid}, o.groups...), Privileges: o.security.Privileges}
 	if o.uid == 0 {
 		own |= maskOf(rootCapabilities())
 	} else { // only ambient capabilities survive the exec of an ordinary program (capabilities(7))

@@ -110,6 +110,11 @@ func (c *container) equip(o *order) (err error) {
 	if err := c.runtime.options.Network.Admit(endpoint, c.record.owner()); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}
+	if o.offline {
+		if err := c.runtime.options.Network.Detach(endpoint); err != nil {
+			return fmt.Errorf("start %s: %w", o.what, err)
+		}
+	}
 	if err := c.bound(o); err != nil {
 		return fmt.Errorf("start %s: %w", o.what, err)
 	}

@@ -28,6 +28,10 @@ type order struct {
 	security   platform.Security
 	clamped    map[string]platform.Rlimit // what of its rlimits the host allows
 	binds      []platform.Bind
+	mounts     []platform.StepMount
+	groups     []uint32 // beside gid
+	exact      bool     // the environment is env
+	offline    bool     // it has no network
 	stopSignal unix.Signal
 	stdio      *[3]*os.File       // the app's ends of its streams; nil: empty input and the log
 	terminal   *platform.Terminal // instead of stdio
@@ -65,7 +69,7 @@ func orderOf(s platform.InstanceSpec, group string) (*order, error) {
 		},
 		what: fmt.Sprintf("%s of %s", name, s.App), host: hostName(name),
 		appID: s.AppID, layers: s.Image.Layers, argv: s.Command, env: s.Env,
-		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID,
+		dir: s.Image.WorkDir, uid: s.Image.UID, gid: s.Image.GID, groups: s.Image.Groups,
 		limits: limitsOr(s.Limits, defaultMemory, defaultPIDs), security: s.Security, stopSignal: stop,
 	}
 	if s.Type == platform.Web {
@@ -89,6 +93,11 @@ func (o *order) check() error {
 	o.dir = clean
 	if o.uid >= rangeSize || o.gid >= rangeSize {
 		return platform.Errorf(platform.Failed, "%s runs as user %d:%d: ids above %d do not exist in a container", o.what, o.uid, o.gid, rangeSize-1)
+	}
+	for _, id := range o.groups {
+		if id >= rangeSize {
+			return platform.Errorf(platform.Failed, "%s is in group %d: ids above %d do not exist in a container", o.what, id, rangeSize-1)
+		}
 	}
 	for k, v := range o.env {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.Contains(v, "\x00") {

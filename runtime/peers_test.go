@@ -128,7 +128,7 @@ func (c *contest) isolate(config *specs.Spec) {
 	}
 	limits := limitsOr(c.job.Limits, defaultMemory, defaultPIDs)
 	config.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limits.Memory}
-	config.Linux.Resources.Pids = &specs.LinuxPids{Limit: int64(limits.Processes)}
+	config.Linux.Resources.Pids = &specs.LinuxPids{Limit: new(int64(limits.Processes))}
 }
 
 // hideHybrid lets crun work on a host with cgroup v1 and a v2 tree that offers a controller, which it

@@ -32,6 +32,9 @@ const (
 func (c *container) write(s *script.Script, o *order, b box) {
 	s.SetIDs(0, 0, nil)
 	s.Do("make mounts private", unix.SYS_MOUNT, script.N(0), s.String("/"), script.N(0), script.N(unix.MS_REC|unix.MS_PRIVATE), script.N(0))
+	if o.offline {
+		leaveNetwork(s)
+	}
 	nodes := cloneDevices(s)
 	attachRoot(s, b.root, o)
 	c.kernelMounts(s, b.root, o)
@@ -45,6 +48,7 @@ func (c *container) write(s *script.Script, o *order, b box) {
 			s.AttachDir(b.root, filepath.Clean(bind.Target), b.binds[i])
 		}
 	}
+	attachMounts(s, o, b)
 	attachOpened(s, o, b)
 	c.ownFiles(s, b.root, o)
 	s.Do("set the host name", unix.SYS_SETHOSTNAME, s.String(o.host), script.N(len(o.host)))
@@ -180,7 +184,11 @@ func (c *container) becomeApp(s *script.Script, o *order, b box) {
 		s.Take(b.rights)
 	})
 	s.KeepOnlyStdio()
-	s.Exec(o.argv, append(o.environ(), fmt.Sprintf("PORT=%d", c.record.Endpoint.Port)))
+	env := o.environ()
+	if !o.exact {
+		env = append(env, fmt.Sprintf("PORT=%d", c.record.Endpoint.Port))
+	}
+	s.Exec(o.argv, env)
 }
 
 // openTerminal makes a PTY in the container's own devpts, so that tty(1) and /dev/tty work inside, and

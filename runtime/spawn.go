@@ -51,6 +51,7 @@ type box struct {
 	stdio  [3]script.Arg
 	log    *script.Log
 
+	shown   []shown // of each of the order's mounts
 	devices []script.Arg
 	rights  script.Rights
 }
@@ -77,6 +78,7 @@ func (c *container) handOver(o *order, h *handover) box {
 	for _, bind := range o.binds {
 		b.binds = append(b.binds, h.add(c.bind(o, bind)))
 	}
+	c.handOverMounts(o, h, &b)
 	c.handOverOpened(o, h, &b)
 	switch {
 	case o.terminal != nil:

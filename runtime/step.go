@@ -22,9 +22,10 @@ func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) 
 		record: record{App: s.App, Group: buildsGroup, Passing: true},
 		what:   fmt.Sprintf("step %s of %s", s.Name, s.App), host: hostName(s.Name),
 		appID: s.AppID, layers: s.Layers, upper: s.Upper, argv: s.Argv, env: s.Env, dir: s.Dir,
-		uid: s.UID, gid: s.GID, binds: s.Binds, limits: limitsOr(s.Limits, buildMemory, buildPIDs),
+		uid: s.UID, gid: s.GID, binds: s.Binds, mounts: s.Mounts, groups: s.Groups, exact: s.Exact, offline: s.Offline,
+		limits: limitsOr(s.Limits, buildMemory, buildPIDs),
 	}
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.check(), o.checkMounts()); err != nil {
 		return platform.Exit{}, err
 	}
 	if !filepath.IsAbs(s.Upper) {

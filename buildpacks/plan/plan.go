@@ -12,6 +12,8 @@ type Plan struct {
 	Packages   []string    `json:"packages,omitempty"`   // Debian packages the running app needs, sorted
 	Steps      []Step      `json:"steps"`
 
+	Dockerfile string `json:"dockerfile,omitempty"` // its path, if the builder is "dockerfile": then there are no steps
+
 	Processes map[platform.ProcessType]string           `json:"processes"`
 	Env       map[string]string                         `json:"env,omitempty"`  // of running processes
 	Path      []string                                  `json:"path,omitempty"` // put before PATH, for steps and processes

@@ -15,6 +15,7 @@ const (
 
 	Buildpacks = "buildpacks" // those of git repositories
 	Pack       = "pack"       // Cloud Native Buildpacks
+	Dockerfile = "dockerfile"
 )
 
 // Title is the line that tells a pusher what was found: "Node.js app detected (package.json)".
@@ -24,6 +25,6 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks"}
+	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile", Dockerfile: "Dockerfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks"}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

@@ -34,6 +34,7 @@ func commands() map[string]command {
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},
 		"build:plan": {"paas build:plan [options] DIR", buildPlan},
 		"static":     {"paas static --root DIR", serveStatic},
+		"builder":    {"paas builder: the daemon starts it", runBuilder},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"paas/buildpacks"
+	"paas/buildpacks/dockerfile/wire"
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/runtime"
@@ -96,11 +97,19 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if r.builder, err = buildpacks.Open(buildpacks.Options{
 		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime, CacheBudget: caches,
 		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log, Local: s.localBuildpacks(),
+		Docker: buildpacks.Docker{Command: []string{self, "builder"}, Base: r.bases(s).find, Describe: r.exchange.Plain},
 	}); err != nil {
 		return nil, err
 	}
 	r.repos, err = gitreceive.OpenRepos(filepath.Join(s.Data, "repos"))
 	return r, err
+}
+
+// bases are what FROM of a Dockerfile finds. The stacks are the engine's, which is opened later.
+func (r *rooms) bases(s settings) *bases {
+	return &bases{store: r.store, exchange: r.exchange, images: r.images, mapped: s.Bases, stack: func(ctx context.Context, name string, story *platform.Story) (wire.Base, error) {
+		return r.builder.StackBase(ctx, name, story)
+	}}
 }
 
 // disk is everything that takes the disk.

@@ -30,6 +30,8 @@ type settings struct {
 	KeepReleases int    `toml:"keep_releases"`
 	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file         string
+
+	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
 
 // readSettings reads flags, then the configuration file, then defaults.
@@ -72,7 +74,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases and buildpacks")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -82,6 +84,7 @@ func (s settings) complete() (settings, error) {
 		}
 		return ""
 	}
+	s.Bases = file.Bases
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
 	s.SSH = first(s.SSH, file.SSH, ":2222")

@@ -110,11 +110,18 @@ func ConfigOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 		c.Config.ExposedPorts = map[string]struct{}{fmt.Sprintf("%d/tcp", img.Port): {}}
 	}
 	c.Config.Labels = labelsOf(img)
+	for _, path := range img.Volumes {
+		if c.Config.Volumes == nil {
+			c.Config.Volumes = map[string]struct{}{}
+		}
+		c.Config.Volumes[path] = struct{}{}
+	}
 	return c
 }
 
 func labelsOf(img platform.Image) map[string]string {
 	labels := map[string]string{}
+	maps.Copy(labels, img.Labels)
 	for process, command := range img.Processes {
 		labels["paas.process."+string(process)] = command
 	}

@@ -103,6 +103,9 @@ func (s *Store) open(dir string) (err error) {
 	return errors.Join(s.sweepDrafts(), s.sweepShifted(), s.emptyTrash())
 }
 
+// Path is the store's own directory.
+func (s *Store) Path() string { return s.dir }
+
 // Dir is the directory of a layer, which need not exist. It panics on a malformed name, since the
 // result would be a path outside the store.
 func (s *Store) Dir(layer string) string {

@@ -162,7 +162,7 @@ func TestResourcesInBothVersions(t *testing.T) {
 	r := &specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: &limit, Swap: &swap},
 		CPU:    &specs.LinuxCPU{Shares: &shares, Quota: &quota, Period: &period, Cpus: "0"},
-		Pids:   &specs.LinuxPids{Limit: -1},
+		Pids:   &specs.LinuxPids{Limit: new(int64(-1))},
 		BlockIO: &specs.LinuxBlockIO{Weight: &weight, ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{
 			{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: 8}, Rate: 100},
 		}},

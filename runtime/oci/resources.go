@@ -75,8 +75,8 @@ func settingsV1(r *specs.LinuxResources) []setting {
 	if c := r.CPU; c != nil {
 		cpuV1(c, add)
 	}
-	if p := r.Pids; p != nil {
-		add("pids", "pids.max", orMax(p.Limit, p.Limit <= 0))
+	if p := r.Pids; p != nil && p.Limit != nil {
+		add("pids", "pids.max", orMax(*p.Limit, *p.Limit <= 0))
 	}
 	if b := r.BlockIO; b != nil {
 		blockV1(b, add)
@@ -193,8 +193,8 @@ func settingsV2(r *specs.LinuxResources) []setting {
 	if c := r.CPU; c != nil {
 		cpuV2(c, add)
 	}
-	if p := r.Pids; p != nil {
-		add("pids", "pids.max", orMax(p.Limit, p.Limit <= 0))
+	if p := r.Pids; p != nil && p.Limit != nil {
+		add("pids", "pids.max", orMax(*p.Limit, *p.Limit <= 0))
 	}
 	if b := r.BlockIO; b != nil {
 		blockV2(b, add)

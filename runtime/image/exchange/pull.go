@@ -85,8 +85,17 @@ type parts struct {
 
 // assemble brings the layers into the store, a few at a time, and makes the image of them.
 func (x *Exchange) assemble(ctx context.Context, p parts) (platform.Image, error) {
+	names, err := x.bring(ctx, p)
+	if err != nil {
+		return platform.Image{}, err
+	}
+	return x.imageOf(names, p.config)
+}
+
+// bring brings the layers into the store and names them, bottom first.
+func (x *Exchange) bring(ctx context.Context, p parts) ([]string, error) {
 	if len(p.config.RootFS.DiffIDs) != len(p.layers) || len(p.layers) == 0 {
-		return platform.Image{}, platform.Errorf(platform.Failed, "that is no container image: %d layers, but %d diff ids",
+		return nil, platform.Errorf(platform.Failed, "that is no container image: %d layers, but %d diff ids",
 			len(p.layers), len(p.config.RootFS.DiffIDs))
 	}
 	names := make([]string, len(p.layers))
@@ -104,12 +113,12 @@ func (x *Exchange) assemble(ctx context.Context, p parts) (platform.Image, error
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return platform.Image{}, err
+		return nil, err
 	}
 	if n := reused.Load(); n > 0 {
 		p.say(fmt.Sprintf("%d of %d layers were here already", n, len(names)))
 	}
-	return x.imageOf(names, p.config)
+	return names, nil
 }
 
 func (x *Exchange) layer(ctx context.Context, p parts, d ocispec.Descriptor, diffID digest.Digest) (name string, had bool, err error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"paas/buildpacks/aptfile"
 	"paas/buildpacks/manifest"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
@@ -20,6 +21,7 @@ type declarations struct {
 	processes map[platform.ProcessType]string
 	app       manifest.App
 	legacy    []platform.Check
+	packages  []string // of Debian
 }
 
 func readDeclarations(tree *source.Tree) (declarations, error) {
@@ -44,7 +46,9 @@ func readDeclarations(tree *source.Tree) (declarations, error) {
 			return d, err
 		}
 	}
-	return d, nil
+	var err error
+	d.packages, err = aptfile.Read(tree)
+	return d, err
 }
 
 func (d declarations) hasWeb() bool { return d.processes[platform.Web] != "" }
@@ -55,11 +59,26 @@ func (d declarations) addTo(p *plan.Plan) {
 	maps.Copy(processes, p.Processes)
 	maps.Copy(processes, d.processes)
 	p.Processes = processes
-	p.Checks, p.Formation, p.Declared = d.app.Checks, d.app.Formation, d.app.Env
+	p.Checks, p.Formation = d.app.Checks, d.app.Formation
+	d.addVars(p)
+	d.addPackages(p)
 	p.Warnings = append(p.Warnings, d.app.Warnings...)
 	d.addLegacy(p)
 	warnUnknown(p, "healthchecks", slices.Sorted(maps.Keys(p.Checks)))
 	warnUnknown(p, "formation", slices.Sorted(maps.Keys(p.Formation)))
+}
+
+// addVars keeps what the language needs beside what the app declares.
+func (d declarations) addVars(p *plan.Plan) {
+	vars := map[string]platform.EnvVar{}
+	maps.Copy(vars, p.Declared)
+	maps.Copy(vars, d.app.Env)
+	p.Declared = vars
+}
+
+// addPackages is for languages of any kind: an app may need more of Debian than its language does.
+func (d declarations) addPackages(p *plan.Plan) {
+	p.Packages = slices.Compact(slices.Sorted(slices.Values(append(p.Packages, d.packages...))))
 }
 
 func (d declarations) addLegacy(p *plan.Plan) {

@@ -10,6 +10,9 @@ const (
 	Node     = "nodejs"
 	Go       = "go"
 	Python   = "python"
+	Ruby     = "ruby"
+	PHP      = "php"
+	Perl     = "perl"
 	Static   = "static"
 	Procfile = "procfile"
 )
@@ -21,6 +24,6 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile"}
+	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Ruby: "Ruby", PHP: "PHP", Perl: "Perl", Static: "Static", Procfile: "Procfile"}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

@@ -11,6 +11,7 @@ import (
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
 	"paas/buildpacks/python"
+	"paas/buildpacks/ruby"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
 	"paas/platform"
@@ -50,6 +51,7 @@ type language struct {
 // languages are asked in this order: which of two is the app's own and which only helps it, as scripts of assets do.
 func languages() []language {
 	return []language{
+		{ruby.Detect, ruby.Plan},
 		{python.Detect, python.Plan},
 		{golang.Detect, golang.Plan},
 	}

@@ -153,7 +153,7 @@ func (l *lock) install(src *source.Tree) installation {
 	in := installation{names: l.names, made: map[string]string{}, apart: !src.Has("Aptfile")}
 	links, complete := l.vendored(src, &in)
 	hashed, others := l.lines()
-	pip := "python3 -m pip --python " + venv + "/bin/python install --no-deps" + links
+	pip := "pip --python " + venv + "/bin/python install --no-deps" + links
 	for _, part := range []struct {
 		file, flag string
 		lines      []string

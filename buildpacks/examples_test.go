@@ -55,7 +55,7 @@ func TestExamples(t *testing.T) {
 		{"node-build", "node", "test -s dist/index.html && echo built", "built", 5},
 		{"go", "go", "ls bin; ls -d /opt/go .go *.go 2>/dev/null; true", "", 3},
 		{"python", "python", "python -c 'import greeting, sys; print(sys.prefix)'", "/app/.venv", 4},
-		{"python-uv", "python", "test -x .venv/bin/shop && cd / && python -c 'import shop.web, greeting; print(greeting.greet(1))'", "hello, 1", 4},
+		{"python-uv", "python", "test -x .venv/bin/shop && cd / && python -c 'import shop.web, greeting; print(greeting.greet(1))'", "hello from 1", 4},
 		{"ruby", "ruby ruby-dev tools +puma", `cat public/app.css && bundle exec ruby -e 'require "greeting"; puts Greeting.greet(RUBY_ENGINE)' && bundle list | grep -c minitest; true`, "body { color: #333 }\nhello, ruby!\n0", 5},
 		{"static", "static", "test -x /usr/local/bin/paas && cat $(find . -name index.html) | head -c 9", "<!doctype", 3},
 		{"procfile", "", "test -x server.pl && echo there", "there", 2},

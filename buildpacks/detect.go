@@ -8,6 +8,8 @@ import (
 
 	"paas/buildpacks/golang"
 	"paas/buildpacks/node"
+	"paas/buildpacks/perl"
+	"paas/buildpacks/php"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
 	"paas/buildpacks/python"
@@ -36,6 +38,7 @@ func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	says.addTo(&p)
+	php.Translate(&p)
 	if p.Builder != plan.Procfile && tree.Has(dockerfile) {
 		p.Warnings = append(p.Warnings, "Dockerfile is there and not read: this version builds from "+p.Detected+".")
 	}
@@ -52,8 +55,10 @@ type language struct {
 func languages() []language {
 	return []language{
 		{ruby.Detect, ruby.Plan},
+		{php.Detect, php.Plan},
 		{python.Detect, python.Plan},
 		{golang.Detect, golang.Plan},
+		{perl.Detect, perl.Plan},
 	}
 }
 
@@ -74,6 +79,8 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 	switch {
 	case python.Lone(tree):
 		return python.Plan(tree)
+	case perl.Lone(tree):
+		return perl.Plan(tree)
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
 	}

@@ -18,9 +18,9 @@ const (
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
 func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
-		{"composer.json", "PHP"}, {"index.php", "PHP"}, {"pom.xml", "Java"}, {"build.gradle", "Java"},
+		{"pom.xml", "Java"}, {"build.gradle", "Java"},
 		{"build.gradle.kts", "Kotlin"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Cargo.toml", "Rust"}, {"mix.exs", "Elixir"},
-		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"cpanfile", "Perl"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
+		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
 		{"CMakeLists.txt", "C or C++"},
 	} {
 		if tree.Has(l.file) {

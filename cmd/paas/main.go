@@ -34,6 +34,7 @@ func commands() map[string]command {
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},
 		"build:plan": {"paas build:plan DIR", buildPlan},
 		"static":     {"paas static --root DIR", serveStatic},
+		"php":        {"paas php --root DIR [--fpm-config FILE]", servePHP},
 	}
 }
 

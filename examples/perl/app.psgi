@@ -1,0 +1,14 @@
+use strict;
+use warnings;
+use Greeting;
+use Plack::Builder;
+
+# Plack and its server Starman are Debian's: the build asks no archive of modules.
+builder {
+    enable 'ContentLength';
+    sub {
+        my $env = shift;
+        return [404, ['Content-Type' => 'text/plain'], ["not here\n"]] if $env->{PATH_INFO} ne '/';
+        return [200, ['Content-Type' => 'text/plain; charset=utf-8'], [Greeting::to("Perl $^V"), "\n"]];
+    };
+};

@@ -18,7 +18,7 @@ const hostApp = 0
 // packagesKey is the layer's of Debian packages over a base.
 func packagesKey(base string, names []string) string {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	return keyOf("packages", base, names)
+	return keyOf("packages", base, names, 2)
 }
 
 // packages finds or makes a layer of Debian packages over the base.
@@ -26,7 +26,10 @@ func (e *Engine) packages(ctx context.Context, base string, names []string, stor
 	key := packagesKey(base, names)
 	return key, e.hostLayer(ctx, story, product{key, "Debian packages: " + strings.Join(names, " ")}, func(dir string) error {
 		story.Phase("Installing Debian packages, once on this host: %s", shortList(names))
-		return e.apt(ctx, base, dir, names, story)
+		if err := e.apt(ctx, base, dir, names, story); err != nil {
+			return err
+		}
+		return mergeable(e.Images.Dir(base), dir)
 	})
 }
 

@@ -135,6 +135,9 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 	hint := map[string]string{
 		plan.Node:   `add "start" to "scripts" in package.json, or a Procfile with "web: node FILE"`,
 		plan.Go:     `add a Procfile with "web: bin/NAME"`,
+		plan.Ruby:   `add a config.ru, or a Procfile with "web: bundle exec COMMAND"`,
+		plan.PHP:    `add an index.php, in public if the app has such a directory, or a Procfile with "web: COMMAND"`,
+		plan.Perl:   `add an app.psgi, or a Procfile with "web: COMMAND"`,
 		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
 	}[p.Builder]
 	return platform.Errorf(platform.Failed, "this is a %s app (%s), but nothing says how to start it", p.Language(), p.Detected).

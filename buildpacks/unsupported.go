@@ -11,7 +11,7 @@ import (
 
 const (
 	dockerfile = "Dockerfile"
-	supported  = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), static sites (index.html), " +
+	supported  = "supported are Node.js (package.json), Python (requirements.txt, uv.lock, poetry.lock), Ruby (Gemfile), PHP (composer.json, index.php), Perl (cpanfile), Go (go.mod), static sites (index.html), " +
 		"and programs that bring what they need (Procfile)"
 )
 

@@ -169,9 +169,9 @@ func (m *manager) stop() error {
 	select {
 	case <-m.ended:
 	case <-time.After(5 * time.Second):
-		_ = syscall.Kill(-m.cmd.Process.Pid, syscall.SIGKILL)
-		<-m.ended
 	}
+	_ = syscall.Kill(-m.cmd.Process.Pid, syscall.SIGKILL) // and its processes, which outlive it when it is killed
+	<-m.ended
 	<-m.told
 	return os.RemoveAll(m.dir)
 }

@@ -51,10 +51,10 @@ func compareBy(op, version, bound string) bool {
 // same is the part of a bound that a version of its kind shares: "~=3.12.1" has 3.12, "^3.11" has 3, "^0.3.1" has 0.3.
 func same(op, bound string) string {
 	parts := strings.Split(bound, ".")
-	switch {
-	case op == "~=":
+	switch op {
+	case "~=":
 		return strings.Join(parts[:max(len(parts)-1, 1)], ".")
-	case op == "~":
+	case "~":
 		return strings.Join(parts[:min(len(parts), 2)], ".")
 	}
 	for i, p := range parts {

@@ -120,16 +120,16 @@ func (b builder) steps() []plan.Step {
 // one, a module of Debian's that will do is not installed again.
 func (b builder) dependencies() plan.Step {
 	s := plan.Step{Name: "dependencies", Files: b.read(), Tools: true, Caches: []plan.Cache{{ID: "cpan", Dir: cacheDir}}}
-	s.Env = map[string]string{"PERL_CPANM_HOME": cacheDir, "PERL_CPANM_OPT": "--notest --quiet", "PERL_USE_UNSAFE_INC": "1"}
+	s.Env = map[string]string{"PERL_CPANM_HOME": cacheDir, "PERL_USE_UNSAFE_INC": "1"}
 	switch {
 	case b.modules.snapshot && b.vendored():
 		s.Commands = []string{"carton install --deployment --cached --without develop"}
 	case b.modules.snapshot:
 		s.Commands = []string{"carton install --deployment --without develop"}
 	case b.vendored():
-		s.Commands = []string{"cpanm --local-lib " + local + " --mirror \"file:///app/vendor/cache\" --mirror-only --installdeps ."}
+		s.Commands = []string{"cpanm --notest --local-lib " + local + " --mirror \"file:///app/vendor/cache\" --mirror-only --installdeps ."}
 	default:
-		s.Commands = []string{"cpanm --local-lib " + local + " --installdeps ."}
+		s.Commands = []string{"cpanm --notest --local-lib " + local + " --installdeps ."}
 	}
 	s.Commands = append(s.Commands, "rm -rf "+local+"/cache "+local+"/man")
 	return s

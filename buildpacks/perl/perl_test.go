@@ -68,10 +68,10 @@ func TestDependencies(t *testing.T) {
 		seen    []string
 		command string
 	}{
-		{"a list", map[string]string{"cpanfile": "requires 'Plack';"}, 2, []string{"cpanfile"}, "cpanm --local-lib local --installdeps ."},
+		{"a list", map[string]string{"cpanfile": "requires 'Plack';"}, 2, []string{"cpanfile"}, "cpanm --notest --local-lib local --installdeps ."},
 		{"locked", map[string]string{"cpanfile": "requires 'Plack';", "cpanfile.snapshot": ""}, 2, []string{"cpanfile.snapshot", "cpanfile"}, "carton install --deployment --without develop"},
 		{"vendored", map[string]string{"cpanfile": "requires 'Plack';", "cpanfile.snapshot": "", "vendor/cache/x": ""}, 2, []string{"cpanfile.snapshot", "cpanfile", "vendor/cache/"}, "carton install --deployment --cached --without develop"},
-		{"a distribution", map[string]string{"Makefile.PL": ""}, 2, []string{}, "cpanm --local-lib local --installdeps ."},
+		{"a distribution", map[string]string{"Makefile.PL": ""}, 2, []string{}, "cpanm --notest --local-lib local --installdeps ."},
 		{"nothing", map[string]string{"cpanfile": "on test => sub {\n requires 'Test::More';\n};\n", "app.psgi": ""}, 1, nil, ""},
 	} {
 		p := planned(t, c.files)

@@ -3,7 +3,8 @@ use warnings;
 use Greeting;
 use Plack::Builder;
 
-# Plack and its server Starman are Debian's: the build asks no archive of modules.
+# Greeting is locked in cpanfile.snapshot and lies in vendor/cache; Plack and Starman are Debian's. So the build
+# asks no archive of modules.
 builder {
     enable 'ContentLength';
     sub {

@@ -1,8 +1,0 @@
-package Greeting;
-
-use strict;
-use warnings;
-
-sub to { return "Hello from $_[0]" }
-
-1;

@@ -16,7 +16,7 @@ import (
 const hostApp = 0
 
 // packagesKey is the layer's of Debian packages over a base.
-func packagesKey(base string, names []string) string { return keyOf("packages", base, set(names)) }
+func packagesKey(base string, names []string) string { return keyOf("packages", base, set(names), 2) }
 
 // set is names in order, each once.
 func set(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
@@ -33,7 +33,10 @@ func (e *Engine) packages(ctx context.Context, base string, names []string, stor
 	}
 	return key, e.hostLayer(ctx, story, product{key, "Debian packages: " + strings.Join(names, " ")}, func(dir string) error {
 		story.Phase("Installing Debian packages, once on this host: %s", shortList(names))
-		return e.apt(ctx, base, dir, names, story)
+		if err := e.apt(ctx, base, dir, names, story); err != nil {
+			return err
+		}
+		return mergeable(e.Images.Dir(base), dir)
 	})
 }
 

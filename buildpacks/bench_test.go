@@ -62,7 +62,7 @@ func hostEngine(t testing.TB) *Engine {
 	return e
 }
 
-// newBench has the base image and the toolchains named.
+// newBench has the base image and the toolchains named: "tools" are compilers, "+a,b" are Debian packages.
 func newBench(t testing.TB, toolchains ...string) *bench {
 	t.Helper()
 	host := hostEngine(t)
@@ -94,6 +94,12 @@ func hostLayers(t testing.TB, host *Engine, toolchains []string) []string {
 	for _, name := range toolchains {
 		if name == "tools" {
 			layer, err := host.packages(t.Context(), base, buildPackages, story)
+			check(t, err)
+			layers = append(layers, layer)
+			continue
+		}
+		if pkg, ok := strings.CutPrefix(name, "+"); ok {
+			layer, err := host.packages(t.Context(), base, strings.Split(pkg, ","), story)
 			check(t, err)
 			layers = append(layers, layer)
 			continue

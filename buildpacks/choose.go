@@ -10,6 +10,7 @@ import (
 	"paas/buildpacks/foreign"
 	"paas/buildpacks/heroku"
 	"paas/buildpacks/node"
+	"paas/buildpacks/php"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
 	"paas/buildpacks/source"
@@ -264,6 +265,7 @@ func (c *chooser) finish(p *plan.Plan) {
 	c.addEnv(p)
 	p.Warnings = append(p.Warnings, c.docker.Warnings...)
 	c.says.addTo(p)
+	php.Translate(p)
 }
 
 // runCommands takes over the build and start commands of other platforms' files. A Procfile goes before.

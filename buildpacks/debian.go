@@ -2,6 +2,7 @@ package buildpacks
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"paas/buildpacks/plan"
@@ -16,18 +17,36 @@ type debianToolchain struct {
 	pin      string   // what to type for an app that asks for another version and runs with this one, too
 }
 
+// phpVersion is in the names of the suite's packages.
+const phpVersion = "8.4"
+
 // debianToolchains are by the name that plans use. A plan asks for what only steps need as a toolchain of its own.
 var debianToolchains = map[string]debianToolchain{
 	"python": {
 		name: "Python", version: "3.13", pin: "echo 3.13 > .python-version",
 		packages: []string{"python3", "python3-venv", "python3-pip", "python-is-python3"},
 	},
+	"ruby": {
+		name: "Ruby", version: "3.3", pin: "echo 3.3 > .ruby-version, and ruby \"~> 3.3\" in the Gemfile",
+		packages: []string{"ruby", "ruby-bundler"},
+	},
+	"ruby-dev": {name: "Ruby's headers", packages: []string{"ruby-dev"}},
+	"php": {
+		name: "PHP", version: phpVersion, pin: "composer require \"php:^8.4\"",
+		packages: phpPackages("cli", "fpm", "opcache", "readline", "bcmath", "curl", "gd", "intl", "mbstring", "mysql", "pgsql", "sqlite3", "xml", "zip"),
+	},
+	"composer": {name: "Composer", packages: append(phpPackages("cli", "zip"), "composer", "unzip")},
+	"perl": {
+		name: "Perl", version: "5.40", pin: "echo 5.40 > .perl-version",
+		packages: []string{"perl"},
+	},
+	"cpan": {name: "Carton and cpanminus", packages: []string{"carton", "cpanminus"}},
 }
 
 // debian finds or makes the layer of a toolchain that Debian packages.
 func (e *Engine) debian(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
 	d := debianToolchains[t.Name]
-	layer, err := e.packages(ctx, base, d.packages, story)
+	layer, err := e.packages(ctx, base, slices.Concat(d.packages, t.With), story)
 	return made{layer: layer, version: d.version}, err
 }
 
@@ -41,4 +60,12 @@ func (d debianToolchain) unfit(t plan.Toolchain) error {
 // shorter version is any of those that begin so.
 func (d debianToolchain) fits(wish string) bool {
 	return wish == "" || wish == d.version || strings.HasPrefix(wish, d.version+".") || strings.HasPrefix(d.version, wish+".")
+}
+
+// phpPackages are those of the suite's PHP, by their extensions.
+func phpPackages(parts ...string) (packages []string) {
+	for _, part := range parts {
+		packages = append(packages, "php"+phpVersion+"-"+part)
+	}
+	return packages
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"paas/buildpacks/aptfile"
 	"paas/buildpacks/manifest"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
@@ -22,6 +23,7 @@ type declarations struct {
 	procfile  string // its path, if there is one
 	app       manifest.App
 	legacy    []platform.Check
+	packages  []string // of Debian
 }
 
 // readDeclarations reads the app's own files, from where its owner says they are. What was chosen must be there.
@@ -55,7 +57,9 @@ func readDeclarations(tree *source.Tree, choice platform.BuildChoice) (declarati
 			return d, err
 		}
 	}
-	return d, nil
+	var err error
+	d.packages, err = aptfile.Read(tree)
+	return d, err
 }
 
 func notChosen(name string) error {
@@ -71,7 +75,9 @@ func (d declarations) addTo(p *plan.Plan) {
 	maps.Copy(processes, p.Processes)
 	maps.Copy(processes, d.processes)
 	p.Processes = processes
-	p.Checks, p.Formation, p.Declared = d.app.Checks, d.app.Formation, d.app.Env
+	p.Checks, p.Formation = d.app.Checks, d.app.Formation
+	d.addVars(p)
+	d.addPackages(p)
 	p.Warnings = append(p.Warnings, d.app.Warnings...)
 	d.addLegacy(p)
 	if p.Release > 0 {
@@ -79,6 +85,19 @@ func (d declarations) addTo(p *plan.Plan) {
 	}
 	warnUnknown(p, "healthchecks", slices.Sorted(maps.Keys(p.Checks)))
 	warnUnknown(p, "formation", slices.Sorted(maps.Keys(p.Formation)))
+}
+
+// addVars keeps what the language needs beside what the app declares.
+func (d declarations) addVars(p *plan.Plan) {
+	vars := map[string]platform.EnvVar{}
+	maps.Copy(vars, p.Declared)
+	maps.Copy(vars, d.app.Env)
+	p.Declared = vars
+}
+
+// addPackages is for languages of any kind: an app may need more of Debian than its language does.
+func (d declarations) addPackages(p *plan.Plan) {
+	p.Packages = slices.Compact(slices.Sorted(slices.Values(append(p.Packages, d.packages...))))
 }
 
 func (d declarations) addLegacy(p *plan.Plan) {
@@ -138,6 +157,9 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 	hint := map[string]string{
 		plan.Node:   `add "start" to "scripts" in package.json, or a Procfile with "web: node FILE"`,
 		plan.Go:     `add a Procfile with "web: bin/NAME"`,
+		plan.Ruby:   `add a config.ru, or a Procfile with "web: bundle exec COMMAND"`,
+		plan.PHP:    `add an index.php, in public if the app has such a directory, or a Procfile with "web: COMMAND"`,
+		plan.Perl:   `add an app.psgi, or a Procfile with "web: COMMAND"`,
 		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
 	}[p.Builder]
 	return platform.Errorf(platform.Failed, "this is a %s app (%s), but nothing says how to start it", p.Language(), p.Detected).

@@ -8,8 +8,11 @@ import (
 
 	"paas/buildpacks/golang"
 	"paas/buildpacks/node"
+	"paas/buildpacks/perl"
+	"paas/buildpacks/php"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/python"
+	"paas/buildpacks/ruby"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
 	"paas/platform"
@@ -39,8 +42,11 @@ type language struct {
 // languages are asked in this order: which of two is the app's own and which only helps it, as scripts of assets do.
 func languages() []language {
 	return []language{
+		{plan.Ruby, ruby.Detect, ruby.Plan},
+		{plan.PHP, php.Detect, php.Plan},
 		{plan.Python, python.Detect, python.Plan},
 		{plan.Go, golang.Detect, golang.Plan},
+		{plan.Perl, perl.Detect, perl.Plan},
 	}
 }
 
@@ -61,6 +67,8 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 	switch {
 	case python.Lone(tree):
 		return python.Plan(tree)
+	case perl.Lone(tree):
+		return perl.Plan(tree)
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
 	}

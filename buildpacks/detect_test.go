@@ -103,6 +103,11 @@ func TestDetectOrder(t *testing.T) {
 		{"procfile only", "Procfile app detected (Procfile)", "./run", map[string]string{"Procfile": "web: ./run", "run": ""}},
 		{"procfile over language", "Node.js app detected (package.json)", "node y", map[string]string{"package.json": start, "Procfile": "web: node y"}},
 		{"procfile over site", "Node.js app detected (package.json)", "npx serve dist", map[string]string{"package.json": built, "package-lock.json": "{}", "Procfile": "web: npx serve dist"}},
+		{"ruby", "Ruby app detected (Gemfile)", "bundle exec puma -p $PORT", map[string]string{"Gemfile": `gem "puma"`, "config.ru": "", "package.json": `{"scripts": {"build": "x"}}`}},
+		{"php before node", "PHP app detected (composer.json)", "paas php --root public", map[string]string{"composer.json": "{}", "public/index.php": "", "package.json": start}},
+		{"php of heroku", "PHP app detected (index.php)", "paas php --root web", map[string]string{"index.php": "", "Procfile": "web: heroku-php-apache2 web/"}},
+		{"perl", "Perl app detected (app.psgi)", "starman --listen :$PORT --workers ${WEB_CONCURRENCY:-4} -E deployment app.psgi", map[string]string{"app.psgi": ""}},
+		{"mojolicious", "Perl app detected (hello.pl)", "perl hello.pl prefork -m production -l http://*:$PORT", map[string]string{"hello.pl": "use Mojolicious::Lite;\n"}},
 		{"ruby tools in a node app", "Node.js app detected (package.json)", "node x", map[string]string{"package.json": start, "Gemfile": ""}},
 	}
 	for _, c := range cases {
@@ -126,6 +131,14 @@ func TestDetectBuiltSiteKeepsOnlyTheSite(t *testing.T) {
 	last := p.Steps[len(p.Steps)-1]
 	if !p.Steps[0].Build || !last.Keeps("dist/a.js") || last.Keeps("node_modules/.vite/x") {
 		t.Errorf("steps %+v", p.Steps)
+	}
+}
+
+// An app in any language may need more of Debian than its language does.
+func TestDetectReadsAptfile(t *testing.T) {
+	p := detected(t, map[string]string{"package.json": `{"scripts": {"start": "node x"}}`, "Aptfile": "# media\nffmpeg\nlibvips42\nffmpeg\n"})
+	if got := strings.Join(p.Packages, " "); got != "ffmpeg libvips42" {
+		t.Errorf("packages %q", got)
 	}
 }
 
@@ -164,12 +177,13 @@ func TestDetectRefuses(t *testing.T) {
 		{"misspelt", "no app was found", "requirements.txt", map[string]string{"requirement.txt": "flask"}},
 		{"directory for a file", "no app was found", "supported are", map[string]string{"package.json/x": "{}"}},
 		{"go without a module", "there is a main.go, but no go.mod", "go mod init", map[string]string{"main.go": "package main"}},
-		{"ruby", "looks like a Ruby app (Gemfile)", "supported are", map[string]string{"Gemfile": "", "Procfile": "web: rackup"}},
-		{"rails", "looks like a Ruby app (Gemfile)", "supported are", map[string]string{"Gemfile": "", "package.json": `{"devDependencies": {"x": "1"}, "scripts": {"build": "x"}}`, "package-lock.json": "{}"}},
-		{"php", "looks like a PHP app (composer.json)", "supported are", map[string]string{"composer.json": "{}", "index.html": ""}},
 		{"java", "looks like a Java app (pom.xml)", "supported are", map[string]string{"pom.xml": ""}},
 		{"rust", "looks like a Rust app (Cargo.toml)", "supported are", map[string]string{"Cargo.toml": ""}},
 		{"docker", "Dockerfile is not supported", "supported are", map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x"}},
+		{"ruby without a start", "nothing says how to start it", "config.ru", map[string]string{"Gemfile": ""}},
+		{"php without a page", "nothing says how to start it", "index.php", map[string]string{"composer.json": "{}", "index.txt": ""}},
+		{"perl without a start", "nothing says how to start it", "app.psgi", map[string]string{"cpanfile": ""}},
+		{"bad Aptfile", "Aptfile line 1", ":repo:", map[string]string{"Aptfile": ":repo:x", "Procfile": "web: x"}},
 		{"no start", "nothing says how to start it", `"start"`, map[string]string{"package.json": "{}"}},
 		{"python without a start", "nothing says how to start it", "Procfile", map[string]string{"requirements.txt": ""}},
 		{"empty procfile", "the Procfile names no process type", "web:", map[string]string{"Procfile": "# soon\n"}},

@@ -55,6 +55,11 @@ func TestExamples(t *testing.T) {
 		{"node-build", "node", "test -s dist/index.html && echo built", "built", 5},
 		{"go", "go", "ls bin; ls -d /opt/go .go *.go 2>/dev/null; true", "", 3},
 		{"python", "python", "python -c 'import greeting, sys; print(sys.prefix)'", "/app/.venv", 4},
+		{"python-uv", "python", "test -x .venv/bin/shop && cd / && python -c 'import shop.web, greeting; print(greeting.greet(1))'", "hello from 1", 4},
+		{"django", "python tools +python3-django,gunicorn,python3-whitenoise", "ls staticfiles/blog/*.css | wc -l; gunicorn --version | cut -c1-8", "2\ngunicorn", 5},
+		{"ruby", "ruby ruby-dev tools +puma", `cat public/app.css && bundle exec ruby -e 'require "greeting"; puts Greeting.greet(RUBY_ENGINE)' && bundle list | grep -c minitest; true`, "body { color: #333 }\nhello, ruby!\n0", 5},
+		{"php", "php composer", `cat public/built.txt && php -r 'require "vendor/autoload.php"; echo Greeting\Greeting::to(PHP_SAPI), "\n";' && which composer; true`, "built with php 8\nhello from cli", 6},
+		{"perl", "cpan tools +perl,starman", `perl -MGreeting -MPlack -e 'print Greeting::to($0)' && which cpanm; true`, "hello from -e", 4},
 		{"static", "static", "test -x /usr/local/bin/paas && cat $(find . -name index.html) | head -c 9", "<!doctype", 3},
 		{"procfile", "", "test -x server.pl && echo there", "there", 2},
 	} {

@@ -30,6 +30,7 @@ var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not resolve host: ([a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`Could not reach host ([a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+)`), // Bundler
 	regexp.MustCompile(`host='([a-zA-Z0-9.-]+)'.*(?:Failed to establish|Max retries)`),
 	regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([a-zA-Z0-9.-]+)'`),
 }

@@ -103,6 +103,9 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 			return err
 		}
 	}
+	if err := writeMade(dir, s.Made); err != nil {
+		return err
+	}
 	spec, err := b.stepSpec(ctx, s, dir)
 	if err != nil {
 		return err

@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	supported = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), static sites (index.html), " +
+	supported = "supported are Node.js (package.json), Python (requirements.txt, uv.lock, poetry.lock), Ruby (Gemfile), PHP (composer.json, index.php), Perl (cpanfile), Go (go.mod), static sites (index.html), " +
 		"Dockerfiles, and programs that bring what they need (Procfile)"
 )
 
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
 func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
-		{"Gemfile", "Ruby"}, {"composer.json", "PHP"}, {"index.php", "PHP"}, {"pom.xml", "Java"}, {"build.gradle", "Java"},
+		{"pom.xml", "Java"}, {"build.gradle", "Java"},
 		{"build.gradle.kts", "Kotlin"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Cargo.toml", "Rust"}, {"mix.exs", "Elixir"},
-		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"cpanfile", "Perl"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
+		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
 		{"CMakeLists.txt", "C or C++"},
 	} {
 		if tree.Has(l.file) {

@@ -51,6 +51,8 @@ type Toolchain struct {
 	Version string `json:"version,omitempty"`
 	From    string `json:"from,omitempty"`  // where the version was read, "package.json engines.node"
 	Build   bool   `json:"build,omitempty"` // needed by steps only, not by the running app
+	// With are Debian packages that extend the toolchain, such as PHP's extensions: one layer has all of them.
+	With []string `json:"with,omitempty"`
 }
 
 // Step makes one layer.
@@ -62,12 +64,14 @@ type Step struct {
 	// puts the files there. "*.go" is every file whose name ends so, in any directory.
 	Files []string `json:"files"`
 	// Except takes files away from Files, in the same notation.
-	Except   []string          `json:"except,omitempty"`
-	Commands []string          `json:"commands,omitempty"` // shell lines, run in order by `bash -e` in /app
-	Env      map[string]string `json:"env,omitempty"`
-	Config   bool              `json:"config,omitempty"` // the app's config vars are in the environment, and in the key
-	Caches   []Cache           `json:"caches,omitempty"`
-	Tools    bool              `json:"tools,omitempty"` // needs compilers and headers: the build stack is mounted below
+	Except   []string `json:"except,omitempty"`
+	Commands []string `json:"commands,omitempty"` // shell lines, run in order by `bash -e` in /app
+	// Made are files that the plan brings itself, by path below /app: they lie there when the commands start.
+	Made   map[string]string `json:"made,omitempty"`
+	Env    map[string]string `json:"env,omitempty"`
+	Config bool              `json:"config,omitempty"` // the app's config vars are in the environment, and in the key
+	Caches []Cache           `json:"caches,omitempty"`
+	Tools  bool              `json:"tools,omitempty"` // needs compilers and headers: the build stack is mounted below
 	// Build says that later steps need the layer and the image does not: it is left out of the image.
 	Build bool `json:"build,omitempty"`
 	// Output names what the image needs of all that the commands write, relative to /app and in the

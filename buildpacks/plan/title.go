@@ -10,6 +10,9 @@ const (
 	Node     = "nodejs"
 	Go       = "go"
 	Python   = "python"
+	Ruby     = "ruby"
+	PHP      = "php"
+	Perl     = "perl"
 	Static   = "static"
 	Procfile = "procfile"
 
@@ -25,6 +28,9 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile", Dockerfile: "Dockerfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks"}
+	names := map[string]string{
+		Node: "Node.js", Go: "Go", Python: "Python", Ruby: "Ruby", PHP: "PHP", Perl: "Perl", Static: "Static", Procfile: "Procfile",
+		Dockerfile: "Dockerfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks",
+	}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

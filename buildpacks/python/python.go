@@ -5,8 +5,6 @@ package python
 import (
 	"slices"
 
-	"github.com/BurntSushi/toml"
-
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
@@ -22,7 +20,7 @@ const (
 
 // Detect tells whether the tree says that it is a Python app, whether Plan can plan it or not.
 func Detect(src *source.Tree) bool {
-	_, ok := src.First(Requirements, "manage.py", "Pipfile", "poetry.lock", "uv.lock", "pdm.lock")
+	_, ok := src.First(Requirements, "manage.py", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock")
 	return ok || projectDependencies(src)
 }
 
@@ -34,38 +32,21 @@ func Lone(src *source.Tree) bool {
 
 // projectDependencies tells whether a pyproject.toml is more than the settings of tools.
 func projectDependencies(src *source.Tree) bool {
-	text, err := src.Read("pyproject.toml", maxText)
-	if err != nil {
-		return false
-	}
-	var project struct {
-		Project struct {
-			Dependencies []string `toml:"dependencies"`
-		} `toml:"project"`
-		Tool struct {
-			Poetry struct {
-				Dependencies map[string]any `toml:"dependencies"`
-			} `toml:"poetry"`
-		} `toml:"tool"`
-	}
-	_, err = toml.Decode(string(text), &project)
-	return err == nil && len(project.Project.Dependencies)+len(project.Tool.Poetry.Dependencies) > 0
+	p, err := readProject(src)
+	return err == nil && len(p.Project.Dependencies)+len(p.Tool.Poetry.Dependencies) > 0
 }
 
 // Plan plans a Python app. It may be without a web process.
 func Plan(src *source.Tree) (plan.Plan, error) {
-	if err := refuse(src); err != nil {
-		return plan.Plan{}, err
-	}
 	tool, err := toolchain(src)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	reqs, err := readRequirements(src)
+	deps, from, err := dependencies(src, newPlace(tool))
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	begin, err := findStart(src, reqs)
+	begin, err := findStart(src, deps)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -73,35 +54,8 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	b := builder{src: src, tool: tool, reqs: reqs, start: begin, assets: assets}
+	b := builder{src: src, tool: tool, deps: deps, from: from, start: begin, assets: assets}
 	return b.plan(), nil
-}
-
-// refuse says what to do about dependencies that are not in a requirements.txt.
-func refuse(src *source.Tree) error {
-	if src.Has(Requirements) {
-		return nil
-	}
-	for _, other := range []struct{ file, hint string }{
-		{"uv.lock", "uv export --no-dev -o requirements.txt"},
-		{"poetry.lock", "poetry export -o requirements.txt"},
-		{"pdm.lock", "pdm export --prod -o requirements.txt"},
-		{"Pipfile", "pipenv requirements > requirements.txt"},
-		{"setup.py", "echo . > requirements.txt"},
-	} {
-		if src.Has(other.file) {
-			return unsupported(other.file, other.hint)
-		}
-	}
-	if projectDependencies(src) {
-		return unsupported("pyproject.toml", "echo . > requirements.txt")
-	}
-	return refuseMisspelt(src)
-}
-
-func unsupported(file, hint string) error {
-	return platform.Errorf(platform.Failed, "%s is not read yet: Python dependencies are installed from requirements.txt", file).
-		WithHint("run: %s && git add requirements.txt", hint)
 }
 
 func refuseMisspelt(src *source.Tree) error {
@@ -126,7 +80,8 @@ func Misspelt(src *source.Tree) (string, bool) {
 type builder struct {
 	src    *source.Tree
 	tool   plan.Toolchain
-	reqs   requirements
+	deps   installation
+	from   string // the file that says what the app needs
 	start  start
 	assets node.Assets
 }
@@ -153,7 +108,10 @@ func (b builder) plan() plan.Plan {
 }
 
 func (b builder) detected() string {
-	file, _ := b.src.First(append([]string{Requirements, "manage.py"}, scripts[:]...)...)
+	if b.from != "" {
+		return b.from
+	}
+	file, _ := b.src.First(append([]string{"manage.py"}, scripts[:]...)...)
 	return file
 }
 
@@ -162,8 +120,8 @@ func (b builder) steps() []plan.Step {
 	if len(b.assets.Toolchains) > 0 {
 		app.Except = append(app.Except, "node_modules/")
 	}
-	steps := []plan.Step{b.dependencies(), app}
-	if b.reqs.whole {
+	steps := []plan.Step{b.deps.step(), app}
+	if b.deps.whole {
 		slices.Reverse(steps)
 	}
 	steps = slices.Concat(b.assets.Before, steps, b.assets.After)
@@ -171,22 +129,6 @@ func (b builder) steps() []plan.Step {
 		steps = append(steps, collectStatic())
 	}
 	return steps
-}
-
-func (b builder) dependencies() plan.Step {
-	s := plan.Step{Name: "dependencies", Files: []string{}}
-	if b.reqs.empty() {
-		s.Commands = []string{"python3 -m venv --without-pip --system-site-packages " + venv}
-		return s
-	}
-	if !b.reqs.whole {
-		s.Files = b.reqs.files
-	}
-	s.Commands = []string{"python3 -m venv --system-site-packages " + venv, b.reqs.pip()}
-	s.Env = map[string]string{"PIP_CACHE_DIR": cacheDir, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-	s.Caches = []plan.Cache{{ID: "pip", Dir: cacheDir}}
-	s.Tools, s.Config = b.reqs.tools(), b.reqs.config
-	return s
 }
 
 // collectStatic gathers a Django app's files for the web, as Heroku does, unless told not to.
@@ -207,10 +149,24 @@ func (b builder) warnings() []string {
 	if b.start.warning != "" && !b.src.Has(procfile.Name) {
 		w = append(w, b.start.warning)
 	}
+	w = append(w, b.ignored()...)
 	for _, dir := range []string{venv, "venv", "env/bin"} {
 		if b.src.HasDir(dir) {
 			w = append(w, dir+" is committed and not used. Run: git rm -r --cached "+dir+".")
 		}
 	}
 	return w
+}
+
+// ignored names the other files that say what an app needs.
+func (b builder) ignored() (warnings []string) {
+	if b.from == projectFile {
+		warnings = append(warnings, "pyproject.toml does not say which versions to install. Lock them: uv lock && git add uv.lock.")
+	}
+	for _, file := range []string{"Pipfile.lock", Requirements, "poetry.lock", "uv.lock", "pdm.lock"} {
+		if b.from != "" && file != b.from && b.src.Has(file) {
+			warnings = append(warnings, file+" is not read: "+b.from+" says what to install. Remove one of the two.")
+		}
+	}
+	return warnings
 }

@@ -211,10 +211,17 @@ func TestRefuses(t *testing.T) {
 		files         map[string]string
 		message, hint string
 	}{
-		{map[string]string{"Pipfile": ""}, "Pipfile is not read yet", "pipenv requirements"},
-		{map[string]string{"uv.lock": "", "pyproject.toml": ""}, "uv.lock is not read yet", "uv export"},
-		{map[string]string{"poetry.lock": ""}, "poetry.lock is not read yet", "poetry export"},
-		{map[string]string{"pyproject.toml": "[project]\ndependencies = ['a']"}, "pyproject.toml is not read yet", "echo . >"},
+		{map[string]string{"Pipfile": ""}, "Pipfile is there, but Pipfile.lock is not", "pipenv lock"},
+		{map[string]string{"pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'"}, "pyproject.toml is there, but poetry.lock is not", "poetry lock"},
+		{map[string]string{"uv.lock": "", "pyproject.toml": ""}, "uv.lock: the project itself is not in it", "uv lock"},
+		{map[string]string{"poetry.lock": "", "pyproject.toml": "[tool.poetry.dependencies]\nflask = '*'"}, "poetry.lock does not lock flask", "poetry lock"},
+		{map[string]string{"Pipfile.lock": "{}", "Pipfile": "[packages]\nflask = '*'"}, "Pipfile.lock does not lock flask", "pipenv lock"},
+		{map[string]string{"pdm.lock": "", "pyproject.toml": "[project]\ndependencies = ['a']"}, "pdm.lock does not lock a", "pdm lock"},
+		{map[string]string{"pdm.lock": "nonsense"}, "pdm.lock: it is not TOML", "pdm lock"},
+		{map[string]string{"requirements.txt": "", "pyproject.toml": "[project]\nname = "}, "pyproject.toml is not valid", "quote"},
+		{map[string]string{"Pipfile.lock": `{"default": {"a; rm": {"version": "==1"}}}`}, "is not a package with a version", "pipenv lock"},
+		{map[string]string{"Pipfile.lock": `{"default": {"a": {"version": "==1", "hashes": ["md5:1"]}}}`}, "is not a hash", "pipenv lock"},
+		{map[string]string{"Pipfile.lock": `{"default": {"a": {"path": "../a"}}}`}, "outside the app", "pipenv lock"},
 		{map[string]string{"main.py": "", "Requirements.txt": ""}, "there is a Requirements.txt", "git mv Requirements.txt requirements.txt"},
 		{map[string]string{"manage.py": "import django"}, "manage.py is there, but requirements.txt is not", "pip freeze"},
 		{map[string]string{"requirements.txt": "-r gone.txt"}, "requirements.txt includes gone.txt, which is missing", "commit it"},

@@ -45,19 +45,26 @@ func readRequirements(src *source.Tree) (requirements, error) {
 	return r, err
 }
 
-// vendored finds the directories where wheels are customarily committed.
+// vendored finds the wheels of the tree.
 func (r *requirements) vendored() {
 	r.see(Requirements)
-	for _, dir := range []string{"wheels", "vendor/wheels", "vendor"} {
-		for _, f := range r.src.Below(dir) {
-			if path.Dir(f.Path) == dir && strings.HasSuffix(f.Path, ".whl") {
-				r.links = append(r.links, dir)
-				r.files = append(r.files, dir+"/")
-				break
-			}
-		}
+	r.links = wheelDirs(r.src)
+	for _, dir := range r.links {
+		r.files = append(r.files, dir+"/")
 	}
 	r.stores = slices.Clone(r.links)
+}
+
+// wheelDirs are the directories where wheels are customarily committed, as far as there are some.
+func wheelDirs(src *source.Tree) (dirs []string) {
+	for _, dir := range []string{"wheels", "wheelhouse", "vendor/wheels", "vendor"} {
+		if slices.ContainsFunc(src.Below(dir), func(f platform.File) bool {
+			return path.Dir(f.Path) == dir && strings.HasSuffix(f.Path, ".whl")
+		}) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 func (r *requirements) see(file string) { r.files = append(r.files, r.src.Trail(file)...) }
@@ -254,27 +261,30 @@ var separators = regexp.MustCompile(`[-_.]+`)
 // normal is the one spelling of a package's many (packaging.python.org, "Name normalization").
 func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
 
-func (r requirements) has(name string) bool {
-	_, ok := r.names[name]
-	return ok
-}
-
 func (r requirements) empty() bool { return len(r.names) == 0 && !r.remote && !r.whole }
 
 // tools tells whether pip may have to compile something: what comes from an index may be source.
 func (r requirements) tools() bool { return r.remote || r.whole }
 
-// pip is the command that installs. Wheels of the tree are tried alone first, so that an app that has all
-// it needs does not depend on an index that may be slow or away.
-func (r requirements) pip() string {
+// install is how pip installs. Wheels of the tree are tried alone first, so that an app that has all it needs
+// does not depend on an index that may be slow or away.
+func (r requirements) install() installation { return r.installFrom(Requirements) }
+
+func (r requirements) installFrom(file string) installation {
+	in := installation{names: r.names, files: r.files, whole: r.whole, tools: r.tools(), config: r.config, pip: true}
+	if r.empty() {
+		return installation{names: r.names}
+	}
 	install := venv + "/bin/pip install"
 	if len(r.links) == 0 {
-		return install + " -r " + Requirements
+		in.commands = []string{install + " -r " + file}
+		return in
 	}
 	var links string
 	for _, dir := range r.links {
 		links += " --find-links " + dir
 	}
-	rest := links + " -r " + Requirements
-	return install + " --no-index" + rest + " 2>/dev/null || " + install + rest
+	rest := links + " -r " + file
+	in.commands = []string{install + " --no-index" + rest + " 2>/dev/null || " + install + rest}
+	return in
 }

@@ -20,7 +20,7 @@ type start struct {
 	static  bool   // a Django app that wants its static files collected
 }
 
-func findStart(src *source.Tree, reqs requirements) (start, error) {
+func findStart(src *source.Tree, reqs installation) (start, error) {
 	if isDjango(src) {
 		return django(src, reqs)
 	}
@@ -44,7 +44,7 @@ func isDjango(src *source.Tree) bool {
 
 var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE['"]\s*,\s*['"]([A-Za-z0-9_.]+)['"]`)
 
-func django(src *source.Tree, reqs requirements) (start, error) {
+func django(src *source.Tree, reqs installation) (start, error) {
 	static, err := collectsStatic(src)
 	if err != nil {
 		return start{}, err
@@ -148,7 +148,7 @@ func applicationIn(file string, text []byte) (application, bool) {
 }
 
 // serve is the command of the server that the app requires, as far as it fits the framework.
-func (a application) serve(reqs requirements) (start, bool) {
+func (a application) serve(reqs installation) (start, bool) {
 	switch {
 	case a.framework == "":
 		return start{}, false
@@ -162,7 +162,7 @@ func (a application) serve(reqs requirements) (start, bool) {
 	return start{}, false
 }
 
-func (a application) serveFlask(reqs requirements) start {
+func (a application) serveFlask(reqs installation) start {
 	if reqs.has("gunicorn") {
 		return start{command: "gunicorn --bind 0.0.0.0:$PORT " + quoted(a.target)}
 	}

@@ -35,6 +35,7 @@ func commands() map[string]command {
 		"build:plan": {"paas build:plan [options] DIR", buildPlan},
 		"static":     {"paas static --root DIR", serveStatic},
 		"builder":    {"paas builder: the daemon starts it", runBuilder},
+		"php":        {"paas php --root DIR [--fpm-config FILE]", servePHP},
 	}
 }
 

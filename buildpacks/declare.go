@@ -116,6 +116,10 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 	hint := map[string]string{
 		plan.Node:   `add "start" to "scripts" in package.json, or a Procfile with "web: node FILE"`,
 		plan.Go:     `add a Procfile with "web: bin/NAME"`,
+		plan.Java:   `add a Procfile with "web: java -cp .java/classes MAIN", or call the class with the main method Main`,
+		plan.Rust:   `add a Procfile with "web: bin/NAME", or default-run to the package in Cargo.toml`,
+		plan.CPP:    `add a Procfile with "web: bin/NAME"`,
+		plan.DotNet: `add a Procfile with "web: out/NAME"`,
 		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
 	}[p.Builder]
 	return platform.Errorf(platform.Failed, "this is a %s app (%s), but nothing says how to start it", p.Language(), p.Detected).

@@ -6,11 +6,17 @@ import (
 	"context"
 	"fmt"
 
+	"paas/buildpacks/cpp"
+	"paas/buildpacks/dotnet"
+	"paas/buildpacks/elixir"
 	"paas/buildpacks/golang"
+	"paas/buildpacks/java"
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/procfile"
 	"paas/buildpacks/python"
+	"paas/buildpacks/rust"
+	"paas/buildpacks/shell"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
 	"paas/platform"
@@ -52,6 +58,19 @@ func languages() []language {
 	return []language{
 		{python.Detect, python.Plan},
 		{golang.Detect, golang.Plan},
+		{java.Detect, java.Plan},
+		{rust.Detect, rust.Plan},
+		{elixir.Detect, elixir.Plan},
+		{dotnet.Detect, dotnet.Plan},
+	}
+}
+
+// helpers are languages that others use for a part of an app: they are asked when no other language is there.
+func helpers() []language {
+	return []language{
+		{cpp.Detect, cpp.Plan},
+		{java.Lone, java.Plan},
+		{shell.Detect, shell.Plan},
 	}
 }
 
@@ -74,6 +93,11 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 		return python.Plan(tree)
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
+	}
+	for _, l := range helpers() {
+		if l.detect(tree) {
+			return l.plan(tree)
+		}
 	}
 	return detectFiles(tree)
 }

@@ -167,8 +167,6 @@ func TestDetectRefuses(t *testing.T) {
 		{"ruby", "looks like a Ruby app (Gemfile)", "supported are", map[string]string{"Gemfile": "", "Procfile": "web: rackup"}},
 		{"rails", "looks like a Ruby app (Gemfile)", "supported are", map[string]string{"Gemfile": "", "package.json": `{"devDependencies": {"x": "1"}, "scripts": {"build": "x"}}`, "package-lock.json": "{}"}},
 		{"php", "looks like a PHP app (composer.json)", "supported are", map[string]string{"composer.json": "{}", "index.html": ""}},
-		{"java", "looks like a Java app (pom.xml)", "supported are", map[string]string{"pom.xml": ""}},
-		{"rust", "looks like a Rust app (Cargo.toml)", "supported are", map[string]string{"Cargo.toml": ""}},
 		{"docker", "Dockerfile is not supported", "supported are", map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x"}},
 		{"no start", "nothing says how to start it", `"start"`, map[string]string{"package.json": "{}"}},
 		{"python without a start", "nothing says how to start it", "Procfile", map[string]string{"requirements.txt": ""}},

@@ -11,17 +11,15 @@ import (
 
 const (
 	dockerfile = "Dockerfile"
-	supported  = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), static sites (index.html), " +
+	supported  = "supported are Node.js (package.json), Python (requirements.txt), Go (go.mod), Java (pom.xml, build.gradle), Rust (Cargo.toml), Elixir (mix.exs), C and C++ (CMakeLists.txt), static sites (index.html), " +
 		"and programs that bring what they need (Procfile)"
 )
 
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
 func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
-		{"Gemfile", "Ruby"}, {"composer.json", "PHP"}, {"index.php", "PHP"}, {"pom.xml", "Java"}, {"build.gradle", "Java"},
-		{"build.gradle.kts", "Kotlin"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Cargo.toml", "Rust"}, {"mix.exs", "Elixir"},
-		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"cpanfile", "Perl"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
-		{"CMakeLists.txt", "C or C++"},
+		{"Gemfile", "Ruby"}, {"composer.json", "PHP"}, {"index.php", "PHP"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"},
+		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"cpanfile", "Perl"}, {"Package.swift", "Swift"},
 	} {
 		if tree.Has(l.file) {
 			return platform.Errorf(platform.Failed, "this looks like a %s app (%s), which is not supported yet", l.name, l.file).

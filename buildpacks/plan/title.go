@@ -10,6 +10,12 @@ const (
 	Node     = "nodejs"
 	Go       = "go"
 	Python   = "python"
+	Java     = "java"
+	Rust     = "rust"
+	Elixir   = "elixir"
+	DotNet   = "dotnet"
+	CPP      = "cpp"
+	Shell    = "shell"
 	Static   = "static"
 	Procfile = "procfile"
 )
@@ -21,6 +27,9 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile"}
+	names := map[string]string{
+		Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile",
+		Java: "Java", Rust: "Rust", Elixir: "Elixir", DotNet: ".NET", CPP: "C/C++", Shell: "Shell",
+	}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

@@ -52,7 +52,10 @@ func elixirVersion(src *source.Tree, p project) (wish, from string, err error) {
 		wish, _, _ = strings.Cut(strings.TrimPrefix(wish, "v"), "-otp-")
 		return wish, from, checkVersion(wish, "Elixir", from)
 	}
-	return least(p.elixir), "mix.exs elixir", nil
+	if wish = least(p.elixir); wish == "" {
+		return "", "", nil
+	}
+	return wish, "mix.exs elixir", nil
 }
 
 // firstOf is the version in a file of one line, in the buildpack's configuration, or in .tool-versions.

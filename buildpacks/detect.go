@@ -69,6 +69,7 @@ func languages() []language {
 func helpers() []language {
 	return []language{
 		{cpp.Detect, cpp.Plan},
+		{golang.Lone, golang.Plan},
 		{java.Lone, java.Plan},
 		{shell.Detect, shell.Plan},
 	}

@@ -41,10 +41,6 @@ func nothingFound(tree *source.Tree) error {
 	if len(tree.Files()) == 0 {
 		return platform.Errorf(platform.Failed, "the commit has no files").WithHint("add the app: git add . && git commit")
 	}
-	if tree.Has("main.go") {
-		return platform.Errorf(platform.Failed, "there is a main.go, but no go.mod").
-			WithHint("run: go mod init example.com/app && go mod tidy && git add go.mod")
-	}
 	e := platform.Errorf(platform.Failed, "no app was found: there is no package.json, requirements.txt, go.mod, index.html or Procfile at the top of the repository")
 	if file, ok := python.Misspelt(tree); ok {
 		return e.WithHint("there is a %s: Python's file is called requirements.txt", file)

@@ -104,9 +104,14 @@ func pipConf(env func(string) string) string {
 // Reference", The Cargo Book, "Configuration").
 var secretWords = regexp.MustCompile(`(?im)<(password|passphrase|privateKey)>|^\s*(token|secret-key)\s*=`)
 
-// openConf is the first of the files that is there, unless it keeps a secret.
+// openConf is the first of the files that is there, unless it keeps a secret or is not for everybody to read: builds
+// run as nobody of the host, and their clients fail at a file that they cannot read.
 func openConf(paths ...string) string {
 	file := firstFile(paths...)
+	info, err := os.Stat(file)
+	if err != nil || info.Mode()&0o004 == 0 {
+		return ""
+	}
 	text, err := os.ReadFile(filepath.Clean(file))
 	if err != nil || passwords.Match(text) || secretWords.Match(text) {
 		return ""

@@ -113,9 +113,13 @@ func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
 		"[source.x]\nregistry = \"http://me:s@m/index\"\n": false,
 	} {
 		file := filepath.Join(t.TempDir(), "settings")
-		check(t, os.WriteFile(file, []byte(text), 0o600))
+		check(t, os.WriteFile(file, []byte(text), 0o644))
 		if got := openConf(file); (got == file) != shown {
 			t.Errorf("%q: %q", text, got)
+		}
+		check(t, os.Chmod(file, 0o600))
+		if got := openConf(file); got != "" {
+			t.Errorf("%q: builds cannot read it, and are shown it", text)
 		}
 	}
 }

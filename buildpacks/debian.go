@@ -3,8 +3,8 @@ package buildpacks
 import (
 	"context"
 	"slices"
-	"strings"
 
+	"paas/buildpacks/java"
 	"paas/buildpacks/plan"
 	"paas/platform"
 )
@@ -15,6 +15,10 @@ type debianToolchain struct {
 	version  string   // of the suite, as much of it as the language promises compatibility for
 	packages []string // on top of the base image
 	pin      string   // what to type for an app that asks for another version and runs with this one, too
+
+	env   map[string]string // that its users need
+	lines []debianLine      // other versions that the suite has, the more wanted first
+	files map[string]string // beside the packages, by path below the root; text that starts with #! is a program
 }
 
 // phpVersion is in the names of the suite's packages.
@@ -40,26 +44,36 @@ var debianToolchains = map[string]debianToolchain{
 		name: "Perl", version: "5.40", pin: "echo 5.40 > .perl-version",
 		packages: []string{"perl"},
 	},
-	"cpan": {name: "Carton and cpanminus", packages: []string{"carton", "cpanminus"}},
+	"cpan":   {name: "Carton and cpanminus", packages: []string{"carton", "cpanminus"}},
+	"jre":    javaToolchain("Java", "jre").with(java.RunPrograms()),
+	"jdk":    javaToolchain("the JDK", "jdk", "unzip"),
+	"maven":  javaToolchain("the JDK with Maven", "jdk", mavenPackages()...).with(java.MavenPrograms()),
+	"gradle": javaToolchain("the JDK with Gradle", "jdk", "unzip", "gradle").with(java.GradlePrograms()),
+	"rust": {
+		name: "Rust", version: "1.96", pin: `write channel = "1.96" into rust-toolchain.toml`,
+		packages: []string{"rustc-web", "cargo-web", "gcc", "libc6-dev"},
+		lines:    []debianLine{{version: "1.85", packages: []string{"rustc", "cargo", "gcc", "libc6-dev"}}},
+	},
+	"elixir": {
+		name: "Elixir", version: "1.18", pin: "echo elixir_version=1.18 > elixir_buildpack.config",
+		packages: append(erlangPackages(), "elixir", "rebar3"),
+	},
+	"erlang": {name: "Erlang/OTP", version: "27", pin: "echo 27 > .erlang-version", packages: erlangPackages()},
+	"cmake":  {name: "CMake", version: "3.31", packages: []string{"cmake", "ninja-build", "ccache"}},
+	"meson":  {name: "Meson", version: "1.7", packages: []string{"meson", "ninja-build", "ccache"}},
+	"ccache": {name: "ccache", packages: []string{"ccache"}},
+	"dotnet": {name: ".NET", pin: "build it with a Dockerfile, or commit what dotnet publish makes, with a Procfile"},
 }
 
 // debian finds or makes the layer of a toolchain that Debian packages.
 func (e *Engine) debian(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
 	d := debianToolchains[t.Name]
-	layer, err := e.packages(ctx, base, slices.Concat(d.packages, t.With), story)
-	return made{layer: layer, version: d.version}, err
-}
-
-// unfit is the error about another version where nobody else has it.
-func (d debianToolchain) unfit(t plan.Toolchain) error {
-	return platform.Errorf(platform.Failed, "%s asks for %s %s; this server has %s %s", t.From, d.name, t.Version, d.name, d.version).
-		WithHint("if the app runs with it too: %s", d.pin)
-}
-
-// fits tells whether the suite's version is one that was asked for: of the right one any patch release will do, and a
-// shorter version is any of those that begin so.
-func (d debianToolchain) fits(wish string) bool {
-	return wish == "" || wish == d.version || strings.HasPrefix(wish, d.version+".") || strings.HasPrefix(d.version, wish+".")
+	line, ok := d.line(t.Version)
+	if !ok {
+		return made{}, d.refuse(t)
+	}
+	layer, err := e.packagesWith(ctx, base, slices.Concat(line.packages, t.With), d.files, story)
+	return made{layer: layer, version: line.version, env: line.env}, err
 }
 
 // phpPackages are those of the suite's PHP, by their extensions.

@@ -160,6 +160,10 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 		plan.Ruby:   `add a config.ru, or a Procfile with "web: bundle exec COMMAND"`,
 		plan.PHP:    `add an index.php, in public if the app has such a directory, or a Procfile with "web: COMMAND"`,
 		plan.Perl:   `add an app.psgi, or a Procfile with "web: COMMAND"`,
+		plan.Java:   `add a Procfile with "web: java -cp .java/classes MAIN", or call the class with the main method Main`,
+		plan.Rust:   `add a Procfile with "web: bin/NAME", or default-run to the package in Cargo.toml`,
+		plan.CPP:    `add a Procfile with "web: bin/NAME"`,
+		plan.DotNet: `add a Procfile with "web: out/NAME"`,
 		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
 	}[p.Builder]
 	return platform.Errorf(platform.Failed, "this is a %s app (%s), but nothing says how to start it", p.Language(), p.Detected).

@@ -6,13 +6,19 @@ import (
 	"context"
 	"slices"
 
+	"paas/buildpacks/cpp"
+	"paas/buildpacks/dotnet"
+	"paas/buildpacks/elixir"
 	"paas/buildpacks/golang"
+	"paas/buildpacks/java"
 	"paas/buildpacks/node"
 	"paas/buildpacks/perl"
 	"paas/buildpacks/php"
 	"paas/buildpacks/plan"
 	"paas/buildpacks/python"
 	"paas/buildpacks/ruby"
+	"paas/buildpacks/rust"
+	"paas/buildpacks/shell"
 	"paas/buildpacks/source"
 	"paas/buildpacks/static"
 	"paas/platform"
@@ -46,7 +52,21 @@ func languages() []language {
 		{plan.PHP, php.Detect, php.Plan},
 		{plan.Python, python.Detect, python.Plan},
 		{plan.Go, golang.Detect, golang.Plan},
+		{plan.Java, java.Detect, java.Plan},
+		{plan.Rust, rust.Detect, rust.Plan},
+		{plan.Elixir, elixir.Detect, elixir.Plan},
+		{plan.DotNet, dotnet.Detect, dotnet.Plan},
 		{plan.Perl, perl.Detect, perl.Plan},
+	}
+}
+
+// helpers are languages that others use for a part of an app: they are asked when no other language is there.
+func helpers() []language {
+	return []language{
+		{plan.CPP, cpp.Detect, cpp.Plan},
+		{plan.Go, golang.Lone, golang.Plan},
+		{plan.Java, java.Lone, java.Plan},
+		{plan.Shell, shell.Detect, shell.Plan},
 	}
 }
 
@@ -71,6 +91,11 @@ func detectLanguage(tree *source.Tree, says declarations) (plan.Plan, error) {
 		return perl.Plan(tree)
 	case node.Lone(tree) != "":
 		return node.PlanLone(tree)
+	}
+	for _, l := range helpers() {
+		if l.detect(tree) {
+			return l.plan(tree)
+		}
 	}
 	return detectFiles(tree, says)
 }
@@ -98,7 +123,7 @@ func procfilePlan(name string) plan.Plan {
 // planNamed plans with the builder of a name, which who asked for. Its language need not be the one that
 // would be found.
 func planNamed(name, who string, tree *source.Tree, says declarations) (plan.Plan, error) {
-	for _, l := range languages() {
+	for _, l := range slices.Concat(languages(), helpers()) {
 		if l.name == name && (l.detect(tree) || name == plan.Python && python.Lone(tree)) {
 			return l.plan(tree)
 		}
@@ -116,7 +141,7 @@ func planNamed(name, who string, tree *source.Tree, says declarations) (plan.Pla
 
 func notThere(name, who string) error {
 	spoken := plan.Plan{Builder: name}.Language()
-	known := name == plan.Node || slices.ContainsFunc(languages(), func(l language) bool { return l.name == name })
+	known := name == plan.Node || slices.ContainsFunc(slices.Concat(languages(), helpers()), func(l language) bool { return l.name == name })
 	if !known {
 		return platform.Errorf(platform.Failed, "%s asks for %s, which is not supported yet", who, spoken).WithHint("%s", supported)
 	}

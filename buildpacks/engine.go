@@ -205,7 +205,7 @@ func (b *build) result() (platform.Image, error) {
 	env["PATH"] = b.searchPath(b.imagePath)
 	img := platform.Image{
 		Layers: b.image, Env: env, WorkDir: path.Join(appDir, b.plan.WorkDir), UID: appUser, GID: appUser,
-		Shell: shell(b.plan), Processes: b.plan.Processes, Checks: b.plan.Checks,
+		Shell: shellOf(b.plan), Processes: b.plan.Processes, Checks: b.plan.Checks,
 		Formation: b.plan.Formation, Declared: b.plan.Declared, Builder: b.plan.Builder,
 	}
 	b.footing.Key = b.key

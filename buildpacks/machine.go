@@ -27,6 +27,8 @@ type Machine struct {
 	Go       string            // the host's go command, 1.21 or newer; empty if there is none
 	PipConf  string            // pip's configuration file; empty if there is none
 	Wheels   []string          // local directories that pip finds links in
+	Maven    string            // Maven's settings.xml; empty if there is none
+	Cargo    string            // Cargo's config.toml; empty if there is none
 	Vars     map[string]string // of the environment, those that say where packages come from
 	Host     []string          // environment in which the host's own programs are run, "NAME=value"
 }
@@ -44,6 +46,8 @@ func ReadMachine(ctx context.Context, env func(string) string) Machine {
 	m.Host = hostEnviron(env)
 	m.CABundle = firstFile(env("SSL_CERT_FILE"), bundlePath, "/etc/pki/tls/certs/ca-bundle.crt")
 	m.PipConf = pipConf(env)
+	m.Maven = openConf(filepath.Join(env("HOME"), ".m2/settings.xml"), "/etc/maven/settings.xml")
+	m.Cargo = openConf(filepath.Join(env("CARGO_HOME"), "config.toml"), filepath.Join(env("HOME"), ".cargo/config.toml"))
 	m.Wheels = localDirs(m.Vars["PIP_FIND_LINKS"])
 	m.NPM, _ = exec.LookPath("npm")
 	m.readGo(ctx)
@@ -64,6 +68,7 @@ func inherited() []string {
 		"RUSTUP_DIST_SERVER", "RUBY_MIRROR",
 		"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST", "PIP_NO_INDEX",
 		"BUNDLE_MIRROR__ALL", "PERL_CPANM_OPT", "PERL_CARTON_MIRROR",
+		"HEX_MIRROR", "HEX_BUILDS_URL", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
 	}
 }
 
@@ -93,6 +98,25 @@ func pipConf(env func(string) string) string {
 		filepath.Join(env("HOME"), ".pip/pip.conf"), "/etc/pip.conf")
 	text, err := os.ReadFile(filepath.Clean(file))
 	if err != nil || passwords.Match(text) {
+		return ""
+	}
+	return file
+}
+
+// secretWords are what Maven's settings and Cargo's configuration call what nobody else may know (Maven's "Settings
+// Reference", The Cargo Book, "Configuration").
+var secretWords = regexp.MustCompile(`(?im)<(password|passphrase|privateKey)>|^\s*(token|secret-key)\s*=`)
+
+// openConf is the first of the files that is there, unless it keeps a secret or is not for everybody to read: builds
+// run as nobody of the host, and their clients fail at a file that they cannot read.
+func openConf(paths ...string) string {
+	file := firstFile(paths...)
+	info, err := os.Stat(file)
+	if err != nil || info.Mode()&0o004 == 0 {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Clean(file))
+	if err != nil || passwords.Match(text) || secretWords.Match(text) {
 		return ""
 	}
 	return file
@@ -194,6 +218,12 @@ func (m Machine) binds() (binds []platform.Bind) {
 	}
 	if m.PipConf != "" {
 		binds = append(binds, platform.Bind{Source: m.PipConf, Target: "/etc/pip.conf", ReadOnly: true})
+	}
+	if m.Maven != "" {
+		binds = append(binds, platform.Bind{Source: m.Maven, Target: "/etc/maven-host.xml", ReadOnly: true})
+	}
+	if m.Cargo != "" { // Cargo reads those of all directories above the app's
+		binds = append(binds, platform.Bind{Source: m.Cargo, Target: "/.cargo/config.toml", ReadOnly: true})
 	}
 	for _, dir := range m.Wheels {
 		binds = append(binds, platform.Bind{Source: dir, Target: dir, ReadOnly: true})

@@ -101,3 +101,25 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
+
+// Maven's and Cargo's settings are shown to builds, unless they hold a secret: apps' own code runs there.
+func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
+	for text, shown := range map[string]bool{
+		"<mirror><url>http://m/</url></mirror>":            true,
+		"<server>\n<password>x</password></server>":        false,
+		"[registries.x]\nindex = \"sparse+http://m/\"\n":   true,
+		"[registry]\ntoken = \"x\"\n":                      false,
+		"<mirror><url>http://me:secret@m/</url></mirror>":  false,
+		"[source.x]\nregistry = \"http://me:s@m/index\"\n": false,
+	} {
+		file := filepath.Join(t.TempDir(), "settings")
+		check(t, os.WriteFile(file, []byte(text), 0o644))
+		if got := openConf(file); (got == file) != shown {
+			t.Errorf("%q: %q", text, got)
+		}
+		check(t, os.Chmod(file, 0o600))
+		if got := openConf(file); got != "" {
+			t.Errorf("%q: builds cannot read it, and are shown it", text)
+		}
+	}
+}

@@ -56,8 +56,8 @@ func (e *Engine) Buildpack(name string) (platform.Buildpack, error) {
 // profiled sources what .profile.d has, as a dyno does before each process.
 const profiled = `for f in /app/.profile.d/*.sh /app/.profile; do [ ! -r "$f" ] || . "$f"; done; exec /bin/bash -c "$1"`
 
-// shell runs a process' command line.
-func shell(p plan.Plan) []string {
+// shellOf runs a process' command line.
+func shellOf(p plan.Plan) []string {
 	if p.Profile {
 		return []string{"/bin/bash", "-c", profiled, "bash"}
 	}

@@ -96,7 +96,7 @@ func noVersion(t plan.Toolchain, near string) error {
 		return fmt.Errorf("plan asks for the unknown toolchain %q", t.Name)
 	}
 	if near == "" {
-		return d.unfit(t)
+		return d.refuse(t)
 	}
 	wish := numbers(t.Version)
 	if ok && slices.Compare(distance(numbers(d.version), wish), distance(numbers(near), wish)) <= 0 {

@@ -10,17 +10,15 @@ import (
 )
 
 const (
-	supported = "supported are Node.js (package.json), Python (requirements.txt, uv.lock, poetry.lock), Ruby (Gemfile), PHP (composer.json, index.php), Perl (cpanfile), Go (go.mod), static sites (index.html), " +
+	supported = "supported are Node.js (package.json), Python (requirements.txt, uv.lock, poetry.lock), Ruby (Gemfile), PHP (composer.json, index.php), " +
+		"Go (go.mod), Java (pom.xml, build.gradle), Rust (Cargo.toml), Elixir (mix.exs), Perl (cpanfile), C and C++ (CMakeLists.txt), static sites (index.html), " +
 		"Dockerfiles, and programs that bring what they need (Procfile)"
 )
 
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
 func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
-		{"pom.xml", "Java"}, {"build.gradle", "Java"},
-		{"build.gradle.kts", "Kotlin"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Cargo.toml", "Rust"}, {"mix.exs", "Elixir"},
-		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
-		{"CMakeLists.txt", "C or C++"},
+		{"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"Package.swift", "Swift"},
 	} {
 		if tree.Has(l.file) {
 			return platform.Errorf(platform.Failed, "this looks like a %s app (%s), which is not supported yet", l.name, l.file).
@@ -34,10 +32,6 @@ func unsupportedLanguage(tree *source.Tree) error {
 func nothingFound(tree *source.Tree) error {
 	if len(tree.Files()) == 0 {
 		return platform.Errorf(platform.Failed, "the commit has no files").WithHint("add the app: git add . && git commit")
-	}
-	if tree.Has("main.go") {
-		return platform.Errorf(platform.Failed, "there is a main.go, but no go.mod").
-			WithHint("run: go mod init example.com/app && go mod tidy && git add go.mod")
 	}
 	e := platform.Errorf(platform.Failed, "no app was found: there is no package.json, requirements.txt, go.mod, index.html or Procfile at the top of the repository")
 	if file, ok := python.Misspelt(tree); ok {

@@ -95,7 +95,7 @@ func TestWorldInside(t *testing.T) {
 		"uid map":        {`awk '{print $1, $2, $3}' /proc/self/uid_map`, fmt.Sprint("0 ", firstUID+testApp()*rangeSize, " 65536")},
 		"hostname":       {`hostname; cat /etc/hostname`, "web-1\nweb-1"},
 		"working dir":    {`pwd; echo $HOME`, "/app\n/app"},
-		"environment":    {`echo $GREETING $DYNO; [ "$PORT" -gt 1024 ] && echo port; echo $PATH`, "hi web.1\nport\n" + defaultPath},
+		"environment":    {`echo $GREETING $DYNO; [ "$PORT" -gt 1024 ] && echo port; [ "$MEMORY_LIMIT" -gt 1048576 ] && echo memory; echo $PATH`, "hi web.1\nport\nmemory\n" + defaultPath},
 		"hosts":          {`grep -c localhost /etc/hosts; grep -qE '^10\..*web-1$' /etc/hosts && echo own`, "2\nown"},
 		"resolv.conf":    {`grep -c nameserver /etc/resolv.conf`, "1"},
 		"/dev/null":      {`echo x >/dev/null && head -c4 /dev/zero | wc -c`, "4"},

@@ -112,6 +112,9 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // environ is the order's environment with what every process may rely on, sorted.
 func (o *order) environ() []string {
 	env := map[string]string{"PATH": defaultPath, "HOME": o.home()}
+	if o.limits.Memory > 0 { // for runtimes that size themselves, where they do not see their control group
+		env["MEMORY_LIMIT"] = strconv.FormatInt(o.limits.Memory, 10)
+	}
 	if o.record.Type != "" {
 		env["DYNO"] = o.record.source()
 	}

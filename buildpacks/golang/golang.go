@@ -25,7 +25,13 @@ const (
 // Detect tells whether the tree says that it is a Go app.
 func Detect(src *source.Tree) bool { return src.Has("go.mod") || src.Has("go.work") }
 
-// Plan plans an app with a go.mod or a go.work. It may be without a web process.
+// Script is the file of an app without a module.
+const Script = "main.go"
+
+// Lone tells whether there is a Go program and nothing that says which module it is.
+func Lone(src *source.Tree) bool { return src.Has(Script) }
+
+// Plan plans an app that Detect or Lone knows. It may be without a web process.
 func Plan(src *source.Tree) (plan.Plan, error) {
 	work, err := readWorkspace(src)
 	if err != nil {
@@ -47,7 +53,11 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	b := builder{src: src, work: work, targets: targets, cgo: cgo, assets: assets}
+	tool, err := work.toolchain(src)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	b := builder{src: src, work: work, tool: tool, targets: targets, cgo: cgo, assets: assets}
 	return b.plan(), nil
 }
 
@@ -55,6 +65,7 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 type builder struct {
 	src     *source.Tree
 	work    workspace
+	tool    plan.Toolchain
 	targets []target
 	cgo     bool
 	assets  node.Assets
@@ -64,11 +75,14 @@ func (b builder) plan() plan.Plan {
 	p := plan.Plan{
 		Builder:    plan.Go,
 		Detected:   b.work.detected,
-		Toolchains: append([]plan.Toolchain{b.work.toolchain()}, b.assets.Toolchains...),
+		Toolchains: append([]plan.Toolchain{b.tool}, b.assets.Toolchains...),
 		Path:       []string{"/app/bin"},
 		Warnings:   b.assets.Warnings,
 	}
-	if p.Toolchains[0].Version == "" {
+	switch {
+	case b.work.made:
+		p.Warnings = append(p.Warnings, "There is no go.mod, so the build makes one. Run: go mod init example.com/app && go mod tidy && git add go.mod.")
+	case b.tool.Version == "":
 		p.Warnings = append(p.Warnings, "go.mod does not say which Go it is for; the newest one is taken. Run: go mod tidy.")
 	}
 	p.Steps = b.steps()
@@ -139,8 +153,11 @@ func (b builder) build() plan.Step {
 	}
 	compile := "go build -trimpath -ldflags='-s -w' -o bin/ ${" + packagesFlag + ":-" + b.packages() + "}"
 	s.Commands = []string{compile}
+	if b.work.made {
+		s.Commands = []string{"go mod init app && go mod tidy", compile}
+	}
 	if b.src.Has(preCompile) {
-		s.Commands, s.Output = []string{"bash " + preCompile, compile}, nil
+		s.Commands, s.Output = append([]string{"bash " + preCompile}, s.Commands...), nil
 	}
 	if b.src.Has(postCompile) {
 		s.Commands, s.Output = append(s.Commands, "bash "+postCompile), nil

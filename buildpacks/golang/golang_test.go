@@ -202,3 +202,31 @@ func TestRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestVersionFiles(t *testing.T) {
+	cases := []struct {
+		version, from string
+		files         map[string]string
+	}{
+		{"1.23.4", "go.mod +heroku goVersion", map[string]string{"go.mod": "// +heroku goVersion go1.23.4\n" + modGo}},
+		{"1.24", "go.mod go", map[string]string{"go.mod": modGo, ".go-version": "1.22\n"}},
+		{"1.22", ".go-version", map[string]string{"go.mod": "module a\n", ".go-version": "1.22\n"}},
+		{"1.21.3", ".tool-versions", map[string]string{"go.mod": "module a\n", ".tool-versions": "golang 1.21.3\n"}},
+	}
+	for _, c := range cases {
+		c.files["main.go"] = mainGo
+		p := planned(t, c.files)
+		equal(t, c.from, [2]string{p.Toolchains[0].Version, p.Toolchains[0].From}, [2]string{c.version, c.from})
+	}
+}
+
+// A program without a module is one file that somebody tries out: the build makes the module.
+func TestWithoutModule(t *testing.T) {
+	p := planned(t, map[string]string{"main.go": mainGo})
+	equal(t, "steps", names(p), "app, source, build")
+	equal(t, "first command", find(t, p, "build").Commands[0], "go mod init app && go mod tidy")
+	equal(t, "web", p.Processes[platform.Web], "bin/app")
+	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "go mod init") {
+		t.Errorf("warnings %q", p.Warnings)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"paas/buildpacks/plan"
 	"paas/buildpacks/source"
+	"paas/buildpacks/versionfile"
 	"paas/platform"
 )
 
@@ -24,12 +25,14 @@ type module struct {
 	path    string
 	file    *modfile.File
 	install []string // packages that "// +heroku install" comments name
+	goes    string   // the version that a "// +heroku goVersion" comment names
 }
 
 // workspace is the modules that are built together: those of go.work, or the one of go.mod, and the local
 // ones that replace others.
 type workspace struct {
-	detected string // "go.mod" or "go.work"
+	detected string // "go.mod", "go.work" or, without both, "main.go"
+	made     bool   // there is no go.mod, and the build makes one
 	work     *modfile.WorkFile
 	modules  []module
 	members  int // how many of the modules are the app's own, the first ones
@@ -75,6 +78,11 @@ func (w *workspace) dirs(src *source.Tree) ([]string, error) {
 func (w *workspace) add(src *source.Tree, dir string, own bool) error {
 	name := path.Join(dir, "go.mod")
 	text, err := src.Read(name, maxModfile)
+	if errors.Is(err, fs.ErrNotExist) && dir == "" && w.work == nil && own {
+		w.made, w.detected = true, Script
+		w.modules = append(w.modules, module{path: "app", file: new(modfile.File)})
+		return nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return platform.Errorf(platform.Failed, "%s is missing, and go needs it", name).Because(err).
 			WithHint("commit it, or take the directory out of go.work and the replace lines")
@@ -91,13 +99,23 @@ func (w *workspace) add(src *source.Tree, dir string, own bool) error {
 		m.path = file.Module.Mod.Path
 	}
 	if own {
-		m.install = installLines(text)
+		m.install, m.goes = installLines(text), versionComment(text)
 	}
 	w.modules = append(w.modules, m)
 	return nil
 }
 
 var installLine = regexp.MustCompile(`(?m)^\s*//\s*\+heroku\s+install\s+(.+)$`)
+
+var versionLine = regexp.MustCompile(`(?m)^\s*//\s*\+heroku\s+goVersion\s+(?:go)?(\S+)\s*$`)
+
+// versionComment is Heroku's own way to name a version, from before there was a toolchain line.
+func versionComment(text []byte) string {
+	if m := versionLine.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
 
 func installLines(text []byte) []string {
 	var packages []string
@@ -200,9 +218,16 @@ func (w workspace) files(src *source.Tree) []string {
 	return files
 }
 
-// toolchain is the one that the toolchain line names, or the go line.
-func (w workspace) toolchain() plan.Toolchain {
+// toolchain is the one that a comment for Heroku names, the toolchain line, or the go line; where there is none of
+// them, .go-version or .tool-versions.
+func (w workspace) toolchain(src *source.Tree) (plan.Toolchain, error) {
 	t := plan.Toolchain{Name: "go", Build: true}
+	for _, m := range w.modules[:w.members] {
+		if m.goes != "" {
+			t.Version, t.From = m.goes, path.Join(m.dir, "go.mod")+" +heroku goVersion"
+			return t, nil
+		}
+	}
 	if w.work != nil {
 		t.Version, t.From = versionOf(w.work.Toolchain, w.work.Go, "go.work")
 	}
@@ -210,7 +235,23 @@ func (w workspace) toolchain() plan.Toolchain {
 		m := w.modules[0]
 		t.Version, t.From = versionOf(m.file.Toolchain, m.file.Go, path.Join(m.dir, "go.mod"))
 	}
-	return t
+	if t.Version != "" {
+		return t, nil
+	}
+	return fileVersion(src, t)
+}
+
+func fileVersion(src *source.Tree, t plan.Toolchain) (plan.Toolchain, error) {
+	line, err := versionfile.Line(src, ".go-version")
+	if err != nil || line != "" {
+		t.Version, t.From = strings.TrimPrefix(line, "go"), ".go-version"
+		return t, err
+	}
+	line, err = versionfile.Tool(src, "golang", "go")
+	if line != "" {
+		t.Version, t.From = strings.TrimPrefix(line, "go"), versionfile.Tools
+	}
+	return t, err
 }
 
 func versionOf(toolchain *modfile.Toolchain, line *modfile.Go, file string) (version, from string) {

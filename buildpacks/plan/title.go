@@ -13,6 +13,12 @@ const (
 	Ruby     = "ruby"
 	PHP      = "php"
 	Perl     = "perl"
+	Java     = "java"
+	Rust     = "rust"
+	Elixir   = "elixir"
+	DotNet   = "dotnet"
+	CPP      = "cpp"
+	Shell    = "shell"
 	Static   = "static"
 	Procfile = "procfile"
 
@@ -30,6 +36,7 @@ func (p Plan) Title() string {
 func (p Plan) Language() string {
 	names := map[string]string{
 		Node: "Node.js", Go: "Go", Python: "Python", Ruby: "Ruby", PHP: "PHP", Perl: "Perl", Static: "Static", Procfile: "Procfile",
+		Java: "Java", Rust: "Rust", Elixir: "Elixir", DotNet: ".NET", CPP: "C/C++", Shell: "Shell",
 		Dockerfile: "Dockerfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks",
 	}
 	return cmp.Or(names[p.Builder], p.Builder)

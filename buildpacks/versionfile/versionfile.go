@@ -55,3 +55,15 @@ func read(src *source.Tree, name string) ([]string, error) {
 	}
 	return lines, err
 }
+
+// Property is the value of a key in a file of "key=value" lines (Java's properties, without their escapes), or "".
+func Property(src *source.Tree, name, key string) (string, error) {
+	lines, err := read(src, name)
+	for _, line := range lines {
+		k, value, ok := strings.Cut(line, "=")
+		if ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", err
+}

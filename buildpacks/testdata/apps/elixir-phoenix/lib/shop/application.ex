@@ -1,0 +1,1 @@
+defmodule Shop.Application do end

@@ -1,0 +1,5 @@
+package web;
+
+public class Main {
+    public static void main(String[] args) {}
+}

@@ -1,0 +1,3 @@
+#include "greeting.hpp"
+
+std::string greeting() { return "Hello from C++\n"; }

@@ -124,7 +124,10 @@ func detectNode(tree *source.Tree, says declarations) (plan.Plan, error) {
 	case found:
 		return static.Plan(site), site.Missing(tree)
 	case len(p.Processes) == 0:
-		return p, unsupportedLanguage(tree)
+		if err := unsupportedLanguage(tree); err != nil {
+			return p, err
+		}
+		return p, node.WhichApp(tree)
 	}
 	return p, nil
 }

@@ -27,6 +27,7 @@ type made struct {
 
 func (b *build) addToolchains(ctx context.Context) error {
 	for _, t := range b.plan.Toolchains {
+		t = pinned(t, b.req.Config)
 		if t.Name == "npm" && t.Version == "" {
 			continue // the one that comes with Node.js
 		}
@@ -51,8 +52,8 @@ func (b *build) addToolchains(ctx context.Context) error {
 
 // spoken is the name that people use for a toolchain.
 func spoken(toolchain string) string {
-	names := map[string]string{"node": "Node.js", "go": "Go"}
-	return cmp.Or(names[toolchain], debianToolchains[toolchain].name, toolchain)
+	names := map[string]string{"go": "Go"}
+	return cmp.Or(names[toolchain], programName(toolchain), debianToolchains[toolchain].name, toolchain)
 }
 
 func asked(t plan.Toolchain) string {
@@ -73,9 +74,11 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 		return e.golang(ctx, base, t, story)
 	case "static":
 		return e.static(ctx, story)
-	default:
-		return e.debian(ctx, base, t, story)
 	}
+	if p, ok := npmPrograms()[t.Name]; ok {
+		return e.program(ctx, base, p, t, story)
+	}
+	return e.debian(ctx, base, t, story)
 }
 
 // errRefused is wrapped by errors about a version that a registry lists and does not hand out.

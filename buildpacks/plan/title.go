@@ -11,6 +11,8 @@ const (
 	Go       = "go"
 	Python   = "python"
 	Static   = "static"
+	Bun      = "bun"
+	Deno     = "deno"
 	Procfile = "procfile"
 )
 
@@ -21,6 +23,6 @@ func (p Plan) Title() string {
 
 // Language is the builder as people write it.
 func (p Plan) Language() string {
-	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile"}
+	names := map[string]string{Node: "Node.js", Go: "Go", Python: "Python", Static: "Static", Procfile: "Procfile", Bun: "Bun", Deno: "Deno"}
 	return cmp.Or(names[p.Builder], p.Builder)
 }

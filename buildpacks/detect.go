@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"paas/buildpacks/deno"
 	"paas/buildpacks/golang"
 	"paas/buildpacks/node"
 	"paas/buildpacks/plan"
@@ -52,6 +53,7 @@ func languages() []language {
 	return []language{
 		{python.Detect, python.Plan},
 		{golang.Detect, golang.Plan},
+		{deno.Detect, deno.Plan},
 	}
 }
 

@@ -20,7 +20,7 @@ func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
 		{"Gemfile", "Ruby"}, {"composer.json", "PHP"}, {"index.php", "PHP"}, {"pom.xml", "Java"}, {"build.gradle", "Java"},
 		{"build.gradle.kts", "Kotlin"}, {"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Cargo.toml", "Rust"}, {"mix.exs", "Elixir"},
-		{"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"cpanfile", "Perl"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
+		{"cpanfile", "Perl"}, {"global.json", ".NET"}, {"Package.swift", "Swift"},
 		{"CMakeLists.txt", "C or C++"},
 	} {
 		if tree.Has(l.file) {

@@ -1,6 +1,9 @@
 package node
 
-import "maps"
+import (
+	"maps"
+	"strings"
+)
 
 // yarnrc and pnpmWorkspace are settings files.
 const (
@@ -74,8 +77,7 @@ func (m *manager) prune(workspaces bool) string {
 
 // focus is only there from Yarn 4 on; before, it was a plugin.
 func (m *manager) focus() string {
-	old, err := ParseRange("<4.0.0")
-	if err != nil || m.pnp || old.Match(m.Version) || m.Version == "2.x" || m.Version == "3.x" || m.Version == "3.0 - 3.1" {
+	if m.Version != "" && !strings.HasPrefix(strings.TrimLeft(m.Version, "^~>=v "), "4") {
 		return ""
 	}
 	return "yarn workspaces focus --production --all"

@@ -275,8 +275,8 @@ func angularOutput(setting json.RawMessage, name string) (base, browser string) 
 // devServer knows start scripts that watch the source, or that preview what was built: the build itself is to be
 // served instead.
 var devServer = regexp.MustCompile(`^(?:npx )?(vite( dev| serve)?|react-scripts start|vue-cli-service serve|parcel( serve)?( [\w./*-]+)?|gatsby develop|` +
-	`astro dev|next dev|next|nuxt dev|nuxi dev|nuxt|nest start|ng serve|ng start|docusaurus start|eleventy --serve|vitepress dev|react-router dev|` +
-	`remix vite:dev|svelte-kit dev|hexo server|vinxi dev)( [\w./-]+)?( --?.*)?$`)
+	`astro dev|next dev|nuxt dev|nuxi dev|nest start|ng serve|ng start|docusaurus start|eleventy --serve|vitepress dev|react-router dev|` +
+	`remix vite:dev|svelte-kit dev|hexo server|vinxi dev)( [\w./-]+)?( --?.*)?$|^(?:next|nuxt)( --?.*)?$`)
 
 // preview are programs that show pages which were built.
 var preview = regexp.MustCompile(`^(npx )?(vite preview|astro preview|serve|http-server|gatsby serve|docusaurus serve|vitepress preview)( .*)?$`)

@@ -206,6 +206,11 @@ var (
 	lockVersion = regexp.MustCompile(`(?m)^__metadata:\s+version: (\d+)`)
 )
 
+// berryLines are the versions of Yarn that write a format of the lockfile, as tried out.
+var berryLines = map[string]string{
+	"4": "2.x", "5": ">=3.0.0 <3.2.0", "6": ">=3.2.0 <4.0.0", "7": ">=3.2.0 <4.0.0", "8": ">=4.0.0 <4.14.0", "9": "4.14.x",
+}
+
 // berryVersion is that of the release in the repository, else the line that writes such a lockfile: Yarn
 // refuses to change a frozen one from an older format to its own.
 func (m *manager) berryVersion(src *source.Tree, lock []byte) error {
@@ -217,9 +222,8 @@ func (m *manager) berryVersion(src *source.Tree, lock []byte) error {
 		m.Version, m.From = release[1], yarnrc+" yarnPath"
 		return nil
 	}
-	m.Version = "4.x"
 	if format := lockVersion.FindSubmatch(lock); format != nil {
-		m.Version = map[string]string{"4": "2.x", "5": "3.0 - 3.1", "6": "3.x", "7": "3.x"}[string(format[1])]
+		m.Version = berryLines[string(format[1])]
 	}
 	if m.Version == "" {
 		m.Version = "4.x"

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"path"
 	"regexp"
 	"strings"
@@ -118,6 +119,12 @@ func (a app) buildCommands() (commands []string) {
 	return commands
 }
 
+func (a app) buildEnv() map[string]string {
+	env := a.in.env()
+	maps.Copy(env, a.member().shape(a.src).env)
+	return env
+}
+
 // buildCaches are the package manager's and the bundler's.
 func (a app) buildCaches() []plan.Cache {
 	own := a.member()
@@ -171,7 +178,7 @@ func (a app) installStep() plan.Step {
 }
 
 func (a app) buildStep() plan.Step {
-	s := plan.Step{Name: "build", Files: []string{}, Env: a.in.env(), Config: true, Caches: a.buildCaches()}
+	s := plan.Step{Name: "build", Files: []string{}, Env: a.buildEnv(), Config: true, Caches: a.buildCaches()}
 	s.Commands = append(a.buildCommands(), a.in.pruned(len(a.members) > 0)...)
 	if a.pkg.hasScript("heroku-cleanup") {
 		s.Commands = append(s.Commands, a.in.run("heroku-cleanup", "."))
@@ -225,7 +232,7 @@ func (a app) warnings() (w []string) {
 		w = append(w, shape.warning)
 	}
 	if script := own.pkg.script("start"); script != "" && own.watches(a.src) && own.shape(a.src).start != "" {
-		w = append(w, "The start script is for development ("+script+"); this is started instead: "+a.start()+".")
+		w = append(w, "The start script ("+script+") is not what starts the built app; this is started instead: "+a.start()+".")
 	}
 	return w
 }

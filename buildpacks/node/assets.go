@@ -38,7 +38,7 @@ func (a *Assets) place(app app) {
 	default:
 		a.Before = []plan.Step{modules}
 	}
-	bundle := plan.Step{Name: "assets", Files: []string{}, Env: app.in.env(), Config: true, Caches: app.buildCaches()}
+	bundle := plan.Step{Name: "assets", Files: []string{}, Env: app.buildEnv(), Config: true, Caches: app.buildCaches()}
 	bundle.Commands = app.buildCommands()
 	a.After = append(a.After, bundle)
 }

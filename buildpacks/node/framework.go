@@ -20,10 +20,11 @@ type Site struct {
 
 // shape is what a framework makes of an app: a server, or pages.
 type shape struct {
-	start   string   // command line of the server
-	site    Site     // its Dir is "" where there is a server
-	after   []string // commands after the build
-	cache   string   // directory that speeds up the next build, "" for none
+	start   string            // command line of the server
+	site    Site              // its Dir is "" where there is a server
+	after   []string          // commands after the build
+	env     map[string]string // of the build
+	cache   string            // directory that speeds up the next build, "" for none
 	warning string
 }
 
@@ -109,12 +110,12 @@ var nextOutput = regexp.MustCompile(`\boutput\s*:\s*["'](export|standalone)["']`
 
 // next starts its own server. The standalone one is a copy of what it needs, but for what browsers load.
 func next(p project) shape {
-	s := shape{start: "next start", cache: ".next/cache"}
+	s := shape{start: "next start", cache: ".next/cache", env: map[string]string{"NEXT_TELEMETRY_DISABLED": "1"}}
 	output := nextOutput.FindStringSubmatch(p.config("next.config"))
 	switch {
 	case output == nil:
 	case output[1] == "export":
-		return shape{site: Site{Dir: "out"}, cache: s.cache}
+		return shape{site: Site{Dir: "out"}, cache: s.cache, env: s.env}
 	case p.dir == ".":
 		s.start = "HOSTNAME=0.0.0.0 node .next/standalone/server.js"
 		s.after = []string{"cp -r .next/static .next/standalone/.next/", "if [ -d public ]; then cp -r public .next/standalone/; fi"}
@@ -281,11 +282,16 @@ var devServer = regexp.MustCompile(`^(?:npx )?(vite( dev| serve)?|react-scripts 
 // preview are programs that show pages which were built.
 var preview = regexp.MustCompile(`^(npx )?(vite preview|astro preview|serve|http-server|gatsby serve|docusaurus serve|vitepress preview)( .*)?$`)
 
-// watches tells whether the start script is not for production.
+var nextStart = regexp.MustCompile(`^next start( .*)?$`)
+
+// watches tells whether the start script is not what starts the built app.
 func (m member) watches(src *source.Tree) bool {
 	s, script := m.shape(src), m.pkg.script("start")
 	if s.start == "" && s.site.Dir == "" {
 		return false
+	}
+	if program := strings.Fields(s.start); nextStart.MatchString(script) && !slices.Contains(program, "next") {
+		return true // what was built is pages, or a server of its own
 	}
 	if shown := preview.FindStringSubmatch(script); shown != nil {
 		program, _, _ := strings.Cut(shown[2], " ")

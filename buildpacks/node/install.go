@@ -68,6 +68,7 @@ var modest = []hook{
 	{regexp.MustCompile(`^((npx )?(is-ci|node \.husky/install\.mjs) \|\| )?(npx )?(husky|simple-git-hooks|lefthook)( install| -f)?( \|\| (true|exit 0|:))?$`), []string{".husky/"}},
 	{regexp.MustCompile(`^(npx )?(-y )?only-allow \w+$`), []string{}},
 	{regexp.MustCompile(`^(npx )?patch-package$`), []string{"patches/"}},
+	{regexp.MustCompile(`^svelte-kit sync( \|\| (echo ['"]{2}|true))?$`), []string{"svelte.config.js", "svelte.config.ts"}},
 	{regexp.MustCompile(`^(npx )?prisma generate$`), []string{"prisma/", "prisma.config.ts"}},
 }
 

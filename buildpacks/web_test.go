@@ -5,50 +5,51 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"paas/buildpacks/treetest"
 	"paas/platform"
 )
 
-// answer starts the web process of an image in its container, and returns what it answers to a GET of the path. Of a
-// site it returns the page.
+// answer starts the web process of an image in its container, and returns what it answers to a GET of the path.
 func (b *bench) answer(app platform.App, img platform.Image, path string) string {
 	b.t.Helper()
-	if path == "" {
-		return b.run(app, img, "cat dist/index.html")
-	}
 	return b.run(app, img, `export PORT=5000; ( `+img.Processes[platform.Web]+` ) >/tmp/log 2>&1 &
-for i in $(seq 150); do curl -s -i localhost:5000`+path+` && exit; sleep 0.1; done; cat /tmp/log; exit 1`)
+for i in $(seq 150); do curl -s localhost:5000`+path+` && exit; sleep 0.1; done; cat /tmp/log; exit 1`)
 }
 
-// Every package manager installs from its own lockfile, every runtime answers; a change of a page installs nothing again.
-func TestWebExamples(t *testing.T) {
-	b := newBench(t, "node", "static", "tools", "yarn@1.22.22", "yarn-berry@4.18.1", "pnpm@10.34.9", "bun@1.x", "deno@2")
+// archived is the tree of a txtar archive.
+func archived(t testing.TB, name string) *treetest.Tree {
+	t.Helper()
+	archive, err := txtar.ParseFile(name)
+	check(t, err)
+	files := map[string]string{}
+	for _, f := range archive.Files {
+		files[f.Name] = string(f.Data)
+	}
+	return treetest.Files(files)
+}
+
+// Every package manager, alone and in a workspace, builds with what only the build needs, and leaves that out of the
+// image. A new file in the source installs nothing again.
+func TestPackageManagers(t *testing.T) {
+	archives, err := filepath.Glob("testdata/prune/*.txtar")
+	check(t, err)
+	b := newBench(t, "node", "npm@11.6.2", "yarn@1.22.22", "yarn-berry@4.18.1", "pnpm@10.34.9", "pnpm@12.21.0", "bun@1.4.5")
 	b.contain()
-	for _, c := range []struct{ name, path, want, change string }{
-		{"express-yarn", "/", "installed by Yarn 1; development tools: false", "server.js"},
-		{"express-berry", "/", "Plug'n'Play: true", "server.js"},
-		{"express-pnpm", "/", "installed by pnpm; development tools: false", "server.js"},
-		{"bun", "/", "Hello from Bun 1.", "index.ts"},
-		{"deno", "/", "Hello from Deno 2.", "main.ts"},
-		{"workspace", "/", "Hello from a workspace", ""},
-		{"vite", "", "<title>Hello from Vite", ""},
-		{"nextjs", "/about", "This page was made at", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			app := b.app()
-			dir := filepath.Join("..", "examples", c.name)
-			img, told := b.mustBuild(app, treetest.Dir(t, dir))
-			t.Log(told)
-			if got := b.answer(app, img, c.path); !strings.Contains(got, c.want) {
-				t.Errorf("GET %s: %s", c.path, got)
+	for _, name := range archives {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			app, tree := b.app(), archived(t, name)
+			img, told, err := b.build(t.Context(), app, tree)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, told)
 			}
-			if c.change == "" {
-				return
+			if got := b.answer(app, img, "/"); got != "built 21, 1m, nanoid: false" {
+				t.Errorf("it says %q\n%s", got, told)
 			}
-			ran, tree := b.steps.ran.Load(), treetest.Dir(t, dir)
-			tree.Add(c.change+".txt", platform.Regular, []byte("new"))
-			if _, told := b.mustBuild(app, tree); b.steps.ran.Load() != ran {
-				t.Errorf("a change of the source runs steps again:\n%s", told)
+			tree.Add("new.txt", platform.Regular, []byte("new"))
+			if _, told = b.mustBuild(app, tree); !strings.Contains(told, "Using cached dependencies") {
+				t.Errorf("a change of the source installs again:\n%s", told)
 			}
 		})
 	}

@@ -69,11 +69,14 @@ func (m *manager) prune(workspaces bool) string {
 		}
 		return "pnpm prune --prod --ignore-scripts"
 	case bun:
-		return "rm -rf node_modules && bun install --production --ignore-scripts" + m.frozen(" --frozen-lockfile")
+		return bunPrune + m.frozen(" --frozen-lockfile")
 	default:
 		return "npm prune --omit=dev --ignore-scripts"
 	}
 }
+
+// bunPrune installs anew: Bun leaves what is there. A cache is mounted on node_modules/.cache.
+const bunPrune = `find . -path ./node_modules/.cache -prune -o -path '*/node_modules/*' -prune -exec rm -rf {} + && bun install --production --ignore-scripts`
 
 // focus is only there from Yarn 4 on; before, it was a plugin.
 func (m *manager) focus() string {
@@ -116,8 +119,11 @@ func (m *manager) env() map[string]string {
 			"YARN_GLOBAL_FOLDER": m.cacheDir(), "YARN_ENABLE_GLOBAL_CACHE": either(m.pnp, "false", "true"), "YARN_ENABLE_TELEMETRY": "0",
 			"YARN_ENABLE_PROGRESS_BARS": "false", "YARN_ENABLE_INLINE_BUILDS": "true",
 		},
-		pnpm: {"npm_config_store_dir": m.cacheDir(), "pnpm_config_store_dir": m.cacheDir(), "npm_config_update_notifier": "false"},
-		bun:  {"BUN_INSTALL_CACHE_DIR": m.cacheDir(), "DO_NOT_TRACK": "1"},
+		pnpm: {
+			"npm_config_store_dir": m.cacheDir(), "pnpm_config_store_dir": m.cacheDir(), "npm_config_update_notifier": "false",
+			"npm_config_manage_package_manager_versions": "false", "pnpm_config_pm_on_fail": "ignore", // it is the right version
+		},
+		bun: {"BUN_INSTALL_CACHE_DIR": m.cacheDir(), "DO_NOT_TRACK": "1"},
 	}
 	maps.Copy(env, set[m.Name])
 	return env

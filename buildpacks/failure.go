@@ -26,13 +26,14 @@ func failure(command string, exit platform.Exit, limits platform.Limits, tail []
 }
 
 // unreachableLines are how package clients say that they did not get to a host, whose name is the group:
-// npm and Node.js, Go, curl, git and pip, apt.
+// npm and Node.js, Go, curl, git and pip, apt, Deno.
 var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not resolve host: ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`host='([a-zA-Z0-9.-]+)'.*(?:Failed to establish|Max retries)`),
 	regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([a-zA-Z0-9.-]+)'`),
+	regexp.MustCompile(`(?:error sending request for url|Import) '?\(?https?://([a-zA-Z0-9.-]+)`),
 }
 
 func unreachable(tail []string) (host string, ok bool) {

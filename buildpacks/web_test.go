@@ -54,3 +54,25 @@ func TestPackageManagers(t *testing.T) {
 		})
 	}
 }
+
+// An add-on in C is compiled against the headers of the Node.js that runs it, without a download; the compiler is not
+// in the image.
+func TestNativeAddon(t *testing.T) {
+	b := newBench(t, "node", "tools")
+	b.contain()
+	app := b.app()
+	img, told := b.mustBuild(app, files(
+		"package.json", `{"name": "native", "version": "1.0.0", "engines": {"node": ">=22"}, "scripts": {"start": "node server.js"}}`,
+		"binding.gyp", `{"targets": [{"target_name": "hi", "sources": ["hi.c"]}]}`,
+		"hi.c", `#include <node_api.h>
+NAPI_MODULE_INIT() { napi_value v; napi_create_string_utf8(env, "from C", NAPI_AUTO_LENGTH, &v); return v; }
+`,
+		"server.js", `require('http').createServer((q, r) => r.end(require('./build/Release/hi.node'))).listen(process.env.PORT)`,
+	))
+	if got := b.answer(app, img, "/"); got != "from C" {
+		t.Errorf("it says %q\n%s", got, told)
+	}
+	if got := b.run(app, img, "which gcc; true"); got != "" {
+		t.Errorf("the image has %s", got)
+	}
+}

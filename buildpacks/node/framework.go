@@ -65,15 +65,6 @@ type project struct {
 	pkg manifest
 }
 
-func (p project) has(names ...string) bool {
-	for _, name := range names {
-		if p.src.Has(path.Join(p.dir, name)) {
-			return true
-		}
-	}
-	return false
-}
-
 // config is the text of the first of a framework's configuration files: name and any of JavaScript's suffixes. It
 // is a program, of which only what is written out is understood.
 func (p project) config(name string) string {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -124,11 +123,6 @@ func (m manifest) dependencyNames() (names []string) {
 func (m manifest) needsNothing() bool {
 	empty := func(deps map[string]string) bool { return len(deps) == 0 }
 	return !slices.ContainsFunc(m.dependencies(), func(d map[string]string) bool { return !empty(d) })
-}
-
-func (m manifest) hasWorkspaces() bool {
-	w := string(bytes.TrimSpace(m.Workspaces))
-	return w != "" && w != "null" && w != "[]" && w != "{}"
 }
 
 // local tells whether a dependency lies in the source tree.

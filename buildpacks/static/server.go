@@ -130,7 +130,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) rule(r *http.Request) (rule, string, bool) {
 	for _, rule := range h.rules {
 		target, ok := rule.target(host(r), r.URL)
-		if ok && !(rule.moves() && target == r.URL.RequestURI()) {
+		if ok && (!rule.moves() || target != r.URL.RequestURI()) {
 			return rule, target, true
 		}
 	}

@@ -3,6 +3,7 @@ package buildpacks
 import (
 	"context"
 	"errors"
+	"math"
 	"regexp"
 	"slices"
 
@@ -24,9 +25,12 @@ func nearestFirst(wish string, versions []string) []string {
 	distance := func(text string) uint64 {
 		v, err := semver.NewVersion(text)
 		if err != nil {
-			return 1 << 62
+			return math.MaxUint64
 		}
-		return 1000*apart(v.Major(), want.Major()) + min(999, apart(v.Minor(), want.Minor()))
+		if v.Major() != want.Major() {
+			return apart(v.Major(), want.Major()) << 32
+		}
+		return apart(v.Minor(), want.Minor())
 	}
 	return slices.SortedStableFunc(slices.Values(versions), func(a, b string) int {
 		switch da, db := distance(a), distance(b); {

@@ -104,7 +104,8 @@ func hostLayers(t testing.TB, host *Engine, toolchains []string) []string {
 			layers = append(layers, layer)
 			continue
 		}
-		m, err := host.toolchain(t.Context(), base, plan.Toolchain{Name: name}, story)
+		name, version, _ := strings.Cut(name, "@")
+		m, err := host.toolchain(t.Context(), base, plan.Toolchain{Name: name, Version: version}, story)
 		check(t, err)
 		layers = append(layers, m.layer)
 	}

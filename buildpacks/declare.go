@@ -156,6 +156,8 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 	}
 	hint := map[string]string{
 		plan.Node:   `add "start" to "scripts" in package.json, or a Procfile with "web: node FILE"`,
+		plan.Bun:    `add "start" to "scripts" in package.json, or call the program index.ts`,
+		plan.Deno:   `add "start" to "tasks" in deno.json, or call the program main.ts`,
 		plan.Go:     `add a Procfile with "web: bin/NAME"`,
 		plan.Ruby:   `add a config.ru, or a Procfile with "web: bundle exec COMMAND"`,
 		plan.PHP:    `add an index.php, in public if the app has such a directory, or a Procfile with "web: COMMAND"`,

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"paas/buildpacks/cpp"
+	"paas/buildpacks/deno"
 	"paas/buildpacks/dotnet"
 	"paas/buildpacks/elixir"
 	"paas/buildpacks/golang"
@@ -56,6 +57,7 @@ func languages() []language {
 		{plan.Rust, rust.Detect, rust.Plan},
 		{plan.Elixir, elixir.Detect, elixir.Plan},
 		{plan.DotNet, dotnet.Detect, dotnet.Plan},
+		{plan.Deno, deno.Detect, deno.Plan},
 		{plan.Perl, perl.Detect, perl.Plan},
 	}
 }
@@ -190,7 +192,10 @@ func detectNode(tree *source.Tree, says declarations) (plan.Plan, error) {
 	case found:
 		return static.Plan(site), site.Missing(tree)
 	case len(p.Processes) == 0:
-		return p, unsupportedLanguage(tree)
+		if err := unsupportedLanguage(tree); err != nil {
+			return p, err
+		}
+		return p, node.WhichApp(tree)
 	}
 	return p, nil
 }

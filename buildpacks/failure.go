@@ -25,7 +25,7 @@ func failure(app platform.AppName, command string, exit platform.Exit, limits pl
 }
 
 // unreachableLines are how package clients say that they did not get to a host, whose name is the group:
-// npm and Node.js, Go, curl, git and pip, apt.
+// npm and Node.js, Go, curl, git and pip, apt, Deno.
 var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
@@ -33,6 +33,7 @@ var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`Could not reach host ([a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+)`), // Bundler
 	regexp.MustCompile(`host='([a-zA-Z0-9.-]+)'.*(?:Failed to establish|Max retries)`),
 	regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([a-zA-Z0-9.-]+)'`),
+	regexp.MustCompile(`(?:error sending request for url|Import) '?\(?https?://([a-zA-Z0-9.-]+)`),
 }
 
 func unreachable(tail []string) (host string, ok bool) {

@@ -24,7 +24,7 @@ func (e *Engine) node(ctx context.Context, base string, t plan.Toolchain, story 
 	if err != nil {
 		return made{}, err
 	}
-	return e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
+	m, err := e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
 		npm := plan.Toolchain{Name: "npm", Version: npmFor(major(version))}
 		npms, err := e.resolve(ctx, base, "npm", npm, story)
 		if err != nil {
@@ -34,6 +34,7 @@ func (e *Engine) node(ctx context.Context, base string, t plan.Toolchain, story 
 			return e.nodeLayer(ctx, base, t, version, npm, story)
 		})
 	})
+	return m, e.refusedAll(ctx, base, nodePackage, t, err, story)
 }
 
 func (e *Engine) nodeLayer(ctx context.Context, base string, t plan.Toolchain, version, npm string, story *platform.Story) (made, error) {
@@ -60,7 +61,7 @@ func (e *Engine) npm(ctx context.Context, base string, t plan.Toolchain, story *
 	if err != nil {
 		return made{}, err
 	}
-	return e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
+	m, err := e.firstServed(ctx, t, versions, story, func(version string) (made, error) {
 		key := keyOf("npm", version, 2)
 		m := made{layer: key, version: version, path: "/opt/node/bin"}
 		return m, e.hostLayer(ctx, story, product{key, "npm " + version}, func(dir string) error {
@@ -68,6 +69,7 @@ func (e *Engine) npm(ctx context.Context, base string, t plan.Toolchain, story *
 			return e.addNPM(ctx, base, version, filepath.Join(dir, "opt", "node"), story)
 		})
 	})
+	return m, e.refusedAll(ctx, base, "npm", t, err, story)
 }
 
 // addNPM unpacks npm to where it looks for itself. The directory is new in its layer, but another npm may
@@ -100,10 +102,11 @@ func (e *Engine) resolve(ctx context.Context, base, pkg string, t plan.Toolchain
 	}
 	wish, err := node.ParseRange(t.Version)
 	if err != nil {
-		return nil, platform.Errorf(platform.Failed, "%s asks for %s %q, which is not a version range", t.From, spoken(t.Name), t.Version).Because(err)
+		return nil, platform.Errorf(platform.Failed, "%s asks for %s %q, which is not a version range", t.From, spoken(t.Name), t.Version).Because(err).
+			WithHint(`write a range such as "22.x" or ">=20 <23"`)
 	}
-	if t.Name == "node" && t.Version == "" {
-		all = slices.DeleteFunc(slices.Clone(all), func(v string) bool { return !longTerm(major(v), e.now()) })
+	if all, err = e.eligible(t, all); err != nil {
+		return nil, err
 	}
 	var fit []string
 	for _, v := range all {
@@ -112,10 +115,22 @@ func (e *Engine) resolve(ctx context.Context, base, pkg string, t plan.Toolchain
 		}
 	}
 	if len(fit) == 0 {
-		return nil, platform.Errorf(platform.Failed, "%s asks for %s %s, and the registry has no such version", t.From, spoken(t.Name), t.Version).
-			WithHint(`ask for one that exists, such as "22.x"`)
+		return nil, e.noSuchVersion(ctx, base, pkg, t, all, story)
 	}
 	return fit, nil
+}
+
+// eligible are the versions that a toolchain may be: without a wish Node.js is one with long-term support.
+func (e *Engine) eligible(t plan.Toolchain, all []string) ([]string, error) {
+	if t.Name == "node" && t.Version == "" {
+		return slices.DeleteFunc(slices.Clone(all), func(v string) bool { return !longTerm(major(v), e.now()) }), nil
+	}
+	below := npmPrograms()[t.Name].below
+	if below == "" {
+		return all, nil
+	}
+	limit, err := node.ParseRange("<" + below)
+	return slices.DeleteFunc(slices.Clone(all), func(v string) bool { return !limit.Match(v) }), err
 }
 
 func major(version string) int {

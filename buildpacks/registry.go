@@ -121,23 +121,32 @@ func (e *Engine) npmDocument(ctx context.Context, base, name, accept string, int
 	return nil
 }
 
+// distribution is where a version of a package is, and what it is (npm's registry documentation, "dist").
+type distribution struct {
+	Tarball   string `json:"tarball"`
+	Integrity string `json:"integrity"`
+}
+
+func (e *Engine) distribution(ctx context.Context, base, pkg, version string, story *platform.Story) (distribution, error) {
+	var doc struct {
+		Dist distribution `json:"dist"`
+	}
+	err := e.npmDocument(ctx, base, pkg+"/"+version, "application/json", &doc, story)
+	return doc.Dist, err
+}
+
 // unpack fetches a package's tarball into dir, checking its digest while it streams. What fails half-way is
 // in a draft that is thrown away.
 func (e *Engine) unpack(ctx context.Context, base, pkg, version, dir string, story *platform.Story) error {
-	var doc struct {
-		Dist struct {
-			Tarball   string `json:"tarball"`
-			Integrity string `json:"integrity"`
-		} `json:"dist"`
-	}
-	if err := e.npmDocument(ctx, base, pkg+"/"+version, "application/json", &doc, story); err != nil {
+	d, err := e.distribution(ctx, base, pkg, version, story)
+	if err != nil {
 		return err
 	}
-	want, err := sha512Of(doc.Dist.Integrity)
+	want, err := sha512Of(d.Integrity)
 	if err != nil {
 		return fmt.Errorf("fetch %s@%s: %w", pkg, version, err)
 	}
-	body, err := e.download(ctx, doc.Dist.Tarball, "")
+	body, err := e.download(ctx, d.Tarball, "")
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 			return err
 		}
 	}
-	if err := writeMade(dir, s.Made); err != nil {
+	if err := errors.Join(writeMade(dir, s.Made), makeMountPoints(dir, s)); err != nil {
 		return err
 	}
 	spec, err := b.stepSpec(ctx, s, dir)
@@ -166,12 +166,12 @@ func (b *build) stepSpec(ctx context.Context, s plan.Step, upper string) (platfo
 func (b *build) stepEnv(ctx context.Context, s plan.Step) (map[string]string, error) {
 	env := map[string]string{"HOME": scratchHome, "LANG": "C.UTF-8", "CI": "true", "USER": "app"}
 	maps.Copy(env, b.Machine.env())
-	if b.uses("node") {
+	if b.usesNPM() {
 		registry, err := b.registry(ctx, b.base, b.req.Story)
 		if err != nil {
 			return nil, err
 		}
-		env["npm_config_registry"] = registry
+		maps.Copy(env, registryEnv(registry))
 	}
 	maps.Copy(env, b.env)
 	if s.Config && s.EnvDir == "" {
@@ -180,10 +180,6 @@ func (b *build) stepEnv(ctx context.Context, s plan.Step) (map[string]string, er
 	maps.Copy(env, s.Env)
 	env["PATH"] = b.searchPath(b.path)
 	return env, nil
-}
-
-func (b *build) uses(toolchain string) bool {
-	return slices.ContainsFunc(b.plan.Toolchains, func(t plan.Toolchain) bool { return t.Name == toolchain })
 }
 
 // dropCaches empties the caches of a step that wrote too much: it may have been there.

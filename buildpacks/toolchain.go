@@ -27,6 +27,7 @@ type made struct {
 
 func (b *build) addToolchains(ctx context.Context) error {
 	for _, t := range b.plan.Toolchains {
+		t = pinned(t, b.req.Config)
 		if t.Name == "npm" && t.Version == "" {
 			continue // the one that comes with Node.js
 		}
@@ -54,8 +55,8 @@ func (b *build) addToolchains(ctx context.Context) error {
 
 // spoken is the name that people use for a toolchain.
 func spoken(toolchain string) string {
-	names := map[string]string{"node": "Node.js", "go": "Go"}
-	return cmp.Or(names[toolchain], debianToolchains[toolchain].name, officials()[toolchain].name, toolchain)
+	names := map[string]string{"go": "Go"}
+	return cmp.Or(names[toolchain], programName(toolchain), debianToolchains[toolchain].name, officials()[toolchain].name, toolchain)
 }
 
 func asked(t plan.Toolchain) string {
@@ -83,9 +84,11 @@ func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, s
 		return e.golang(ctx, base, t, story)
 	case "static":
 		return e.static(ctx, story)
-	default:
-		return made{}, noVersion(t, near)
 	}
+	if p, ok := npmPrograms()[t.Name]; ok {
+		return e.program(ctx, base, p, t, story)
+	}
+	return made{}, noVersion(t, near)
 }
 
 // noVersion is the error about a version that neither Debian nor its own people have here. near is what the latter

@@ -18,7 +18,7 @@ const (
 // unsupportedLanguage is an error when the tree has the main file of a language that no buildpack knows.
 func unsupportedLanguage(tree *source.Tree) error {
 	for _, l := range []struct{ file, name string }{
-		{"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"deno.json", "Deno"}, {"deno.jsonc", "Deno"}, {"Package.swift", "Swift"},
+		{"build.sbt", "Scala"}, {"project.clj", "Clojure"}, {"Package.swift", "Swift"},
 	} {
 		if tree.Has(l.file) {
 			return platform.Errorf(platform.Failed, "this looks like a %s app (%s), which is not supported yet", l.name, l.file).

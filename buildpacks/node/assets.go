@@ -19,35 +19,27 @@ func PlanAssets(src *source.Tree) (Assets, bool, error) {
 	if !Detect(src) {
 		return Assets{}, false, nil
 	}
-	pkg, err := readManifest(src)
-	if err != nil || pkg.buildScript() == "" {
+	app, err := readApp(src)
+	if err != nil || len(app.builds()) == 0 {
 		return Assets{}, false, err
 	}
-	tools, err := toolchains(src, pkg)
-	if err != nil {
-		return Assets{}, false, err
-	}
-	in, err := newInstall(src, pkg)
-	if err != nil {
-		return Assets{}, false, err
-	}
-	a := Assets{Toolchains: forBuild(tools), Warnings: warnings(src, tools[0], in)}
-	a.place(pkg, in)
+	a := Assets{Toolchains: forBuild(app.tools), Warnings: app.warnings()}
+	a.place(app)
 	return a, true, nil
 }
 
-func (a *Assets) place(pkg manifest, in install) {
-	modules := in.step(pkg)
+func (a *Assets) place(app app) {
+	modules := app.installStep()
 	modules.Name, modules.Build = "asset dependencies", true
 	switch {
-	case in.nothing:
-	case in.whole:
+	case app.in.nothing:
+	case app.in.whole:
 		a.After = []plan.Step{modules}
 	default:
 		a.Before = []plan.Step{modules}
 	}
-	bundle := plan.Step{Name: "assets", Files: []string{}, Env: in.env(), Config: true, Caches: caches()}
-	bundle.Commands = []string{"npm run " + pkg.buildScript()}
+	bundle := plan.Step{Name: "assets", Files: []string{}, Env: app.buildEnv(), Config: true, Caches: app.buildCaches()}
+	bundle.Commands = app.buildCommands()
 	a.After = append(a.After, bundle)
 }
 

@@ -2,193 +2,202 @@ package node
 
 import (
 	"bytes"
-	"strings"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
 
 	"paas/buildpacks/plan"
 	"paas/buildpacks/source"
-	"paas/platform"
 )
 
 const (
-	npmrc       = ".npmrc"
 	maxNpmrc    = 64 << 10
 	maxLockfile = 64 << 20
-	cacheDir    = "/cache/npm"
 )
 
 // install is how the dependencies of an app are installed.
 type install struct {
-	lock    string   // the lockfile, "" without one
+	manager
 	files   []string // what the step must see, if not the whole tree
 	whole   bool     // scripts or dependencies reach into the source
 	dev     bool     // with what only the build needs
+	surplus bool     // of which there is some
 	tools   bool     // something may be compiled
-	config  bool     // .npmrc speaks of config vars
+	config  bool     // settings speak of config vars
 	nothing bool     // there is nothing to install
+	own     map[string]string
 }
 
-func newInstall(src *source.Tree, pkg manifest) (install, error) {
-	lifecycle := pkg.hasScript("preinstall", "install", "postinstall", "prepare", "heroku-prebuild") || src.Has("binding.gyp")
-	in := install{
-		whole:   lifecycle || pkg.hasWorkspaces() || pkg.local(),
-		dev:     lifecycle || pkg.buildScript() != "",
-		nothing: !lifecycle && pkg.needsNothing(),
-	}
+// newInstall plans the install of the package at the root and of the members around it.
+func newInstall(src *source.Tree, pkg manifest, m manager, members []member) (install, error) {
+	in := install{manager: m, own: map[string]string{}, nothing: pkg.needsNothing() && len(members) == 0 && !pkg.hasHooks(src)}
 	if in.nothing {
 		return in, nil
 	}
-	if err := in.readLock(src); err != nil {
+	in.files = src.Trail(Manifest)
+	in.look(src, ".", pkg)
+	for _, member := range members {
+		in.files = append(in.files, src.Trail(path.Join(member.dir, Manifest))...)
+		in.look(src, member.dir, member.pkg)
+		in.whole = in.whole || len(member.pkg.Bin) > 0 // links are made to what is there
+	}
+	if err := in.lookAtLock(src); err != nil {
 		return in, err
 	}
-	return in, in.readNpmrc(src)
+	return in, in.readSettings(src)
 }
 
-func (in *install) readLock(src *source.Tree) error {
-	in.files = src.Trail(Manifest)
-	lock, ok := src.First("npm-shrinkwrap.json", "package-lock.json")
-	if !ok {
-		in.tools = true
-		return foreignLock(src)
+// look looks for what a package's install needs.
+func (in *install) look(src *source.Tree, dir string, pkg manifest) {
+	hooks, reach := pkg.hooks(src, dir)
+	in.files = append(in.files, reach...)
+	in.dev = in.dev || hooks || pkg.buildScript() != ""
+	in.surplus = in.surplus || len(pkg.Dev.value) > 0
+	in.whole = in.whole || hooks && reach == nil || pkg.local()
+}
+
+// hook is an install script that reads nothing of the source, or only what is named here.
+type hook struct {
+	command *regexp.Regexp
+	files   []string
+}
+
+// modest are the hooks that many apps have.
+var modest = []hook{
+	{regexp.MustCompile(`^((npx )?(is-ci|node \.husky/install\.mjs) \|\| )?(npx )?(husky|simple-git-hooks|lefthook)( install| -f)?( \|\| (true|exit 0|:))?$`), []string{".husky/"}},
+	{regexp.MustCompile(`^(npx )?(-y )?only-allow \w+$`), []string{}},
+	{regexp.MustCompile(`^(npx )?patch-package$`), []string{"patches/"}},
+	{regexp.MustCompile(`^svelte-kit sync( \|\| (echo ['"]{2}|true))?$`), []string{"svelte.config.js", "svelte.config.ts"}},
+	{regexp.MustCompile(`^(npx )?prisma generate$`), []string{"prisma/", "prisma.config.ts"}},
+}
+
+// hookNames are the scripts that package managers run when they install.
+var hookNames = [...]string{"preinstall", "install", "postinstall", "prepare", "heroku-prebuild"}
+
+func (m manifest) hasHooks(src *source.Tree) bool {
+	return m.hasScript(hookNames[:]...) || src.Has("binding.gyp")
+}
+
+// hooks tells whether the package has scripts that run at its install, and what they read of the source; nil stands
+// for all of it.
+func (m manifest) hooks(src *source.Tree, dir string) (some bool, reach []string) {
+	if src.Has(path.Join(dir, "binding.gyp")) {
+		return true, nil
 	}
-	text, err := src.Read(lock, maxLockfile)
+	for _, name := range hookNames {
+		script := m.script(name)
+		if script == "" {
+			continue
+		}
+		i := slices.IndexFunc(modest, func(h hook) bool { return h.command.MatchString(script) })
+		if i < 0 {
+			return true, nil
+		}
+		some = true
+		for _, f := range modest[i].files {
+			reach = append(reach, joinKeepingSlash(dir, f))
+		}
+	}
+	return some, slices.Concat([]string{}, reach)
+}
+
+func joinKeepingSlash(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}
+
+func (in *install) lookAtLock(src *source.Tree) error {
+	if in.lock == "" {
+		in.tools = true
+		return nil
+	}
+	text, err := src.Read(in.lock, maxLockfile)
 	if err != nil {
 		return err
 	}
-	in.lock = lock
-	in.files = append(in.files, src.Trail(lock)...)
-	in.tools, err = compiles(lock, text)
+	in.files = append(in.files, src.Trail(in.lock)...)
+	in.tools, err = in.compiles(text)
 	return err
 }
 
-// foreignLock refuses an app whose versions only another package manager knows.
-func foreignLock(src *source.Tree) error {
-	lock, ok := src.First("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
-	if !ok {
-		return nil
+// variable is how settings name a config var.
+var variable = regexp.MustCompile(`\$\{?[A-Za-z_]`)
+
+// registrySetting is the registry that the app itself names. It counts more than the machine's.
+var registrySetting = regexp.MustCompile(`(?m)^[ \t]*registry[ \t]*=[ \t]*["']?(https?://[^\s"'$]+)["']?[ \t\r]*$`)
+
+func (in *install) readSettings(src *source.Tree) error {
+	for _, name := range in.settings() {
+		text, err := optional(src, name, maxLockfile)
+		if err != nil {
+			return err
+		}
+		if text == nil {
+			continue
+		}
+		in.files = append(in.files, src.Trail(name)...)
+		in.readSetting(name, text)
 	}
-	return platform.Errorf(platform.Failed, "%s is not supported yet: dependencies are installed by npm, from package-lock.json", lock).
-		WithHint("run: npm install --package-lock-only && git add package-lock.json")
+	for _, dir := range []string{"patches", ".yarn"} {
+		if src.HasDir(dir) && (dir != ".yarn" || in.program() == yarn) {
+			in.files = append(in.files, dir+"/")
+		}
+	}
+	slices.Sort(in.files[1:])
+	in.files = slices.Compact(in.files)
+	return nil
 }
 
-func (in *install) readNpmrc(src *source.Tree) error {
-	if !src.Has(npmrc) {
-		return nil
+func (in *install) readSetting(name string, text []byte) {
+	if name == ".pnp.cjs" {
+		return
 	}
-	text, err := src.Read(npmrc, maxNpmrc)
-	in.files = append(in.files, src.Trail(npmrc)...)
-	in.config = bytes.Contains(text, []byte("${"))
-	return err
+	in.config = in.config || variable.Match(text)
+	if m := registrySetting.FindSubmatch(text); m != nil && name == npmrc {
+		in.own["npm_config_registry"], in.own["NPM_CONFIG_REGISTRY"] = string(m[1]), string(m[1])
+	}
+	if server := setting(text, "npmRegistryServer"); server != "" && name == yarnrc && !variable.MatchString(server) {
+		in.own["YARN_NPM_REGISTRY_SERVER"] = server
+	}
 }
 
-// step installs. When it sees the whole tree it comes after the step that puts the tree there.
-func (in install) step(pkg manifest) plan.Step {
-	s := plan.Step{Name: "dependencies", Files: in.files, Env: in.env(), Config: in.config, Tools: in.tools, Caches: caches()}
-	if in.whole {
-		s.Files = []string{}
-	}
-	if pkg.hasScript("heroku-prebuild") {
-		s.Commands = append(s.Commands, "npm run heroku-prebuild")
-	}
-	return in.commands(s, pkg)
-}
-
-func (in install) commands(s plan.Step, pkg manifest) plan.Step {
-	s.Commands = append(s.Commands, in.command())
-	if in.dev && pkg.buildScript() == "" {
-		s.Commands = append(s.Commands, in.prune(pkg)...)
-	}
-	return s
-}
-
-func (in install) command() string {
-	verb, which := "npm ci", "--omit=dev"
-	if in.lock == "" {
-		verb = "npm install"
-	}
-	if in.dev {
-		which = "--include=dev"
-	}
-	return verb + " " + which
-}
-
-// prune removes what only the build needed.
-func (in install) prune(pkg manifest) []string {
-	if !in.dev || len(pkg.Dev.value) == 0 && !pkg.hasWorkspaces() {
-		return nil
-	}
-	return []string{"npm prune --omit=dev --ignore-scripts"}
-}
-
-// env is npm's environment in every step. A lockfile that is not the app's own is not left in the image.
+// env is the environment of every step.
 func (in install) env() map[string]string {
-	env := map[string]string{
-		"NODE_ENV":                   "production",
-		"npm_config_audit":           "false",
-		"npm_config_cache":           cacheDir,
-		"npm_config_fund":            "false",
-		"npm_config_update_notifier": "false",
-	}
+	env := in.manager.env()
+	maps.Copy(env, in.own)
 	if in.tools {
 		env["npm_config_nodedir"] = "/opt/node" // where node-gyp finds headers without a download
 	}
-	if in.lock == "" && !in.nothing {
+	if in.Name == npm && in.lock == "" && !in.nothing {
 		env["npm_config_package_lock"] = "false"
 	}
 	return env
 }
 
-func caches() []plan.Cache { return []plan.Cache{{ID: "npm", Dir: cacheDir}} }
+func (in install) caches() []plan.Cache {
+	return []plan.Cache{{ID: in.program(), Dir: in.cacheDir()}}
+}
 
-// lockfile is what matters of a package-lock.json (npm's documentation, "package-lock.json").
-type lockfile struct {
-	Version  int `json:"lockfileVersion"`
-	Packages map[string]struct {
-		HasInstallScript bool     `json:"hasInstallScript"`
-		OS               []string `json:"os"`
-	} `json:"packages"`
+// pruned are the commands that remove what only the build needed, if there is any.
+func (in install) pruned(workspaces bool) []string {
+	command := in.prune(workspaces)
+	if !in.dev && in.Name != berry || !in.surplus && !workspaces || command == "" {
+		return nil
+	}
+	return []string{command}
 }
 
 // compiles tells whether a package that Linux gets may compile something when it is installed. Most
 // lockfiles need not be parsed for that.
-func compiles(name string, text []byte) (bool, error) {
-	if !bytes.Contains(text, []byte(`"packages"`)) {
-		return mentionsCompiler(text), nil
+func (in install) compiles(text []byte) (bool, error) {
+	if in.Name != npm || !bytes.Contains(text, []byte(`"packages"`)) {
+		return compilerName.Match(text) || bytes.Contains(text, []byte("requiresBuild: true")), nil
 	}
-	if !bytes.Contains(text, []byte(`"hasInstallScript"`)) {
-		return false, nil
-	}
-	var lock lockfile
-	if err := source.Decode(name, text, &lock); err != nil {
-		return false, err
-	}
-	for _, p := range lock.Packages {
-		if p.HasInstallScript && forLinux(p.OS) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return installScripts(in.lock, text)
 }
 
-// forLinux reads a package's list of systems: names, or names that start with "!" for all others.
-func forLinux(systems []string) bool {
-	listed, negated := false, false
-	for _, s := range systems {
-		if s == "!linux" {
-			return false
-		}
-		listed = listed || s == "linux"
-		negated = negated || strings.HasPrefix(s, "!")
-	}
-	return listed || negated || len(systems) == 0
-}
-
-// mentionsCompiler is for lockfiles of npm 6, which do not tell install scripts: native packages depend
-// on one of these.
-func mentionsCompiler(text []byte) bool {
-	for _, name := range []string{`"node-gyp"`, `"nan"`, `"node-addon-api"`, `"bindings"`, `"prebuild-install"`, `"node-pre-gyp"`, `"@mapbox/node-pre-gyp"`} {
-		if bytes.Contains(text, []byte(name)) {
-			return true
-		}
-	}
-	return false
-}
+// compilerName is for lockfiles that do not tell install scripts: native packages depend on one of these.
+var compilerName = regexp.MustCompile(`(?m)(^|["'/\s])(@mapbox/)?(node-gyp|nan|node-addon-api|bindings|prebuild-install|node-pre-gyp|node-gyp-build|cmake-js)["'@:/(]`)

@@ -1,8 +1,9 @@
 package node
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type manifest struct {
 	Name     loose[string]            `json:"name"`
 	Version  loose[string]            `json:"version"`
 	Main     loose[string]            `json:"main"`
+	Module   loose[string]            `json:"module"`
 	Scripts  loose[map[string]string] `json:"scripts"`
 	Engines  engines                  `json:"engines"`
 	Gypfile  loose[bool]              `json:"gypfile"`
@@ -27,20 +29,35 @@ type manifest struct {
 	Dev      loose[map[string]string] `json:"devDependencies"`
 	Optional loose[map[string]string] `json:"optionalDependencies"`
 	Peer     loose[map[string]string] `json:"peerDependencies"`
-	// Workspaces is a list, or an object with one; only whether there is any matters.
-	Workspaces json.RawMessage `json:"workspaces"`
+	Bin      json.RawMessage          `json:"bin"`
+	// Workspaces is a list of patterns, or an object with one.
+	Workspaces     json.RawMessage   `json:"workspaces"`
+	PackageManager loose[string]     `json:"packageManager"`
+	DevEngines     loose[devEngines] `json:"devEngines"`
 }
 
-type engines struct{ Node, NPM string }
+type devEngines struct {
+	PackageManager loose[struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}] `json:"packageManager"`
+}
+
+type engines struct{ Node, NPM, Yarn, PNPM, Bun string }
+
+// of is the range for a package manager.
+func (e engines) of(manager string) string {
+	return map[string]string{npm: e.NPM, yarn: e.Yarn, berry: e.Yarn, pnpm: e.PNPM, bun: e.Bun}[manager]
+}
 
 // UnmarshalJSON forgives engines written as a list, as npm 0.x had it.
 func (e *engines) UnmarshalJSON(text []byte) error {
-	var fields struct {
-		Node loose[string] `json:"node"`
-		NPM  loose[string] `json:"npm"`
+	var fields map[string]loose[string]
+	if json.Unmarshal(text, &fields) != nil {
+		return nil
 	}
-	if json.Unmarshal(text, &fields) == nil {
-		e.Node, e.NPM = strings.TrimSpace(fields.Node.value), strings.TrimSpace(fields.NPM.value)
+	for name, into := range map[string]*string{"node": &e.Node, npm: &e.NPM, yarn: &e.Yarn, pnpm: &e.PNPM, bun: &e.Bun} {
+		*into = strings.TrimSpace(fields[name].value)
 	}
 	return nil
 }
@@ -56,13 +73,22 @@ func (l *loose[T]) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func readManifest(src *source.Tree) (manifest, error) {
+func readManifest(src *source.Tree, name string) (manifest, error) {
 	var pkg manifest
-	text, err := src.Read(Manifest, maxManifest)
+	text, err := src.Read(name, maxManifest)
 	if err != nil {
 		return pkg, err
 	}
-	return pkg, source.Decode(Manifest, text, &pkg)
+	return pkg, source.Decode(name, text, &pkg)
+}
+
+// optional is a file's text, nil if it is missing.
+func optional(src *source.Tree, name string, limit int64) ([]byte, error) {
+	text, err := src.Read(name, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
 }
 
 func (m manifest) script(name string) string { return strings.TrimSpace(m.Scripts.value[name]) }
@@ -85,14 +111,18 @@ func (m manifest) dependencies() []map[string]string {
 	return []map[string]string{m.Prod.value, m.Dev.value, m.Optional.value, m.Peer.value}
 }
 
-func (m manifest) needsNothing() bool {
-	empty := func(deps map[string]string) bool { return len(deps) == 0 }
-	return !slices.ContainsFunc(m.dependencies(), func(d map[string]string) bool { return !empty(d) }) && !m.hasWorkspaces()
+// dependencyNames are the packages that the app itself depends on, in order.
+func (m manifest) dependencyNames() (names []string) {
+	for _, deps := range m.dependencies() {
+		names = slices.AppendSeq(names, maps.Keys(deps))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-func (m manifest) hasWorkspaces() bool {
-	w := string(bytes.TrimSpace(m.Workspaces))
-	return w != "" && w != "null" && w != "[]" && w != "{}"
+func (m manifest) needsNothing() bool {
+	empty := func(deps map[string]string) bool { return len(deps) == 0 }
+	return !slices.ContainsFunc(m.dependencies(), func(d map[string]string) bool { return !empty(d) })
 }
 
 // local tells whether a dependency lies in the source tree.
@@ -109,7 +139,7 @@ func (m manifest) local() bool {
 
 // localSpec tells whether npm would look for it on the disk (npm-package-arg: file:, link:, paths, archives).
 func localSpec(spec string) bool {
-	for _, prefix := range []string{"file:", "link:", "./", "../", "/", "~/"} {
+	for _, prefix := range []string{"file:", "link:", "portal:", "./", "../", "/", "~/"} {
 		if strings.HasPrefix(spec, prefix) {
 			return true
 		}

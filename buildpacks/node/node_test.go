@@ -98,7 +98,7 @@ func TestInstall(t *testing.T) {
 		{"lock", map[string]string{Manifest: "{" + dep + "}", "package-lock.json": lock}, "dependencies app",
 			[]string{Manifest, "package-lock.json"}, []string{"npm ci --omit=dev"}},
 		{"shrinkwrap wins", map[string]string{Manifest: "{" + dep + "}", "npm-shrinkwrap.json": lock, "package-lock.json": lock, ".npmrc": "a=b"}, "dependencies app",
-			[]string{Manifest, "npm-shrinkwrap.json", ".npmrc"}, []string{"npm ci --omit=dev"}},
+			[]string{Manifest, ".npmrc", "npm-shrinkwrap.json"}, []string{"npm ci --omit=dev"}},
 		{"no lock", map[string]string{Manifest: "{" + dep + "}"}, "dependencies app",
 			[]string{Manifest}, []string{"npm install --omit=dev"}},
 		{"linked manifest", map[string]string{"conf/p.json": "{" + dep + "}", Manifest: "-> conf/p.json", "package-lock.json": lock}, "dependencies app",
@@ -111,8 +111,12 @@ func TestInstall(t *testing.T) {
 			[]string{}, []string{"npm run heroku-prebuild", "npm install --include=dev"}},
 		{"local", map[string]string{Manifest: `{"dependencies": {"a": "file:./a"}}`, "package-lock.json": lock}, "app dependencies",
 			[]string{}, []string{"npm ci --omit=dev"}},
-		{"workspaces", map[string]string{Manifest: `{"workspaces": ["packages/*"]}`, "package-lock.json": lock}, "app dependencies",
-			[]string{}, []string{"npm ci --omit=dev"}},
+		{"workspaces", map[string]string{Manifest: `{"workspaces": ["packages/*"]}`, "package-lock.json": lock, "packages/a/package.json": "{}", "other/package.json": "{}"},
+			"dependencies app", []string{Manifest, "package-lock.json", "packages/a/package.json"}, []string{"npm ci --omit=dev"}},
+		{"workspaces with programs", map[string]string{Manifest: `{"workspaces": {"packages": ["**"]}}`, "package-lock.json": lock, "a/b/package.json": `{"bin": "x.js"}`},
+			"app dependencies", []string{}, []string{"npm ci --omit=dev"}},
+		{"husky", map[string]string{Manifest: "{" + dep + "," + dev + `, "scripts": {"prepare": "husky || true"}}`, "package-lock.json": lock}, "dependencies app",
+			[]string{Manifest, ".husky/", "package-lock.json"}, []string{"npm ci --include=dev", "npm prune --omit=dev --ignore-scripts"}},
 	}
 	for _, c := range cases {
 		p := planned(t, c.files)
@@ -232,9 +236,6 @@ func TestRefuses(t *testing.T) {
 		files         map[string]string
 		message, hint string
 	}{
-		{map[string]string{Manifest: `{"dependencies": {"a": "1"}}`, "yarn.lock": ""}, "yarn.lock is not supported yet", "--package-lock-only"},
-		{map[string]string{Manifest: `{"dependencies": {"a": "1"}}`, "pnpm-lock.yaml": ""}, "pnpm-lock.yaml is not supported yet", "--package-lock-only"},
-		{map[string]string{Manifest: `{"dependencies": {"a": "1"}}`, "bun.lock": ""}, "bun.lock is not supported yet", "--package-lock-only"},
 		{map[string]string{Manifest: "{\n\n,}"}, "package.json line 3 is not JSON", "comma"},
 		{map[string]string{Manifest: "[]"}, "package.json is not a JSON object", "starts with {"},
 		{map[string]string{Manifest: strings.Repeat(`{"a":`, 50000)}, "package.json line 1 is not JSON", ""},

@@ -4,55 +4,101 @@ import (
 	"path"
 	"regexp"
 	"strings"
-
-	"paas/buildpacks/source"
 )
 
 // servers are the files that are started when package.json names none.
 var servers = [...]string{"server.js", "index.js", "app.js", "main.js", "server.mjs", "index.mjs"}
 
-// start is the command line of the web process, or "".
-func start(src *source.Tree, pkg manifest) string {
-	if _, isSite := pkg.site(); isSite && devServer.MatchString(pkg.script("start")) {
-		return ""
+// bunServers are those of Bun, which runs TypeScript.
+var bunServers = [...]string{"index.ts", "server.ts", "app.ts", "main.ts", "src/index.ts", "src/server.ts", "index.tsx", "src/index.tsx"}
+
+// start is the command line of the web process at the root, or "".
+func (a app) start() string {
+	command := a.command()
+	if command == "" || a.dir == "." {
+		return command
 	}
-	if pkg.script("start") != "" {
-		return startScript(pkg)
-	}
-	if main := mainFile(src, pkg); main != "" {
-		return "node " + quote(argument(main))
-	}
-	if file, ok := src.First(servers[:]...); ok {
-		return "node " + file
-	}
-	return ""
+	return "cd " + quote(argument(a.dir)) + " && " + command
 }
 
-// devServer knows start scripts that watch the source of a site whose build is to be served instead.
-var devServer = regexp.MustCompile(`^(vite( dev| serve)?|react-scripts start|vue-cli-service serve|parcel( serve)?( [\w./*-]+)?|gatsby develop|astro dev)( --.*)?$`)
+// command is the same in the directory of the app's own package.
+func (a app) command() string {
+	own := a.member()
+	command := own.pkg.script("start")
+	switch {
+	case command != "" && !own.watches(a.src):
+		command = a.startScript(own.pkg)
+	case command != "" || a.madeByBuild():
+		command = a.frameworkStart()
+	default:
+		command = a.startFile()
+	}
+	return command
+}
+
+// madeByBuild tells whether a framework makes the server, whatever else lies there.
+func (a app) madeByBuild() bool { return a.member().shape(a.src).start != "" && a.own.Main.value == "" }
+
+// frameworkStart is run by Yarn where programs of packages are not in a directory.
+func (a app) frameworkStart() string {
+	command := a.member().shape(a.src).start
+	if a.in.pnp && command != "" && !strings.Contains(command, "node ") {
+		return "yarn run " + command
+	}
+	return command
+}
 
 // startScript is what npm start would run. It is run without npm where that makes no difference, because
 // a signal to the process group reaches the app once then, and not a second time from npm; and because npm
 // takes time to start and memory as long as the app runs.
-func startScript(pkg manifest) string {
+func (a app) startScript(pkg manifest) string {
 	script := pkg.script("start")
-	if pkg.hasScript("prestart", "poststart") || strings.Contains(script, "npm_") || strings.Contains(script, "\n") {
-		return "npm start"
+	plain := !pkg.hasScript("prestart", "poststart") && !strings.Contains(script, "npm_") && !strings.Contains(script, "\n")
+	switch {
+	case a.in.Name == bun && (!plain || !strings.HasPrefix(script, "bun ")):
+		return "bun run start"
+	case a.in.pnp && (!plain || !strings.HasPrefix(script, "node ")):
+		return "yarn run start"
+	case !plain:
+		return map[string]string{npm: "npm start", yarn: "yarn start", berry: "yarn start", pnpm: "pnpm start"}[a.in.Name]
 	}
 	return script
 }
 
+// startFile starts what package.json calls main, or a file with a name that servers have.
+func (a app) startFile() string {
+	program := "node "
+	names := servers[:]
+	if a.in.Name == bun {
+		program, names = "bun ", append(bunServers[:], names...)
+	}
+	if main := a.mainFile(); main != "" {
+		return program + quote(argument(main))
+	}
+	for _, name := range names {
+		if a.src.Has(path.Join(a.dir, name)) {
+			return program + name
+		}
+	}
+	return ""
+}
+
 // mainFile is the module that package.json calls main, found as require() finds it. A build script may
 // still have to make it.
-func mainFile(src *source.Tree, pkg manifest) string {
-	main := path.Clean("/" + pkg.Main.value)[1:]
+func (a app) mainFile() string {
+	main := path.Clean("/" + a.own.Main.value)[1:]
+	if main == "" && a.in.Name == bun {
+		main = path.Clean("/" + a.own.Module.value)[1:]
+	}
 	if main == "" {
 		return ""
 	}
-	if file, ok := src.First(main, main+".js", main+"/index.js"); ok {
-		return file
+	for _, file := range []string{main, main + ".js", main + "/index.js"} {
+		if a.src.Has(path.Join(a.dir, file)) {
+			return file
+		}
 	}
-	if pkg.buildScript() != "" {
+	if a.own.buildScript() != "" {
 		return main
 	}
 	return ""
@@ -84,34 +130,4 @@ func (m manifest) buildScript() string {
 		}
 	}
 	return ""
-}
-
-// Site is what a build script leaves for a file server.
-type Site struct {
-	Dir      string
-	Fallback string // the file for paths that only the page's own script knows, or ""
-}
-
-// site tells where the app's framework puts the pages it builds.
-func (m manifest) site() (Site, bool) {
-	if m.buildScript() == "" {
-		return Site{}, false
-	}
-	for _, f := range []struct {
-		name string
-		site Site
-	}{
-		{"astro", Site{Dir: "dist"}},
-		{"gatsby", Site{Dir: "public"}},
-		{"@11ty/eleventy", Site{Dir: "_site"}},
-		{"react-scripts", Site{"build", "index.html"}},
-		{"@vue/cli-service", Site{"dist", "index.html"}},
-		{"parcel", Site{Dir: "dist"}},
-		{"vite", Site{"dist", "index.html"}},
-	} {
-		if m.uses(f.name) {
-			return f.site, true
-		}
-	}
-	return Site{}, false
 }

@@ -10,7 +10,7 @@ import (
 	"paas/platform"
 )
 
-// toolchain is the node that the app asks for: engines.node, then .nvmrc, .node-version, .tool-versions,
+// toolchain is the node that the app asks for: engines.node, then .nvmrc, .node-version, .tool-versions, mise.toml,
 // then the newest stable one.
 func toolchain(src *source.Tree, pkg manifest) (plan.Toolchain, error) {
 	version, from, err := wanted(src, pkg)
@@ -37,11 +37,7 @@ func wanted(src *source.Tree, pkg manifest) (version, from string, err error) {
 			return version, name, err
 		}
 	}
-	version, err = versionfile.Tool(src, "nodejs", "node")
-	if version == "" || err != nil {
-		return "", "", err
-	}
-	return version, versionfile.Tools, nil
+	return versionfile.Named(src, "nodejs", "node")
 }
 
 // plain turns nvm's names for releases into ranges. "lts/*" and "node" are the newest stable one.
@@ -76,19 +72,6 @@ func codename(name string) (string, bool) {
 		"gallium": "16.x", "hydrogen": "18.x", "iron": "20.x", "jod": "22.x", "krypton": "24.x",
 	}[name]
 	return major, ok
-}
-
-// npm is always a toolchain of its own: the app may need another version than the one that suits its node.
-func npmToolchain(pkg manifest) (plan.Toolchain, error) {
-	version := ordinary(pkg.Engines.NPM)
-	if version == "" {
-		return plan.Toolchain{Name: "npm"}, nil
-	}
-	from := "package.json engines.npm"
-	if _, err := ParseRange(version); err != nil {
-		return plan.Toolchain{}, badVersion("npm", version, from).Because(err)
-	}
-	return plan.Toolchain{Name: "npm", Version: version, From: from}, nil
 }
 
 func badVersion(what, version, from string) *platform.Error {

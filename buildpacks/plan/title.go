@@ -20,6 +20,8 @@ const (
 	CPP      = "cpp"
 	Shell    = "shell"
 	Static   = "static"
+	Bun      = "bun"
+	Deno     = "deno"
 	Procfile = "procfile"
 
 	Buildpacks = "buildpacks" // those of git repositories
@@ -36,7 +38,7 @@ func (p Plan) Title() string {
 func (p Plan) Language() string {
 	names := map[string]string{
 		Node: "Node.js", Go: "Go", Python: "Python", Ruby: "Ruby", PHP: "PHP", Perl: "Perl", Static: "Static", Procfile: "Procfile",
-		Java: "Java", Rust: "Rust", Elixir: "Elixir", DotNet: ".NET", CPP: "C/C++", Shell: "Shell",
+		Java: "Java", Rust: "Rust", Elixir: "Elixir", DotNet: ".NET", CPP: "C/C++", Shell: "Shell", Bun: "Bun", Deno: "Deno",
 		Dockerfile: "Dockerfile", Buildpacks: "Buildpack", Pack: "Cloud Native Buildpacks",
 	}
 	return cmp.Or(names[p.Builder], p.Builder)

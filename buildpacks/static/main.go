@@ -44,6 +44,9 @@ func Main(ctx context.Context, args []string, env func(string) string, out io.Wr
 	if err != nil {
 		return err
 	}
+	for _, problem := range handler.Problems {
+		_, _ = fmt.Fprintln(out, problem)
+	}
 	_, _ = fmt.Fprintf(out, "Serving %s on %s\n", options.Root, listener.Addr())
 	return serve(ctx, listener, handler)
 }
@@ -55,7 +58,7 @@ func parse(args []string, out io.Writer) (Options, error) {
 	flags.StringVar(&o.Root, "root", ".", "serve this `directory`")
 	flags.StringVar(&o.Fallback, "fallback", "", "answer paths that do not exist with this `file`, status 200")
 	flags.StringVar(&o.ErrorPage, "error-page", "404.html", "answer paths that do not exist with this `file`, status 404")
-	flags.BoolVar(&o.CleanURLs, "clean-urls", false, "serve about.html as /about")
+	flags.BoolVar(&o.CleanURLs, "clean-urls", true, "serve about.html as /about")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

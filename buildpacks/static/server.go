@@ -3,6 +3,7 @@ package static
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -29,27 +30,63 @@ type Options struct {
 // do not exist for it.
 type Handler struct {
 	Options
+	Problems []string // lines of the site's rules that are not followed, and why
+
 	root    *os.Root
 	private bool // the root is the app itself: its settings are not part of the site
+	rules   []rule
+	headers []headerRule
 	started time.Time
 	tags    sync.Map // name of a file -> *tag
 }
 
-// Open opens the root. The caller closes the Handler.
+// Open opens the root and reads the site's own rules. The caller closes the Handler.
 func Open(o Options) (*Handler, error) {
 	root, err := os.OpenRoot(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("serve %s: %w", o.Root, err)
 	}
+	h := &Handler{Options: o, root: root, started: time.Now()}
+	if err := h.prepare(); err != nil {
+		return nil, errors.Join(fmt.Errorf("serve %s: %w", o.Root, err), root.Close())
+	}
+	return h, nil
+}
+
+func (h *Handler) prepare() error {
 	here, err := os.Getwd()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("serve %s: %w", o.Root, err), root.Close())
+		return err
 	}
-	there, err := filepath.Abs(o.Root)
+	there, err := filepath.Abs(h.Root)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("serve %s: %w", o.Root, err), root.Close())
+		return err
 	}
-	return &Handler{Options: o, root: root, private: here == there, started: time.Now()}, nil
+	h.private = here == there
+	redirects, err := h.read(redirectsFile)
+	if err != nil {
+		return err
+	}
+	headers, err := h.read(headersFile)
+	if err != nil {
+		return err
+	}
+	var wrong, more []string
+	h.rules, wrong = parseRedirects(redirects)
+	h.headers, more = parseHeaders(headers)
+	h.Problems = append(wrong, more...)
+	return nil
+}
+
+// read reads a file of rules; one that is missing, or no file of the site's, is empty.
+func (h *Handler) read(name string) (string, error) {
+	file, err := h.open(name)
+	if err != nil {
+		return "", nil
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxRules))
+	return string(text), err
 }
 
 // Close closes the root.
@@ -62,6 +99,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only GET and HEAD are allowed", http.StatusMethodNotAllowed)
 		return
 	}
+	if rule, target, ok := h.rule(r); ok && (rule.force || !h.exists(r.URL.Path)) {
+		h.follow(w, r, rule, target)
+		return
+	}
+	h.serve(w, r)
+}
+
+// serve answers with what is at the path.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	name, ok := h.name(r.URL.Path)
 	if !ok {
 		h.notFound(w, r)
@@ -79,6 +125,50 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.missing(w, r)
 }
 
+// rule is the first rule for a request, and where it leads. One that leads to where the request is already counts
+// for nothing.
+func (h *Handler) rule(r *http.Request) (rule, string, bool) {
+	for _, rule := range h.rules {
+		target, ok := rule.target(host(r), r.URL)
+		if ok && (!rule.moves() || target != r.URL.RequestURI()) {
+			return rule, target, true
+		}
+	}
+	return rule{}, "", false
+}
+
+// exists tells whether there is a file for a path, or a directory that has a page.
+func (h *Handler) exists(urlPath string) bool {
+	name, ok := h.name(urlPath)
+	if !ok {
+		return false
+	}
+	slash := strings.HasSuffix(urlPath, "/") || h.isDir(name)
+	return slices.ContainsFunc(h.candidates(name, slash), func(candidate string) bool {
+		info, err := h.root.Stat(candidate)
+		return err == nil && info.Mode().IsRegular()
+	})
+}
+
+// follow sends the browser to the target, or answers with what is there.
+func (h *Handler) follow(w http.ResponseWriter, r *http.Request, rule rule, target string) {
+	if rule.moves() {
+		w.Header().Set("Location", target)
+		w.WriteHeader(rule.status)
+		return
+	}
+	page, _, _ := strings.Cut(target, "?")
+	if name, ok := h.name(page); ok {
+		candidates := append(h.candidates(name, strings.HasSuffix(page, "/")), path.Join(name, "index.html"))
+		for _, candidate := range candidates {
+			if h.send(w, r, candidate, rule.status) {
+				return
+			}
+		}
+	}
+	h.notFound(w, r)
+}
+
 // name is the path below the root that a URL means, "." for the root itself.
 func (h *Handler) name(urlPath string) (string, bool) {
 	clean := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
@@ -90,7 +180,7 @@ func (h *Handler) name(urlPath string) (string, bool) {
 			return "", false
 		}
 	}
-	if h.private && settings(clean) || strings.ContainsRune(clean, 0) {
+	if clean == redirectsFile || clean == headersFile || h.private && settings(clean) || strings.ContainsRune(clean, 0) {
 		return "", false
 	}
 	return clean, true
@@ -147,6 +237,7 @@ func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache")
+	h.apply(w.Header(), r)
 	http.Error(w, "404: there is nothing here", http.StatusNotFound)
 }
 
@@ -179,6 +270,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, name string, stat
 	if encoding != "" {
 		w.Header().Set("Content-Encoding", encoding)
 	}
+	h.apply(w.Header(), r)
 	h.write(w, r, body, status)
 	return true
 }

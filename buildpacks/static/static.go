@@ -27,7 +27,8 @@ type Site struct {
 	Root      string // directory of what is served, "." for the app itself
 	Fallback  string // file below Root for pages that do not exist, answered with 200; "" for none
 	ErrorPage string // file below Root for pages that do not exist, answered with 404; "" means 404.html
-	CleanURLs bool   // /about is about.html
+	CleanURLs bool   // /about is about.html, as it also is unless PlainURLs says otherwise
+	PlainURLs bool
 
 	Detected string   // the file that decided
 	Warnings []string // what the file asks for and does not get
@@ -36,6 +37,14 @@ type Site struct {
 // Find tells whether and how the tree is a site. A site whose settings name its root needs not have it
 // yet: a build may make it.
 func Find(src *source.Tree) (Site, bool, error) {
+	site, ok, err := find(src)
+	if ok && err == nil {
+		site.Warnings = append(site.Warnings, ruleProblems(src, site.Root)...)
+	}
+	return site, ok, err
+}
+
+func find(src *source.Tree) (Site, bool, error) {
 	if src.Has(herokuFile) {
 		site, err := fromHeroku(src)
 		return site, true, err
@@ -48,6 +57,20 @@ func Find(src *source.Tree) (Site, bool, error) {
 		return Site{Root: path.Dir(file), Detected: file}, true, nil
 	}
 	return Site{}, false, nil
+}
+
+// ruleProblems are the lines of the site's rules that will not be followed.
+func ruleProblems(src *source.Tree, root string) []string {
+	redirects, _ := src.Head(path.Join(root, redirectsFile), maxRules) // a missing one is empty
+	headers, _ := src.Head(path.Join(root, headersFile), maxRules)
+	_, wrong := parseRedirects(string(redirects))
+	_, more := parseHeaders(string(headers))
+	all := append(wrong, more...)
+	const told = 10
+	if len(all) > told {
+		all = append(all[:told], "And so on: there are more such lines.")
+	}
+	return all
 }
 
 // Declared tells whether a file says in so many words that the tree is a site.
@@ -86,13 +109,16 @@ func (s Site) Command() string {
 	if s.CleanURLs {
 		command += " --clean-urls"
 	}
+	if s.PlainURLs {
+		command += " --clean-urls=false"
+	}
 	return command
 }
 
 // herokuSettings is what matters of a static.json (the README of Heroku's buildpack-static).
 type herokuSettings struct {
 	Root      string                     `json:"root"`
-	CleanURLs bool                       `json:"clean_urls"`
+	CleanURLs *bool                      `json:"clean_urls"`
 	ErrorPage string                     `json:"error_page"`
 	Routes    map[string]string          `json:"routes"`
 	Rest      map[string]json.RawMessage `json:"-"`
@@ -110,7 +136,10 @@ func fromHeroku(src *source.Tree) (Site, error) {
 	if err := source.Decode(herokuFile, text, &settings.Rest); err != nil {
 		return Site{}, err
 	}
-	site := Site{Root: settings.Root, ErrorPage: settings.ErrorPage, CleanURLs: settings.CleanURLs, Detected: herokuFile}
+	site := Site{Root: settings.Root, ErrorPage: settings.ErrorPage, Detected: herokuFile}
+	if settings.CleanURLs != nil {
+		site.CleanURLs, site.PlainURLs = *settings.CleanURLs, !*settings.CleanURLs
+	}
 	site.route(settings.Routes)
 	site.ignore(settings.Rest)
 	return site.checked()

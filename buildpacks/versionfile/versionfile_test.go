@@ -46,3 +46,26 @@ func TestLine(t *testing.T) {
 		t.Error("a version file of a megabyte")
 	}
 }
+
+func TestNamed(t *testing.T) {
+	for _, c := range []struct {
+		files         map[string]string
+		version, from string
+	}{
+		{map[string]string{Tools: "nodejs 22", "mise.toml": "[tools]\nnode = \"20\""}, "22", Tools},
+		{map[string]string{"mise.toml": "[tools]\nnode = \"20\""}, "20", "mise.toml"},
+		{map[string]string{".mise.toml": "[tools]\nnode = [\"20\", \"18\"]"}, "20", ".mise.toml"},
+		{map[string]string{".config/mise.toml": "[tools]\nnode = { version = \"18\" }"}, "18", ".config/mise.toml"},
+		{map[string]string{"mise.toml": "[tools]\nnode = 20\npython = \"3\""}, "", ""},
+		{map[string]string{"mise.toml": "[tools]\nnode = \"path:/x\""}, "", ""},
+		{nil, "", ""},
+	} {
+		version, from, err := Named(open(t, c.files), "nodejs", "node")
+		if version != c.version || from != c.from || err != nil {
+			t.Errorf("%v: %q from %q, %v", c.files, version, from, err)
+		}
+	}
+	if _, _, err := Named(open(t, map[string]string{"mise.toml": "[tools"}), "node"); err == nil {
+		t.Error("what is not TOML is not told of")
+	}
+}

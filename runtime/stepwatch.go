@@ -111,12 +111,21 @@ func (w *stepWatch) bomb(c *container) bool {
 		return false
 	}
 	full := controlNumber(filepath.Join(pids, "pids.current")) >= controlNumber(filepath.Join(pids, "pids.max"))*9/10
-	if !full || controlField(filepath.Join(pids, "pids.events"), "max") <= 0 {
+	if !full || c.group.refusals() == 0 {
 		w.rounds = 0
 		return false
 	}
 	w.rounds++
 	return w.rounds >= bombRounds
+}
+
+// refusals counts the forks that the limit of processes refused.
+func (g cgroup) refusals() int64 {
+	pids, ok := g.dir("pids")
+	if !ok {
+		return 0
+	}
+	return max(controlField(filepath.Join(pids, "pids.events"), "max"), 0)
 }
 
 // wrote looks at the files when the disk has lost as much as the step may write, and from time to time,

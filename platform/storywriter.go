@@ -15,7 +15,7 @@ const (
 	outputRate   = 32 << 10  // bytes a second
 	discardRate  = 256 << 20 // bytes a second
 	maxStoryLine = 4096      // bytes; a longer line is told in parts
-	lastOutput   = 8 << 10   // bytes of what is left out
+	keptTail     = 8 << 10   // bytes of what is left out
 	lastLines    = 10
 )
 
@@ -126,8 +126,8 @@ func (w *storyWriter) may(n int) bool {
 // leaveOut keeps the end only, for people and for whoever explains a failure.
 func (w *storyWriter) leaveOut(p []byte) {
 	w.cut += int64(len(p))
-	w.last = append(w.last, p[max(0, len(p)-lastOutput):]...)
-	if len(w.last) > 2*lastOutput {
-		w.last = append(w.last[:0], w.last[len(w.last)-lastOutput:]...)
+	w.last = append(w.last, p[max(0, len(p)-keptTail):]...)
+	if len(w.last) > 2*keptTail {
+		w.last = append(w.last[:0], w.last[len(w.last)-keptTail:]...)
 	}
 }

@@ -19,7 +19,7 @@ func StepFailure(app AppName, command string, exit Exit, l BuildLimits) *Error {
 	case exit.Over == DiskResource:
 		return fail("disk", writeBytes(2*l.Disk), "was killed: it wrote %s, and its disk limit is %s", Bytes(exit.Used), Bytes(l.Disk))
 	case exit.Over == ProcessResource:
-		return fail("pids", strconv.Itoa(2*l.Processes), "was killed: it used all of its limit of %d processes and kept asking for more", l.Processes)
+		return fail("pids", strconv.Itoa(2*l.Processes), "wanted more processes than its limit of %d", l.Processes)
 	case exit.Over == SilenceResource:
 		return fail("silence", spellDuration(2*l.Silence), "was killed: it printed nothing for %s", spellDuration(l.Silence))
 	}

@@ -76,7 +76,7 @@ func (l fileList) fold() (short fileList) {
 	hash := sha256.New()
 	for i, f := range l {
 		dir := path.Dir(strings.TrimSuffix(f.Path, "/")) + "/"
-		fmt.Fprintf(hash, "%o %s %q\n", f.Mode, f.ID, f.Path)
+		_, _ = fmt.Fprintf(hash, "%o %s %q\n", f.Mode, f.ID, f.Path)
 		if i+1 < len(l) && path.Dir(strings.TrimSuffix(l[i+1].Path, "/"))+"/" == dir {
 			continue
 		}

@@ -79,8 +79,8 @@ type Exit struct {
 	Lost   bool   // the status is unknown: the machine went down under it
 	At     time.Time
 
-	Over Resource `json:",omitempty"` // what it took too much of, so that the Runner ended it; empty if it did not
-	Used int64    `json:",omitempty"` // of that: bytes, processes, or seconds of silence
+	Over Resource `json:",omitempty"` // of a build step: what it wanted too much of, and ended for that; empty if it did not
+	Used int64    `json:",omitempty"` // of that: bytes, processes, or seconds of silence; 0: not known
 
 	MemoryPeak  int64 `json:",omitempty"` // bytes it used at most; 0: not known
 	MemoryLimit int64 `json:",omitempty"` // bytes it might use

@@ -13,8 +13,9 @@ import (
 const (
 	freeOutput   = 2 << 20   // bytes
 	outputRate   = 32 << 10  // bytes a second
-	discardRate  = 128 << 20 // bytes a second
+	discardRate  = 256 << 20 // bytes a second
 	maxStoryLine = 4096      // bytes; a longer line is told in parts
+	keptTail     = 8 << 10   // bytes of what is left out
 	lastLines    = 10
 )
 
@@ -26,8 +27,8 @@ type storyWriter struct {
 	rest  []byte // of a line that is not complete
 	free  int    // bytes that may be told now
 	since time.Time
-	cut   int64    // bytes that were left out since something was told
-	last  []string // the last lines of those
+	cut   int64  // bytes that were left out since something was told
+	last  []byte // the end of those
 }
 
 func (w *storyWriter) Write(p []byte) (int, error) {
@@ -42,6 +43,17 @@ func (w *storyWriter) Write(p []byte) (int, error) {
 }
 
 func (w *storyWriter) lines(p []byte) {
+	if w.cut > 0 && time.Since(w.since) < time.Second {
+		w.leaveOut(w.rest)
+		w.leaveOut(p) // whole: cutting a gigabyte into lines takes longer than making it
+		w.rest = w.rest[:0]
+		return
+	}
+	if len(w.rest) == 0 && w.cut > 0 {
+		w.rest = append(w.rest, w.last[bytes.LastIndexByte(w.last, '\n')+1:]...)
+		w.last = w.last[:len(w.last)-len(w.rest)]
+		w.cut -= int64(len(w.rest))
+	}
 	w.rest = append(w.rest, p...)
 	at := 0
 	for {
@@ -68,29 +80,31 @@ func (w *storyWriter) Close() error {
 	}
 	if w.cut > 0 {
 		w.story.Line("[%s of output are left out here; the last lines of it:]", Bytes(w.cut))
-		for _, line := range w.last {
-			w.story.Line("%s", line)
+		lines := strings.Split(strings.TrimRight(string(w.last), "\r\n"), "\n")
+		for _, line := range lines[max(0, len(lines)-lastLines):] {
+			w.story.Line("%s", shown(line))
 		}
 		w.cut, w.last = 0, nil
 	}
 	return nil
 }
 
-// tell keeps what a terminal would show after the last carriage return: progress bars redraw.
 func (w *storyWriter) tell(line []byte) {
-	text := strings.TrimRight(string(line), "\r\n")
-	if i := strings.LastIndexByte(text, '\r'); i >= 0 {
-		text = text[i+1:]
-	}
 	if !w.may(len(line)) {
-		w.leaveOut(text, len(line))
+		w.leaveOut(line)
 		return
 	}
 	if w.cut > 0 {
 		w.story.Line("[%s of output are left out here]", Bytes(w.cut))
 		w.cut, w.last = 0, nil
 	}
-	w.story.Line("%s", text)
+	w.story.Line("%s", shown(string(line)))
+}
+
+// shown is what a terminal would show after the last carriage return: progress bars redraw.
+func shown(line string) string {
+	text := strings.TrimRight(line, "\r\n")
+	return text[strings.LastIndexByte(text, '\r')+1:]
 }
 
 // may tells whether so many bytes may be told now. Once the free part is used up, there is a new part for
@@ -109,11 +123,11 @@ func (w *storyWriter) may(n int) bool {
 	return true
 }
 
-// leaveOut keeps the last lines only, for the end and for whoever explains a failure.
-func (w *storyWriter) leaveOut(text string, n int) {
-	w.cut += int64(n)
-	w.last = append(w.last, text)
-	if len(w.last) > 2*lastLines {
-		w.last = append(w.last[:0], w.last[len(w.last)-lastLines:]...)
+// leaveOut keeps the end only, for people and for whoever explains a failure.
+func (w *storyWriter) leaveOut(p []byte) {
+	w.cut += int64(len(p))
+	w.last = append(w.last, p[max(0, len(p)-keptTail):]...)
+	if len(w.last) > 2*keptTail {
+		w.last = append(w.last[:0], w.last[len(w.last)-keptTail:]...)
 	}
 }

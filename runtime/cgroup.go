@@ -89,6 +89,7 @@ func (c *cgroups) makeGroups() error {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
 	}
+	c.setIdle(false) // a predecessor may have died while it was
 	for _, slice := range sliceNames() {
 		if err := c.apply(c.path(slice), weights(c.v2, slice)); err != nil {
 			return err

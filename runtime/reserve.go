@@ -8,10 +8,10 @@ import (
 )
 
 // weights give each slice its share when all want the processor or the disk: one-off jobs half of what apps
-// get. Builds get a fiftieth, and on kernels from 5.15 on what the others leave: a group that is idle makes way
-// at once when somebody else wakes up, where a small weight alone would let it go on for some milliseconds.
+// get, builds a quarter of the processors, when they are not idle altogether (see tempo), and next to nothing
+// of the disk.
 func weights(v2 bool, slice string) []setting {
-	weight := map[string]int{appsGroup: usualWeight, jobsGroup: 50, buildsGroup: 2}[slice]
+	weight := map[string]int{appsGroup: usualWeight, jobsGroup: 50, buildsGroup: buildsWeight}[slice]
 	s := []setting{{"cpu", "cpu.shares", strconv.Itoa(weight * usualShares / usualWeight), true, weight == usualWeight}}
 	if v2 {
 		s = []setting{
@@ -19,8 +19,8 @@ func weights(v2 bool, slice string) []setting {
 			{"io", "io.weight", "default " + strconv.Itoa(weight), true, weight == usualWeight},
 		}
 	}
-	if slice == buildsGroup {
-		s = append(s, setting{"cpu", "cpu.idle", "1", true, false}) // after the weight, which an idle group does not take
+	if slice == buildsGroup && v2 {
+		s[1].value = "default 2"
 	}
 	return s
 }

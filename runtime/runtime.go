@@ -52,6 +52,7 @@ type Runtime struct {
 	rights   [2]rights // of processes: uid 0, any other
 	exits    chan platform.Instance
 	oomKills chan platform.OOMKill
+	tempo    tempo
 	oom      *oomWatch // nil: the host does not limit memory
 	notes    notes
 	opened   openedRights
@@ -127,6 +128,7 @@ func (r *Runtime) openHost() (err error) {
 		return err
 	}
 	r.groups.disk = diskUnder(r.options.Dir)
+	r.tempo.groups = r.groups
 	if missing := r.groups.missing; len(missing) > 0 {
 		r.log.Warn("the host lacks cgroup controllers; their limits are not kept", "missing", missing)
 	}

@@ -40,7 +40,9 @@ func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) 
 	var over platform.Resource
 	var used int64
 	exit, err := r.runStreams(ctx, o, streams, (*container).kill, func(c *container) { over, used = w.run(ctx, c) })
-	exit.Over, exit.Used = over, used
+	if over != "" {
+		exit.Over, exit.Used = over, used
+	}
 	if err != nil {
 		return exit, err
 	}

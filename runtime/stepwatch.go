@@ -31,6 +31,10 @@ type stepWatch struct {
 	free   int64 // of the file system, at the beginning
 	looked time.Time
 	rounds int // looks in a row that found it at its limit of processes
+
+	cpu      time.Duration // used until measured
+	measured time.Time
+	last     pace // the zero value is moderate
 }
 
 const (
@@ -42,7 +46,7 @@ const (
 
 func (r *Runtime) watchStep(s platform.StepSpec) *stepWatch {
 	w := &stepWatch{runtime: r, spec: s, began: time.Now()}
-	w.looked, w.free = w.began, freeBytes(s.Upper)
+	w.looked, w.measured, w.free = w.began, w.began, freeBytes(s.Upper)
 	return w
 }
 
@@ -66,6 +70,7 @@ func (h heard) Write(p []byte) (int, error) {
 func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resource, used int64) {
 	tick := time.NewTicker(stepLook)
 	defer tick.Stop()
+	defer w.runtime.tempo.note(w, moderate)
 	for {
 		select {
 		case <-c.gone:
@@ -74,6 +79,7 @@ func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resour
 			return "", 0
 		case <-tick.C:
 		}
+		w.keepTempo(c)
 		if over, used = w.look(c); over != "" {
 			c.kill()
 			return over, used
@@ -105,12 +111,21 @@ func (w *stepWatch) bomb(c *container) bool {
 		return false
 	}
 	full := controlNumber(filepath.Join(pids, "pids.current")) >= controlNumber(filepath.Join(pids, "pids.max"))*9/10
-	if !full || controlField(filepath.Join(pids, "pids.events"), "max") <= 0 {
+	if !full || c.group.refusals() == 0 {
 		w.rounds = 0
 		return false
 	}
 	w.rounds++
 	return w.rounds >= bombRounds
+}
+
+// refusals counts the forks that the limit of processes refused.
+func (g cgroup) refusals() int64 {
+	pids, ok := g.dir("pids")
+	if !ok {
+		return 0
+	}
+	return max(controlField(filepath.Join(pids, "pids.events"), "max"), 0)
 }
 
 // wrote looks at the files when the disk has lost as much as the step may write, and from time to time,

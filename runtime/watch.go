@@ -50,6 +50,9 @@ func (c *container) howItEnded() platform.Exit {
 		_, exit.MemoryPeak, exit.MemoryLimit = c.group.memory()
 	}
 	c.tellOOM()
+	if c.record.Group == buildsGroup && exit.Code != 0 && c.group.refusals() > 0 {
+		exit.Over = platform.ProcessResource
+	}
 	return exit
 }
 

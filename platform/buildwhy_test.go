@@ -1,0 +1,111 @@
+package platform
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func step(key string, reused bool, inputs []BuildInput, files ...File) BuildStep {
+	return BuildStep{Name: "build", Kind: CommandStep, Key: key, Reused: reused, Inputs: inputs, Files: files}
+}
+
+// Each reason to make a layer again, and each not to, has its sentence.
+func TestWhy(t *testing.T) {
+	env := func(value string) []BuildInput { return []BuildInput{{ArgumentInput, "MODE", value}} }
+	secret := func(value string) []BuildInput { return []BuildInput{{ConfigInput, "TOKEN", value}} }
+	below := func(value string) []BuildInput {
+		return []BuildInput{{LayerInput, "app", value}, {ToolchainInput, "Node.js", "22.1.0"}}
+	}
+	a1, a2, b1 := File{"a", Regular, "1"}, File{"a", Regular, "2"}, File{"b", Regular, "1"}
+	failed := step("k", false, nil)
+	failed.Failed = true
+	for _, c := range []struct {
+		first, then BuildStep
+		why         string
+	}{
+		{step("k", false, nil), step("k", true, nil), "nothing it is made from has changed since build 1"},
+		{step("k", false, nil), step("k", false, nil), "nothing it is made from has changed, but the layer was not kept"},
+		{failed, step("k", false, nil), "build 1 did not complete it"},
+		{step("k", false, nil, a1), step("l", false, nil, a2), "a was changed"},
+		{step("k", false, nil, a1), step("l", false, nil, a1, b1), "b was added"},
+		{step("k", false, nil, a1, b1), step("l", false, nil, b1), "a was removed"},
+		{step("k", false, nil, a1), step("l", true, nil, a2), "an earlier build was made from the same; since the last one a was changed"},
+		{step("k", false, env("dev")), step("l", false, env("prod")), "the argument MODE was changed"},
+		{step("k", false, secret("x")), step("l", false, secret("y")), "the config var TOKEN was changed"},
+		{step("k", false, below("1")), step("l", false, below("2")), "the layer below, app, was changed"},
+		{step("k", false, nil), step("l", false, nil), "what it is made from changed"},
+	} {
+		first, then := []BuildStep{c.first}, []BuildStep{c.then}
+		last, changed := stepInputs{}.next(first, 1, true)
+		if !changed || first[0].Why != "no earlier build had it" {
+			t.Errorf("the first time: %q", first[0].Why)
+		}
+		last.next(then, 2, true)
+		if then[0].Why != c.why {
+			t.Errorf("%q, not %q", then[0].Why, c.why)
+		}
+		text, _ := json.Marshal(then)
+		if strings.Contains(string(text), `"x"`) || strings.Contains(string(text), `"y"`) {
+			t.Errorf("a secret's digest is shown: %s", text)
+		}
+	}
+}
+
+// A build that fails early does not make the next one forget what the later steps were made from.
+func TestFailedBuildKeepsLaterSteps(t *testing.T) {
+	last, _ := stepInputs{}.next([]BuildStep{step("k", false, nil)}, 1, true)
+	other := BuildStep{Name: "first", Kind: CommandStep, Failed: true}
+	last, _ = last.next([]BuildStep{other}, 2, false)
+	then := []BuildStep{step("k", true, nil)}
+	last.next(then, 3, true)
+	if then[0].Why != "nothing it is made from has changed since build 1" {
+		t.Error(then[0].Why)
+	}
+}
+
+// Lists of files survive their JSON form, whatever bytes are in a name, and large ones are folded.
+func TestFileList(t *testing.T) {
+	list := fileList{{"a b", Executable, "1f"}, {"new\nline \xff", Symlink, "2e"}}
+	text, err := json.Marshal(list)
+	var back fileList
+	if err == nil {
+		err = json.Unmarshal(text, &back)
+	}
+	if err != nil || fmt.Sprint(back) != fmt.Sprint(list) {
+		t.Errorf("%v: %v", err, back)
+	}
+	var large fileList
+	for d := range 300 {
+		for f := range 100 {
+			large = append(large, File{fmt.Sprintf("dir%03d/%03d", d, f), Regular, "1"})
+		}
+	}
+	folded := large.folded()
+	large[150].ID = "2"
+	if changes := fileChanges(folded, large.folded()); len(folded) != 300 || len(changes) != 1 || changes[0].Name != "dir001/" {
+		t.Errorf("%d entries, %v", len(folded), changes)
+	}
+}
+
+func TestStepFailure(t *testing.T) {
+	l := BuildLimits{Limits: Limits{Memory: 1 << 30, Disk: 10 << 30, Processes: 100}, Silence: 900e9}
+	for _, c := range []struct {
+		exit          Exit
+		message, hint string
+	}{
+		{Exit{OOM: true, MemoryPeak: 1 << 30}, "was killed: it used 1 GiB of its 1 GiB memory limit", "builds:set blog memory=2g"},
+		{Exit{Over: DiskResource, Used: 11 << 30}, "was killed: it wrote 11 GiB, and its disk limit is 10 GiB", "builds:set blog disk=20g"},
+		{Exit{Over: ProcessResource}, "wanted more processes than its limit of 100", "builds:set blog pids=200"},
+		{Exit{Over: SilenceResource}, "it printed nothing for 15m", "builds:set blog silence=30m"},
+	} {
+		e := StepFailure("blog", "npm ci\nmore", c.exit, l)
+		if !strings.Contains(e.Message, "build failed: `npm ci …` ") || !strings.Contains(e.Message, c.message) || !strings.HasSuffix(e.Hint, c.hint) {
+			t.Errorf("%q, %q", e.Message, e.Hint)
+		}
+	}
+	if e := StepFailure("blog", "npm ci", Exit{Code: 1}, l); e != nil {
+		t.Error(e)
+	}
+}

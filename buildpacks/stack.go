@@ -102,8 +102,9 @@ func (e *Engine) toolchains(ctx context.Context, base string, all []plan.Toolcha
 	return layers, nil
 }
 
-// variants makes the run variant, toolchains over it, and the build variant, and returns them, the run variant first. The build variant is a layer of packages over
-// the other, mounted below the steps that need it: as good as an image of its own, and 157 MB less.
+// variants makes the run variant, toolchains over it, and the build variant, and returns them, the run variant
+// first. The build variant is a layer of packages over the other, mounted below the steps that need it: as good as
+// an image of its own, and 157 MB less.
 func (e *Engine) variants(ctx context.Context, s platform.Stack, toolchains []plan.Toolchain, story *platform.Story) ([]string, error) {
 	base, err := e.ground(ctx, s, story)
 	if err != nil {

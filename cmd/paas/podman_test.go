@@ -15,7 +15,7 @@ import (
 // it, starts its web process, and gets its answer.
 func TestReleaseRunsUnderPodman(t *testing.T) {
 	needPrograms(t, "podman", "runc", "nsenter")
-	p := newTestPlatform(t)
+	p := newPlainPlatform(t) // a whole image is compressed
 	work := t.TempDir()
 	source := filepath.Join("testdata", "apps", "hello")
 	script := `set -e

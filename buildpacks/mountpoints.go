@@ -24,12 +24,12 @@ func makeMountPoints(upper string, s plan.Step) error {
 		return fmt.Errorf("make mount points: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	made := map[string]bool{".": true}
+	to, made := place{root, appUser}, map[string]bool{".": true}
 	for _, dir := range dirs {
 		if err := checkPath(dir); err != nil {
 			return err
 		}
-		if err := place{root, appUser}.makeDir(dir, made); err != nil {
+		if err := to.makeDir(dir, made); err != nil {
 			return fmt.Errorf("make mount point %s: %w", dir, err)
 		}
 	}

@@ -2,11 +2,16 @@ package buildpacks
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"paas/platform"
 	"paas/runtime/image"
@@ -203,36 +208,53 @@ func (e *Engine) movable(img platform.Image, onto platform.Stack) error {
 		if _, packages := on.Packages[layer]; packages || layer == on.Layer {
 			continue
 		}
-		if path := strangeIn(e.Images.Dir(layer)); path != "" {
-			return platform.Errorf(platform.Conflict, "a layer of it changes /%s, which belongs to the base", path)
+		strange, err := strangeIn(e.Images.Dir(layer), e.Images.Dir(on.Layer))
+		if err != nil {
+			return fmt.Errorf("look into layer %s: %w", layer, err)
+		}
+		if strange != "" {
+			return platform.Errorf(platform.Conflict, "a layer of it changes /%s, which belongs to the base", strange)
 		}
 	}
 	return nil
 }
 
-// strangeIn is a path in a layer that is not for apps and toolchains; "" if there is none.
-func strangeIn(dir string) string {
-	own := []string{"app", "home", "opt", "root", "srv", "tmp"} // Filesystem Hierarchy Standard 3.0: none is the distribution's
-	for _, name := range entries(dir) {
-		if name == "usr" {
-			for _, below := range entries(filepath.Join(dir, name)) {
-				if below != "local" {
-					return "usr/" + below
-				}
-			}
-			continue
+// strangeIn is a path in a layer that is not for apps and toolchains; "" if there is none. Steps leave folders and
+// empty files there, where something of the machine's was mounted that the base has no place for.
+func strangeIn(dir, base string) (strange string, err error) {
+	own := []string{"app", "home", "opt", "root", "srv", "tmp", "usr/local"} // Filesystem Hierarchy Standard 3.0: none is the distribution's
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
 		}
-		if !slices.Contains(own, name) {
-			return name
+		name, err := filepath.Rel(dir, path)
+		switch {
+		case err != nil:
+			return err
+		case slices.Contains(own, name) && d.IsDir():
+			return fs.SkipDir
+		case d.IsDir() && !isOpaque(path) || isStub(path, filepath.Join(base, name)):
+			return nil
 		}
-	}
-	return ""
+		strange = name
+		return fs.SkipAll
+	})
+	return strange, err
 }
 
-func entries(dir string) (names []string) {
-	list, _ := os.ReadDir(dir) // a layer that is not there is refused when it is held
-	for _, e := range list {
-		names = append(names, e.Name())
+// isOpaque tells of a directory that hides the base's.
+func isOpaque(path string) bool {
+	var value [1]byte
+	n, err := unix.Lgetxattr(path, "trusted.overlay.opaque", value[:])
+	return err == nil && n == 1 && value[0] == 'y'
+}
+
+// isStub tells of a file that is empty and hides nothing.
+func isStub(path, below string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+		return false
 	}
-	return names
+	_, err = os.Lstat(below)
+	return errors.Is(err, fs.ErrNotExist)
 }

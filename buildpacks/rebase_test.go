@@ -174,6 +174,27 @@ func TestRebase(t *testing.T) {
 	}
 }
 
+// What steps leave where something was mounted keeps no app from being rebased: empty files that hide nothing. It
+// did, with pip's configuration in /etc.
+func TestMountStubsDoNotKeepAppsFromRebase(t *testing.T) {
+	e := bareEngine(t, nil)
+	old, next := smallBase(t, e, "1.0"), smallBase(t, e, "1.1")
+	story := platform.NewStory(t.Output(), nil)
+	rebase := func(name, path string) error {
+		layer := layerOf(t, e, name, path)
+		check(t, os.Truncate(filepath.Join(e.Images.Dir(layer), path), 0))
+		img := platform.Image{Layers: []string{old.Layer, layer}, Stack: &platform.Footing{Stack: "debian", Kind: old.Kind, Layer: old.Layer}}
+		_, err := e.Rebase(t.Context(), img, next, story)
+		return err
+	}
+	if err := rebase("stub", "etc/pip.conf"); err != nil {
+		t.Errorf("a stub: %v", err)
+	}
+	if err := rebase("emptied", "etc/debian_version"); platform.KindOf(err) != platform.Conflict {
+		t.Errorf("a file of the base made empty: %v", err)
+	}
+}
+
 // Only Debian of the suite that toolchains are packaged for can be a stack.
 func TestBaseMustSuit(t *testing.T) {
 	e := bareEngine(t, nil)

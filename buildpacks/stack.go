@@ -58,17 +58,23 @@ func (e *Engine) PrepareBase(ctx context.Context, s platform.Stack, story *platf
 		packaged, fetched = divide(common)
 	}
 	var ahead, layers []string
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		ahead, err = e.toolchains(ctx, "", fetched, aside(story))
-		return err
+	var early error
+	g, inBoth := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		ahead, early = e.toolchains(inBoth, "", fetched, aside(story))
+		return nil
 	})
 	g.Go(func() (err error) {
-		layers, err = e.variants(ctx, s, packaged, story)
+		layers, err = e.variants(inBoth, s, packaged, story)
 		return err
 	})
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if early != nil { // maybe for want of a client, which Debian has
+		if ahead, err = e.toolchains(ctx, layers[0], fetched, story); err != nil {
+			return err
+		}
 	}
 	return e.rememberLayers(hostApp, append(layers, ahead...))
 }
@@ -96,8 +102,9 @@ func (e *Engine) toolchains(ctx context.Context, base string, all []plan.Toolcha
 	return layers, nil
 }
 
-// variants makes the run variant, toolchains over it, and the build variant. That one is a layer of packages over
-// the other, mounted below the steps that need it: as good as an image of its own, and 157 MB less.
+// variants makes the run variant, toolchains over it, and the build variant, and returns them, the run variant
+// first. The build variant is a layer of packages over the other, mounted below the steps that need it: as good as
+// an image of its own, and 157 MB less.
 func (e *Engine) variants(ctx context.Context, s platform.Stack, toolchains []plan.Toolchain, story *platform.Story) ([]string, error) {
 	base, err := e.ground(ctx, s, story)
 	if err != nil {
@@ -116,7 +123,7 @@ func (e *Engine) variants(ctx context.Context, s platform.Stack, toolchains []pl
 			return nil, err
 		}
 	}
-	return append(layers, base, tools), nil
+	return append([]string{base, tools}, layers...), nil
 }
 
 // ground is the layer of the base image to build on.

@@ -137,7 +137,7 @@ func TestDeltasDoNotPileUp(t *testing.T) {
 				}
 			}
 		}
-		if most := int64(2*10<<20 + 16<<20); sum > most {
+		if most := int64(3*10<<20 + 16<<20); sum > most {
 			t.Fatalf("build %d: %d layers of %d MiB", i, len(img.Layers)-1, sum>>20)
 		}
 	}

@@ -84,7 +84,7 @@ func sourceNote(d delta) string {
 }
 
 func (b *build) chooseDelta(x sourceIndex, last written, files []platform.File) delta {
-	if len(last.layers) > 0 && len(last.layers) <= maxDeltas {
+	if len(last.layers) > 0 && len(last.layers) <= maxDeltas && !b.heavy(last.layers) {
 		if d := last.delta(files); b.worth(d, files) {
 			return d
 		}
@@ -95,6 +95,16 @@ func (b *build) chooseDelta(x sourceIndex, last written, files []platform.File) 
 		}
 	}
 	return delta{write: files}
+}
+
+// heavySlack is how many bytes deltas may have beside as many as the whole layer.
+const heavySlack = 16 << 20
+
+// heavy tells whether the deltas over a whole layer weigh more than it: every release with them keeps what
+// later ones replaced. It asks for no size that is not known already.
+func (b *build) heavy(layers []string) bool {
+	whole := b.Images.KnownBytes(layers[:1])
+	return whole > 0 && b.Images.KnownBytes(layers[1:]) > whole+heavySlack
 }
 
 // worth tells whether the delta is right here, and cheaper than all the files.

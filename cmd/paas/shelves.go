@@ -23,6 +23,7 @@ func (r *rooms) openRegistry(dir string) (err error) {
 	if r.blobs, err = blobs.Open(dir); err != nil {
 		return err
 	}
+	r.blobs.KeepRoom(r.images.Room)
 	r.exchange, err = exchange.Open(exchange.Options{
 		Dir: filepath.Join(dir, "made"), Images: r.images, Blobs: r.blobs, Procfile: procfile.Parse,
 	})

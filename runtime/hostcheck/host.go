@@ -163,7 +163,7 @@ func (h Host) Disk() platform.Finding {
 		return found(platform.Failing, "disk", "", "%s cannot be looked at: %v.", h.Dir, err)
 	}
 	free, total := int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize
-	fix := "ssh paas images:prune --all, or a larger disk"
+	fix := "ssh paas builds:prune --all, or a larger disk"
 	text := fmt.Sprintf("%s of %s are free on the file system of %s.", platform.Bytes(free), platform.Bytes(total), h.Dir)
 	share := float64(free) / float64(max(total, 1))
 	files := float64(st.Ffree) / float64(max(st.Files, 1))

@@ -90,6 +90,16 @@ func (s *Store) BytesSince(layers []string, since time.Time) (sum int64) {
 	return sum
 }
 
+// KnownBytes sums up the layers that were measured already. It does not block.
+func (s *Store) KnownBytes(layers []string) (sum int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, layer := range layers {
+		sum += s.size[layer]
+	}
+	return sum
+}
+
 // Collect removes the layers that keep answers false for, and what crashed predecessors left. It
 // never removes a layer committed or found by Has within Grace, nor one that somebody holds a lease on,
 // nor a draft of a live process. keep must answer true for every layer of a running container. freed is

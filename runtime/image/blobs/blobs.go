@@ -33,7 +33,8 @@ import (
 // push sends blobs first and their manifest last.
 const Grace = 24 * time.Hour
 
-// Reserve is how much of the file system uploads leave free, in bytes: databases and logs live there.
+// Reserve is how much of the file system uploads leave free, in bytes, unless KeepRoom says something else:
+// databases and logs live there.
 const Reserve = 512 << 20
 
 // Area is a directory of blobs and repositories. Safe for concurrent use; two processes may have it open
@@ -41,7 +42,12 @@ const Reserve = 512 << 20
 type Area struct {
 	dir string
 	now func() time.Time
+	ask func() error // nil: Reserve is kept
 }
+
+// KeepRoom lets ask say whether there is room, in place of Reserve: the content store knows the disk's own
+// reserve. Call it before anything is written.
+func (a *Area) KeepRoom(ask func() error) { a.ask = ask }
 
 // Open opens the area in dir, making it if there is none.
 func Open(dir string) (*Area, error) {
@@ -193,8 +199,11 @@ func (r *roomy) Write(p []byte) (int, error) {
 	return r.dst.Write(p)
 }
 
-// Room is an error of kind Failed when the file system has no more than Reserve left for root.
+// Room is an error of kind Failed when the file system has no more than the reserve left.
 func (a *Area) Room() error {
+	if a.ask != nil {
+		return a.ask()
+	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(a.dir, &st); err != nil {
 		return fmt.Errorf("measure free space: %w", err)

@@ -52,6 +52,7 @@ func (e *Engine) dockerEnviron() (list []string) {
 			list = append(list, entry)
 		}
 	}
+	list = append(list, "BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1") // the client clips
 	return append(append(list, "PATH="+systemPath), e.Docker.Environ...)
 }
 

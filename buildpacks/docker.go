@@ -52,6 +52,7 @@ func (e *Engine) dockerEnviron() (list []string) {
 			list = append(list, entry)
 		}
 	}
+	list = append(list, "BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1") // the client clips
 	return append(append(list, "PATH="+systemPath), e.Docker.Environ...)
 }
 
@@ -235,3 +236,16 @@ func sshKeys(config platform.Config) map[string][]byte {
 
 // BuilderPID is the process id of the Dockerfile builder, 0 while there is none.
 func (e *Engine) BuilderPID() int { return e.docker.PID() }
+
+// ReleaseBuilder ends the Dockerfile builder if it has no work, so that the collector may remove layers that it
+// would build upon: what is gone it makes again.
+func (e *Engine) ReleaseBuilder() { e.docker.Release() }
+
+// TrimBuilder removes Dockerfiles' cache mounts, those unused for longest first, until so many bytes are left.
+// What was used since minAge stays. It returns how many are gone.
+func (e *Engine) TrimBuilder(ctx context.Context, keep int64, minAge time.Duration) (int64, error) {
+	return e.docker.Prune(ctx, keep, minAge)
+}
+
+// DockerDir is the directory with everything that Dockerfile builds keep beside layers.
+func (e *Engine) DockerDir() string { return filepath.Join(e.Dir, "docker") }

@@ -59,6 +59,7 @@ type bench struct {
 	apps  int64
 	limit platform.Limits
 	base  wire.Base
+	idle  time.Duration
 }
 
 func newBench(t testing.TB) *bench {
@@ -82,7 +83,7 @@ func (b *bench) open() {
 		Dir: filepath.Join(b.Dir, "build"), Images: b.Images, Executor: b.Host.Runtime, Limits: b.limit,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 		Docker: buildpacks.Docker{
-			Command: []string{"/proc/self/exe", "builder"}, Private: true, Describe: x.Plain,
+			Command: []string{"/proc/self/exe", "builder"}, Private: true, Describe: x.Plain, Idle: b.idle,
 			Environ: []string{"GORACE=exitcode=0 log_path=" + filepath.Join(b.Dir, "race")},
 			Base: func(_ context.Context, name string, _ *platform.Story) (wire.Base, error) {
 				if strings.HasPrefix(name, "docker.io/library/busybox") {

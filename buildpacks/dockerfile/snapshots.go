@@ -28,14 +28,15 @@ import (
 //	DIR/kept/ID              a symlink: the name of the layer that committed snapshot ID is
 //
 // The layers in kept are what the garbage collector calls cached. While the builder runs a lease holds them
-// all. It may remove any of them while the builder does not run: Stat does not know it then, and BuildKit
-// forgets what it cannot find when it starts.
+// all. It may remove any of them while the builder does not run: Stat does not know them then, and what was
+// built upon them is forgotten when the builder starts (builder.forget).
 type shelf struct {
 	dir   string
 	store *image.Store
 	lease *image.Lease
 	ms    *storage.MetaStore
 	wrote func() error // called before the first layer since the last sync gets its name
+	torn  bool         // the collector has removed layers since the last time
 
 	mu     sync.Mutex
 	layers map[string]string // id -> layer
@@ -70,15 +71,16 @@ func (s *shelf) load() error {
 	if err != nil {
 		return err
 	}
-	for _, link := range links {
+	for _, link := range links { // held first, looked for then: nothing goes in between
 		layer, err := os.Readlink(filepath.Join(s.dir, "kept", link.Name()))
 		if err != nil {
 			return err
 		}
-		s.layers[link.Name()] = layer
 		if err := s.lease.Hold(layer); err != nil {
 			return err
 		}
+		s.layers[link.Name()] = layer
+		s.torn = s.torn || !s.store.Has(layer)
 	}
 	return nil
 }

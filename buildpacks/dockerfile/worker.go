@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	ctdsnapshots "github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	bkmetadata "github.com/moby/buildkit/cache/metadata"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -57,6 +59,9 @@ func (b *builder) openWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.forget(ctx, opt); err != nil {
+		return err
+	}
 	w, err := base.NewWorker(ctx, opt)
 	if err != nil {
 		return err
@@ -73,6 +78,36 @@ func (b *builder) openWorker(ctx context.Context) error {
 	w.SourceManager.Register(&contexts{builder: b, cache: w.CacheMgr})
 	w.SourceManager.Register(refusal{})
 	return b.worker.openRecords(opt)
+}
+
+// snapshotKey is where BuildKit's records have the name of their snapshot (cache/metadata.go, keySnapshot).
+const snapshotKey = "cache.snapshot"
+
+// forget drops the records of snapshots whose layers were collected; BuildKit itself drops those above them.
+func (b *builder) forget(ctx context.Context, opt base.WorkerOpt) error {
+	if !b.shelf.torn {
+		return nil
+	}
+	records, err := opt.MetadataStore.All()
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		var name string
+		if v := r.Get(snapshotKey); v == nil || v.Unmarshal(&name) != nil || name == "" {
+			continue
+		}
+		if _, err := opt.Snapshotter.Stat(ctx, name); !errdefs.IsNotFound(err) {
+			continue
+		}
+		if err := opt.MetadataStore.Clear(r.ID()); err != nil {
+			return err
+		}
+		if err := opt.LeaseManager.Delete(ctx, leases.Lease{ID: r.ID()}); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *builder) workerOptions() (opt base.WorkerOpt, err error) {

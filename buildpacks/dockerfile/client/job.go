@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -207,7 +208,11 @@ func (c *Client) watchRoom(ctx context.Context, end context.CancelCauseFunc) {
 type stepEvents struct {
 	enc   *json.Encoder
 	flush func()
+	sent  int
 }
+
+// longestOutput is how much of a step's output is told, in bytes. The step goes on.
+const longestOutput = 4 << 20
 
 func (s *stepEvents) send(e wire.StepEvent) {
 	_ = s.enc.Encode(e) // the builder may be gone; then the request's context ends
@@ -216,7 +221,16 @@ func (s *stepEvents) send(e wire.StepEvent) {
 
 // Write implements io.Writer.
 func (s *stepEvents) Write(p []byte) (int, error) {
-	if err := s.enc.Encode(wire.StepEvent{Out: p}); err != nil {
+	told := p[:min(len(p), max(longestOutput-s.sent, 0))]
+	clipped := len(told) < len(p) && s.sent <= longestOutput
+	s.sent += len(p)
+	if clipped {
+		told = append(slices.Clone(told), fmt.Sprintf("\n(clipped: the output is longer than %d MiB)\n", longestOutput>>20)...)
+	}
+	if len(told) == 0 {
+		return len(p), nil
+	}
+	if err := s.enc.Encode(wire.StepEvent{Out: told}); err != nil {
 		return 0, err
 	}
 	s.flush()

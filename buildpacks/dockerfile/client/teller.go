@@ -53,7 +53,7 @@ func (t *teller) tell(e wire.Event) {
 	case e.Warn != "":
 		if !t.warned[e.Warn] {
 			t.warned[e.Warn] = true
-			t.story.Warn("%s", e.Warn)
+			t.story.Line("Advice: %s", e.Warn)
 		}
 	case t.all[e.Vertex] == nil:
 	case e.Done != nil:

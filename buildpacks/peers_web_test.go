@@ -34,8 +34,12 @@ func TestPeersWeb(t *testing.T) {
 	} {
 		var ours, theirs []time.Duration
 		for range c.rounds {
-			ours = append(ours, firstBuild(t, c.example))
-			theirs = append(theirs, byHand(t, c.example, c.commands))
+			// Subtests, so that each cleans up before the next.
+			t.Run(c.example, func(t *testing.T) { ours = append(ours, firstBuild(t, c.example)) })
+			t.Run(c.example+" by hand", func(t *testing.T) { theirs = append(theirs, byHand(t, c.example, c.commands)) })
+		}
+		if t.Failed() {
+			return
 		}
 		a, b := median(ours), median(theirs)
 		fmt.Printf("%s\t%d\t%d\t%.2f\n", c.figure, a.Milliseconds(), b.Milliseconds(), a.Seconds()/b.Seconds())

@@ -200,10 +200,10 @@ func TestChoosePackageOfAWorkspace(t *testing.T) {
 	if list, _ := tree.Files(); len(list) != len(files) {
 		t.Errorf("all of the workspace is needed: %v", list)
 	}
-	if stepNames(p) != "app, dependencies, build" || p.WorkDir != "apps/web" || p.Processes["web"] != "node web" || p.Processes["worker"] != "node w" {
+	if stepNames(p) != "dependencies, app, build" || p.WorkDir != "apps/web" || p.Processes["web"] != "node web" || p.Processes["worker"] != "node w" {
 		t.Errorf("%+v", p)
 	}
-	if got := p.Steps[2].Commands; !slices.Equal(got, []string{"npm run build --workspace apps/web", "npm prune --omit=dev --ignore-scripts"}) || !slices.Equal(p.Steps[1].Commands, []string{"npm ci --include=dev"}) {
+	if got := p.Steps[2].Commands; !slices.Equal(got, []string{"npm run build --workspace apps/web", "npm prune --omit=dev --ignore-scripts"}) || !slices.Equal(p.Steps[0].Commands, []string{"npm ci --include=dev"}) {
 		t.Errorf("%q", got)
 	}
 	for dir, files := range map[string]map[string]string{

@@ -100,8 +100,8 @@ func prepare() error {
 func Groups() []string { return groups("paas-" + ID()) }
 
 func groups(top string) (dirs []string) {
-	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		tops, _ := filepath.Glob(pattern + top)
+	for _, pattern := range []string{"/sys/fs/cgroup/" + top, "/sys/fs/cgroup/*/" + top, "/sys/fs/cgroup/" + top + "-builds", "/sys/fs/cgroup/*/" + top + "-builds"} {
+		tops, _ := filepath.Glob(pattern)
 		for _, dir := range tops {
 			_ = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 				if err == nil && e.IsDir() {

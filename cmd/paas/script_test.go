@@ -77,7 +77,7 @@ func prepared(t *testing.T) (binary, template string) {
 		if ready.dir, err = os.MkdirTemp("", "paas-bin-"); err != nil { // outlives the test that comes first
 			t.Fatal(err)
 		}
-		ready.binary = buildBinary(t, ready.dir)
+		ready.binary = buildBinary(t, ready.dir, "-race")
 		ready.template = prepareTemplate(t, ready.binary)
 	})
 	if ready.template == "" {

@@ -224,10 +224,17 @@ type SetStackInput struct {
 
 var stackWord = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
+func checkStackName(name string) error {
+	if stackWord.MatchString(name) {
+		return nil
+	}
+	return Errorf(Usage, "%q is not a stack's name: use lower-case letters, digits and dashes", name)
+}
+
 // SetStack makes a version of a stack from an image, pinned by its digest, and puts the apps on it.
 func (p *Platform) SetStack(ctx context.Context, call Call, in SetStackInput) (StackChange, error) {
-	if !stackWord.MatchString(in.Stack) {
-		return StackChange{}, Errorf(Usage, "%q is not a stack's name: use lower-case letters, digits and dashes", in.Stack)
+	if err := checkStackName(in.Stack); err != nil {
+		return StackChange{}, err
 	}
 	if in.Image == "" {
 		return StackChange{}, Errorf(Usage, "--image is missing: which image shall the stack be made of?")
@@ -279,6 +286,9 @@ func (p *Platform) ExportStack(ctx context.Context, call Call, in StackInput) (S
 
 // ImportStack reads what ExportStack wrote, on this host or another.
 func (p *Platform) ImportStack(ctx context.Context, call Call, in StackInput) (StackChange, error) {
+	if err := checkStackName(in.name()); err != nil {
+		return StackChange{}, err
+	}
 	if call.In == nil || call.Terminal != nil {
 		return StackChange{}, Errorf(Usage, "the stack comes on standard input").WithHint("ssh paas stacks:import < debian.tar.zst")
 	}

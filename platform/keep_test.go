@@ -185,7 +185,7 @@ func TestTheReserveIsKept(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { images.full.Store(true) })
 	_, err = w.push("web: serve 3")
 	var e *platform.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2 GiB is kept free") || !strings.Contains(e.Hint, "builds:prune") {
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "a reserve of 2 GiB is kept free") || !strings.Contains(e.Hint, "ssh paas disk") {
 		t.Errorf("a build that fills the disk: %v", err)
 	}
 	if w.running(1) != 1 || w.table.backends("blog") != 1 {

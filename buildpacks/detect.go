@@ -32,7 +32,10 @@ func Detect(ctx context.Context, src platform.Tree) (plan.Plan, error) {
 	}
 	if p, ok, err := detectDockerfile(tree); ok || err != nil {
 		says.addTo(&p)
-		return p, err
+		if err != nil || len(p.Processes) == 0 { // the image says what to start
+			return p, err
+		}
+		return p, runnable(tree, p)
 	}
 	p, err := detectLanguage(tree, says)
 	if err != nil {

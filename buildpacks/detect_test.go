@@ -169,7 +169,6 @@ func TestDetectRefuses(t *testing.T) {
 		{"php", "looks like a PHP app (composer.json)", "supported are", map[string]string{"composer.json": "{}", "index.html": ""}},
 		{"java", "looks like a Java app (pom.xml)", "supported are", map[string]string{"pom.xml": ""}},
 		{"rust", "looks like a Rust app (Cargo.toml)", "supported are", map[string]string{"Cargo.toml": ""}},
-		{"docker", "Dockerfile is not supported", "supported are", map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x"}},
 		{"no start", "nothing says how to start it", `"start"`, map[string]string{"package.json": "{}"}},
 		{"python without a start", "nothing says how to start it", "Procfile", map[string]string{"requirements.txt": ""}},
 		{"empty procfile", "the Procfile names no process type", "web:", map[string]string{"Procfile": "# soon\n"}},

@@ -241,10 +241,16 @@ func (e *Engine) BuilderPID() int { return e.docker.PID() }
 // would build upon: what is gone it makes again.
 func (e *Engine) ReleaseBuilder() { e.docker.Release() }
 
-// TrimBuilder removes Dockerfiles' cache mounts, those unused for longest first, until so many bytes are left.
-// What was used since minAge stays. It returns how many are gone.
-func (e *Engine) TrimBuilder(ctx context.Context, keep int64, minAge time.Duration) (int64, error) {
-	return e.docker.Prune(ctx, keep, minAge)
+// trimBuilder removes Dockerfiles' cache mounts, those unused for longest first, until so many bytes are gone,
+// all of them for none.
+func (e *Engine) trimBuilder(goal platform.Goal, bytes int64) (int64, error) {
+	var keep int64
+	if goal.Bytes > 0 {
+		keep = max(bytesBelow(filepath.Join(e.DockerDir(), "active"))-bytes, 0)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return e.docker.Prune(ctx, keep, goal.MinAge)
 }
 
 // DockerDir is the directory with everything that Dockerfile builds keep beside layers.

@@ -52,5 +52,14 @@ func (e *Engine) Trim(goal platform.Goal) (gone []CacheUse, err error) {
 	if goal.DryRun {
 		return gone, nil
 	}
+	if goal.Bytes == 0 || left > 0 {
+		freed, err := e.trimBuilder(goal, left)
+		if err != nil {
+			return gone, err
+		}
+		if freed > 0 {
+			gone = append(gone, CacheUse{Name: "Dockerfile cache mounts", Bytes: freed})
+		}
+	}
 	return gone, os.RemoveAll(filepath.Join(e.Dir, "trash"))
 }

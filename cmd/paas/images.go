@@ -34,6 +34,9 @@ func (i images) Shrink(_ context.Context, apps []platform.App, needed map[string
 			return gone, fmt.Errorf("forget builds of apps that are gone: %w", err)
 		}
 	}
+	if goal.Caches && !goal.DryRun {
+		i.builder.ReleaseBuilder()
+	}
 	cached, err := i.builder.Layers()
 	if err != nil {
 		return gone, err
@@ -108,6 +111,7 @@ func (i images) Disk(ctx context.Context, apps []platform.App) (uses []platform.
 	}
 	uses = append(uses, m.instances(apps)...)
 	uses = append(uses, m.files("database", "paas.db*"), m.use("build index", "", "build", "index"),
+		m.use("Dockerfile cache mounts", "", "build", "docker"),
 		m.use("unfinished layers", "", "store", "drafts"))
 	return uses, errors.Join(err, m.err)
 }

@@ -241,10 +241,21 @@ func (e *Engine) BuilderPID() int { return e.docker.PID() }
 // would build upon: what is gone it makes again.
 func (e *Engine) ReleaseBuilder() { e.docker.Release() }
 
-// TrimBuilder removes Dockerfiles' cache mounts, those unused for longest first, until so many bytes are left.
-// What was used since minAge stays. It returns how many are gone.
-func (e *Engine) TrimBuilder(ctx context.Context, keep int64, minAge time.Duration) (int64, error) {
-	return e.docker.Prune(ctx, keep, minAge)
+// dockerCaches is the name of the piece that all cache mounts of Dockerfiles are together: BuildKit keeps them.
+const dockerCaches = "cache mounts of Dockerfiles"
+
+// dockerPiece measures Dockerfiles' cache mounts.
+func (e *Engine) dockerPiece() (p platform.Piece, any bool) {
+	bytes := bytesBelow(filepath.Join(e.DockerDir(), "active"))
+	return platform.Piece{Kind: platform.CachePiece, Name: dockerCaches, AppID: hostApp, Host: true, Bytes: bytes, Need: platform.Cached}, bytes > 0
+}
+
+// dropDockerCaches removes those that no build uses.
+func (e *Engine) dropDockerCaches() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := e.docker.Prune(ctx, 0, 0)
+	return err
 }
 
 // DockerDir is the directory with everything that Dockerfile builds keep beside layers.

@@ -105,17 +105,25 @@ func (e *Engine) Pieces() ([]platform.Piece, error) {
 		p.Took, p.Uses = use.took, use.uses
 		pieces = append(pieces, p)
 	}
+	if p, any := e.dockerPiece(); any {
+		pieces = append(pieces, p)
+	}
 	return pieces, nil
 }
 
 // Drop removes caches, but for those of builds that run, and returns those that are gone by it.
 func (e *Engine) Drop(pieces []platform.Piece) (gone []platform.Piece, err error) {
 	for _, p := range pieces {
+		if p.Name == dockerCaches {
+			err = e.dropDockerCaches()
+			gone = append(gone, p)
+			continue
+		}
 		if e.throwAway(cacheUsage{app: p.AppID, dir: filepath.Join(e.cacheDir(p.AppID), cacheName(p.Name))}) {
 			gone = append(gone, p)
 		}
 	}
-	return gone, e.emptyTrash()
+	return gone, errors.Join(err, e.emptyTrash())
 }
 
 // throwAway takes a cache's name away, unless it is in use.

@@ -37,8 +37,30 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	onlyThere(t, string(out), []string{"github.com/moby/buildkit/", "github.com/containerd/containerd/"}, "buildpacks/dockerfile")
 	if std, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, "paas/platform").Output(); err != nil || strings.Contains(string(std), ".") {
 		t.Errorf("platform imports more than the standard library: %s (%v)", std, err)
+	}
+}
+
+// onlyThere keeps other people's packages in one of ours.
+func onlyThere(t *testing.T, list string, theirs []string, ours string) {
+	t.Helper()
+	for line := range strings.Lines(list) {
+		words := strings.Fields(line)
+		from := strings.TrimPrefix(words[0], "paas/")
+		for _, word := range words[1:] {
+			for _, prefix := range theirs {
+				if strings.HasPrefix(word, prefix) && from != ours {
+					t.Errorf("%s must not know %s: only %s does", from, word, ours)
+				}
+			}
+		}
+		for _, word := range words[1:] {
+			if word == "paas/"+ours && from != "cmd/paas" {
+				t.Errorf("%s must not know %s: it is what a builder process runs", from, ours)
+			}
+		}
 	}
 }
 

@@ -73,6 +73,9 @@ func (i images) Remove(_ context.Context, pieces []platform.Piece, age time.Dura
 			layers = append(layers, p.Name)
 		}
 	}
+	if len(layers) > 0 {
+		i.builder.ReleaseBuilder()
+	}
 	removed, err := i.Store.Remove(layers, age)
 	dropped, dropErr := i.builder.Drop(caches)
 	gone := slices.DeleteFunc(slices.Clone(pieces), func(p platform.Piece) bool {

@@ -84,7 +84,8 @@ func ownedDir(dir string, user int, mode os.FileMode) error {
 
 // Forget drops what is kept for an app between its builds. None of its builds may be under way.
 func (e *Engine) Forget(app platform.App) error {
-	return errors.Join(os.RemoveAll(e.cacheDir(app.ID)), os.RemoveAll(e.appIndex(app.ID)), os.RemoveAll(e.scratchDir(app.ID)))
+	return errors.Join(os.RemoveAll(e.cacheDir(app.ID)), os.RemoveAll(e.appIndex(app.ID)), os.RemoveAll(e.scratchDir(app.ID)),
+		os.RemoveAll(filepath.Join(e.DockerDir(), "contexts", strconv.FormatInt(app.ID, 10)+".json")))
 }
 
 // Retain forgets every app but these. An app with a build under way is left alone: it may be younger than
@@ -152,6 +153,12 @@ func (e *Engine) sweepSoon() {
 	e.sweeps.Go(func() {
 		if err := e.Sweep(); err != nil {
 			e.Log.Warn("sweep build caches", "err", err)
+		}
+		if e.docker.PID() == 0 {
+			return // the next build of a Dockerfile sees to its caches
+		}
+		if _, err := e.trimDocker(e.CacheBudget, 0); err != nil {
+			e.Log.Warn("sweep Dockerfiles' cache mounts", "err", err)
 		}
 	})
 }

@@ -156,6 +156,7 @@ func (b *build) buildDocker(ctx context.Context) (platform.Image, error) {
 	if err := b.rememberLayers(b.req.App.ID, result.Layers); err != nil {
 		b.Log.Warn("remember layers of a build", "app", b.req.App.Name, "err", err)
 	}
+	b.sweepSoon()
 	return b.dockerImage(result)
 }
 
@@ -248,9 +249,13 @@ func (e *Engine) trimBuilder(goal platform.Goal, bytes int64) (int64, error) {
 	if goal.Bytes > 0 {
 		keep = max(bytesBelow(filepath.Join(e.DockerDir(), "active"))-bytes, 0)
 	}
+	return e.trimDocker(keep, goal.MinAge)
+}
+
+func (e *Engine) trimDocker(keep int64, minAge time.Duration) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return e.docker.Prune(ctx, keep, goal.MinAge)
+	return e.docker.Prune(ctx, keep, minAge)
 }
 
 // DockerDir is the directory with everything that Dockerfile builds keep beside layers.

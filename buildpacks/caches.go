@@ -94,7 +94,8 @@ func ownedDir(dir string, user int, mode os.FileMode) error {
 
 // Forget drops what is kept for an app between its builds. None of its builds may be under way.
 func (e *Engine) Forget(app platform.App) error {
-	return errors.Join(os.RemoveAll(e.cacheDir(app.ID)), os.RemoveAll(e.appIndex(app.ID)), os.RemoveAll(e.scratchDir(app.ID)))
+	return errors.Join(os.RemoveAll(e.cacheDir(app.ID)), os.RemoveAll(e.appIndex(app.ID)), os.RemoveAll(e.scratchDir(app.ID)),
+		os.RemoveAll(filepath.Join(e.DockerDir(), "contexts", strconv.FormatInt(app.ID, 10)+".json")))
 }
 
 // Retain forgets every app but these. An app with a build under way is left alone: it may be younger than

@@ -156,6 +156,7 @@ func (b *build) buildDocker(ctx context.Context) (platform.Image, error) {
 	if err := b.rememberLayers(b.req.App.ID, result.Layers); err != nil {
 		b.Log.Warn("remember layers of a build", "app", b.req.App.Name, "err", err)
 	}
+	b.sweepSoon()
 	return b.dockerImage(result)
 }
 
@@ -252,10 +253,15 @@ func (e *Engine) dockerPiece() (p platform.Piece, any bool) {
 
 // dropDockerCaches removes those that no build uses.
 func (e *Engine) dropDockerCaches() error {
+	_, err := e.trimDocker(0, 0)
+	return err
+}
+
+// trimDocker removes cache mounts, those unused for longest first, until so many bytes are left.
+func (e *Engine) trimDocker(keep int64, minAge time.Duration) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err := e.docker.Prune(ctx, 0, 0)
-	return err
+	return e.docker.Prune(ctx, keep, minAge)
 }
 
 // DockerDir is the directory with everything that Dockerfile builds keep beside layers.

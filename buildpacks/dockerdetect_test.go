@@ -29,7 +29,7 @@ func TestDetectDockerfile(t *testing.T) {
 		})
 	}
 	_, err := buildpacks.Detect(t.Context(), treetest.Files(map[string]string{"heroku.yml": "build: {docker: {web: ../../etc/passwd}}"}))
-	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), `"etc/passwd", which is not there`) {
+	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "etc/passwd (heroku.yml), which the source does not have") {
 		t.Errorf("a path out of the tree: %v", err)
 	}
 	p := detected(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "worker: x", "app.json": `{"healthchecks":{"web":[{"path":"/"}]}}`})

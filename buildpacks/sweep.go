@@ -49,6 +49,12 @@ func (e *Engine) sweepSoon() {
 		if err := e.Sweep(); err != nil {
 			e.Log.Warn("sweep build caches", "err", err)
 		}
+		if e.docker.PID() == 0 {
+			return // the next build of a Dockerfile sees to its caches
+		}
+		if _, err := e.trimDocker(e.CacheBudget, 0); err != nil {
+			e.Log.Warn("sweep Dockerfiles' cache mounts", "err", err)
+		}
 	})
 }
 

@@ -319,10 +319,3 @@ func nft(t testing.TB, command string) string {
 	}
 	return string(out)
 }
-
-func alias(t testing.TB, iface string) string {
-	t.Helper()
-	link, err := netlink.LinkByName(iface)
-	check(t, err)
-	return link.Attrs().Alias
-}

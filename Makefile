@@ -18,8 +18,8 @@ build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
 	sh cmd/paas-init/build.sh $(BIN)/paas-init
 
-test: lint ## lint, then every test with the race detector (root, Linux; 10-20 minutes on two cores)
-	$(GO) test -race -timeout 25m $(PKGS)
+test: lint ## lint, then every test with the race detector (root, Linux; 20-40 minutes on two cores)
+	$(GO) test -race -timeout 60m $(PKGS)
 
 # The linter caches findings under absolute paths, also those of a checkout that is gone: each has its own cache.
 lint: ## gofmt, go vet, golangci-lint, shellcheck

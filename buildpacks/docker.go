@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -114,10 +115,22 @@ func LayersDigest(layers []string, config []byte) string {
 
 // surround gives a step what every build on this machine has. None of it is part of a key or of a layer.
 func (e *Engine) surround(spec *platform.StepSpec) {
-	env := maps.Clone(e.Machine.env())
+	env := e.Machine.env()
+	for _, b := range e.Machine.binds() {
+		// Not where the image has such a file: installing ca-certificates replaces it, which a mount forbids.
+		if info, err := os.Stat(b.Source); err == nil && info.Mode().IsRegular() {
+			at := "/dev/paas-" + path.Base(b.Target)
+			for name, value := range env {
+				if value == b.Target {
+					env[name] = at
+				}
+			}
+			b.Target = at
+		}
+		spec.Binds = append(spec.Binds, b)
+	}
 	maps.Copy(env, spec.Env)
 	spec.Env = env
-	spec.Binds = append(spec.Binds, e.Machine.binds()...)
 	if len(e.Machine.Apt) > 0 && e.hasDir(spec.Layers, "/etc/apt/apt.conf.d") {
 		spec.Mounts = append(spec.Mounts, platform.StepMount{
 			Target: "/etc/apt/apt.conf.d/99paas", File: []byte(strings.Join(e.Machine.Apt, "\n") + "\n"), Mode: 0o644,

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paas/platform"
+	"paas/runtime/image"
 )
 
 // A hostile Dockerfile reaches nothing of the host, and its neighbours' nothing either.
@@ -202,4 +203,19 @@ func TestCancel(t *testing.T) {
 		t.Errorf("the build: %v", err)
 	}
 	eventually(t, "the step ends", func() bool { return !runs("31418") })
+}
+
+// A step that takes the disk's reserve is ended with a sentence.
+func TestDiskIsFilled(t *testing.T) {
+	b := newBench(t)
+	check(t, b.Engine.Close())
+	full, err := image.OpenWith(image.Options{Dir: b.Dir + "/images", Reserve: 1 << 60})
+	check(t, err)
+	b.Images = full
+	b.open()
+	_, told, err := b.build(t.Context(), b.app(), nil, files("Dockerfile", "FROM busybox\nRUN sleep 31419\nCMD sh\n"))
+	if err == nil || !strings.Contains(err.Error(), "a reserve of") {
+		t.Errorf("%v\n%s", err, told)
+	}
+	eventually(t, "the step ends", func() bool { return !runs("31419") })
 }

@@ -79,15 +79,27 @@ func newPodman(t *testing.T) podmanHere {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
-		for _, pattern := range []string{"/sys/fs/cgroup/*/libpod_parent", "/sys/fs/cgroup/libpod_parent"} {
-			below, _ := filepath.Glob(pattern + "/*/")
-			groups, _ := filepath.Glob(pattern)
-			for _, group := range append(below, groups...) {
-				_ = unix.Rmdir(group) // not if another podman uses it
+		for range 50 { // conmon leaves its group a moment after its container
+			if removeGroups() {
+				break
 			}
+			time.Sleep(50 * time.Millisecond)
 		}
 	})
 	return p
+}
+
+// removeGroups removes the parents of podman's groups, and tells whether none is left.
+func removeGroups() bool {
+	gone := true
+	for _, pattern := range []string{"/sys/fs/cgroup/*/libpod_parent", "/sys/fs/cgroup/libpod_parent"} {
+		below, _ := filepath.Glob(pattern + "/conmon")
+		groups, _ := filepath.Glob(pattern)
+		for _, group := range append(below, groups...) {
+			gone = unix.Rmdir(group) == nil && gone // not if another podman uses it
+		}
+	}
+	return gone
 }
 
 func (p podmanHere) must(t *testing.T, args ...string) string {

@@ -134,7 +134,7 @@ func TestOutOfMemory(t *testing.T) {
 	b.Limits = platform.Limits{Memory: 64 << 20, Processes: 64}
 	b.plans(commands("head -c 200M /dev/zero | tail"))
 	_, told, err := b.build(t.Context(), b.app(), files("a", "a"))
-	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "out of memory (limit 64 MiB)") {
+	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "was killed: it used 64 MiB of its 64 MiB memory limit") {
 		t.Errorf("%v\n%s", err, told)
 	}
 	b.plans(commands("(head -c 200M /dev/zero | tail) || true; echo survived"))

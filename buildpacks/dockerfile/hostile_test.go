@@ -119,7 +119,7 @@ func TestFloods(t *testing.T) {
 	app := b.app()
 	t.Run("memory", func(t *testing.T) {
 		_, told, err := b.build(t.Context(), app, nil, files("Dockerfile", "FROM busybox\nRUN tail /dev/zero\nCMD sh\n"))
-		if err == nil || !strings.Contains(err.Error(), "out of memory (limit 256 MiB)") || !strings.Contains(err.Error(), "Dockerfile line 2") {
+		if err == nil || !strings.Contains(err.Error(), "was killed: it used 256 MiB of its 256 MiB memory limit") || !strings.Contains(err.Error(), "Dockerfile line 2") {
 			t.Errorf("%v\n%s", err, told)
 		}
 	})

@@ -59,10 +59,12 @@ func (p *platformUnderTest) copyBase() error {
 	if err := os.WriteFile(filepath.Join(p.data, index), []byte(base+"\n"), 0o600); err != nil {
 		return err
 	}
-	layers := filepath.Join("store", "layers")
-	out, err := exec.Command("cp", "-a", filepath.Join(p.template, layers, base), filepath.Join(p.data, layers)).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("copy the base image: %w\n%s", err, out)
+	for _, part := range []string{"layers", "notes"} { // the note says that it is one
+		to := filepath.Join(p.data, "store", part)
+		out, err := exec.Command("sh", "-c", "mkdir -p \"$1\" && cp -a \"$0\" \"$1\"", filepath.Join(p.template, "store", part, base), to).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("copy the base image: %w\n%s", err, out)
+		}
 	}
 	return nil
 }

@@ -7,19 +7,9 @@ import (
 	"testing"
 
 	"paas/buildpacks/plan"
-	"paas/buildpacks/source"
 	"paas/buildpacks/treetest"
 	"paas/platform"
 )
-
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
 
 func TestPlan(t *testing.T) {
 	const hono = `{"imports": {"hono": "npm:hono@4"}}`
@@ -40,7 +30,7 @@ func TestPlan(t *testing.T) {
 		{"no entry", map[string]string{"deno.json": "{}"}, "app", "", "", "2.x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := Plan(open(t, c.files))
+			p, err := Plan(treetest.Opened(t, c.files))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +62,7 @@ func TestDetect(t *testing.T) {
 		{map[string]string{"deno.json": `{"fmt": {}}`, "package.json": "{}"}, false},
 		{map[string]string{"package.json": "{}"}, false},
 	} {
-		if got := Detect(open(t, c.files)); got != c.want {
+		if got := Detect(treetest.Opened(t, c.files)); got != c.want {
 			t.Errorf("%v: %v", c.files, got)
 		}
 	}
@@ -87,7 +77,7 @@ func TestRefuses(t *testing.T) {
 		{map[string]string{"deno.json": "-> /etc/passwd"}, "deno.json leads out of the app"},
 		{map[string]string{"deno.json": "{}", ".deno-version": "two; rm"}, `.deno-version asks for Deno "two; rm"`},
 	} {
-		_, err := Plan(open(t, c.files))
+		_, err := Plan(treetest.Opened(t, c.files))
 		var e *platform.Error
 		if !errors.As(err, &e) || e.Kind != platform.Failed || !strings.Contains(e.Message, c.message) || e.Hint == "" {
 			t.Errorf("want %q, got %v", c.message, err)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"paas/buildpacks/plan"
-	"paas/buildpacks/source"
 	"paas/buildpacks/treetest"
 	"paas/platform"
 )
@@ -17,22 +16,9 @@ const (
 	modGo  = "module example.com/hello\n\ngo 1.24\n"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func find(t *testing.T, p plan.Plan, name string) plan.Step {
@@ -195,7 +181,7 @@ func TestRefuses(t *testing.T) {
 		{map[string]string{"go.mod": strings.Repeat("x", 5<<20)}, "go.mod is larger than 4 MiB", ""},
 	}
 	for _, c := range cases {
-		_, err := Plan(open(t, c.files))
+		_, err := Plan(treetest.Opened(t, c.files))
 		var e *platform.Error
 		if !errors.As(err, &e) || e.Kind != platform.Failed || !strings.Contains(e.Message, c.message) || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("want %q (%q), got %v", c.message, c.hint, err)

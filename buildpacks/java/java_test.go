@@ -7,27 +7,13 @@ import (
 	"testing"
 
 	"paas/buildpacks/plan"
-	"paas/buildpacks/source"
 	"paas/buildpacks/treetest"
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func pomWith(properties string) string {
@@ -93,7 +79,7 @@ func TestWithoutBuildFile(t *testing.T) {
 		{"two", "", map[string]string{"A.java": main, "B.java": main}},
 	}
 	for _, c := range cases {
-		src := open(t, c.files)
+		src := treetest.Opened(t, c.files)
 		if !Detect(src) && !Lone(src) {
 			t.Errorf("%s: not detected", c.name)
 		}
@@ -101,7 +87,7 @@ func TestWithoutBuildFile(t *testing.T) {
 			t.Errorf("%s: %q", c.name, p.Processes)
 		}
 	}
-	if src := open(t, map[string]string{"a.jar": "", "b.jar": "", "x/Y.java": ""}); Detect(src) || Lone(src) {
+	if src := treetest.Opened(t, map[string]string{"a.jar": "", "b.jar": "", "x/Y.java": ""}); Detect(src) || Lone(src) {
 		t.Error("two jars and a source far away are no app")
 	}
 }
@@ -130,7 +116,7 @@ func TestRefuses(t *testing.T) {
 		{"leads out of the app", map[string]string{"build.gradle": "-> ../../x"}},
 		{"larger than", map[string]string{"pom.xml": strings.Repeat(" ", 3<<20)}},
 	} {
-		_, err := Plan(open(t, c.files))
+		_, err := Plan(treetest.Opened(t, c.files))
 		var e *platform.Error
 		if !errors.As(err, &e) || !strings.Contains(e.Message, c.message) {
 			t.Errorf("want %q, got %v", c.message, err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"paas/buildpacks/plan"
+	"paas/buildpacks/treetest"
 )
 
 func TestPackageManager(t *testing.T) {
@@ -101,12 +102,12 @@ func TestWhichApp(t *testing.T) {
 		Manifest:              `{"workspaces": ["apps/*"], "packageManager": "yarn@1.22.22"}`,
 		"apps/a/package.json": `{"scripts": {"start": "node a.js"}}`, "apps/b/package.json": `{"scripts": {"start": "node b.js"}}`,
 	}
-	err := WhichApp(open(t, files))
+	err := WhichApp(treetest.Opened(t, files))
 	if err == nil || !strings.Contains(err.Error(), "several apps: apps/a, apps/b") {
 		t.Error(err)
 	}
 	delete(files, "apps/b/package.json")
-	if err := WhichApp(open(t, files)); err != nil {
+	if err := WhichApp(treetest.Opened(t, files)); err != nil {
 		t.Error(err)
 	}
 }

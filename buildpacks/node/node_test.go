@@ -8,27 +8,13 @@ import (
 	"testing"
 
 	"paas/buildpacks/plan"
-	"paas/buildpacks/source"
 	"paas/buildpacks/treetest"
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func find(t *testing.T, p plan.Plan, name string) plan.Step {
@@ -247,7 +233,7 @@ func TestRefuses(t *testing.T) {
 		{map[string]string{Manifest: `{"dependencies": {"a": "1"}}`, "package-lock.json": `{"packages": "hasInstallScript": }`}, "package-lock.json line 1 is not JSON", ""},
 	}
 	for _, c := range cases {
-		_, err := Plan(open(t, c.files))
+		_, err := Plan(treetest.Opened(t, c.files))
 		var e *platform.Error
 		if !errors.As(err, &e) || e.Kind != platform.Failed || !strings.Contains(e.Message, c.message) || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("want %q (%q), got %v", c.message, c.hint, err)
@@ -256,19 +242,19 @@ func TestRefuses(t *testing.T) {
 }
 
 func TestLone(t *testing.T) {
-	p, err := PlanLone(open(t, map[string]string{"server.js": "", ".nvmrc": "22"}))
+	p, err := PlanLone(treetest.Opened(t, map[string]string{"server.js": "", ".nvmrc": "22"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "process", p.Processes[platform.Web], "node server.js")
 	equal(t, "toolchains", p.Toolchains, []plan.Toolchain{{Name: "node", Version: "22", From: ".nvmrc"}})
-	if Lone(open(t, map[string]string{"index.html": "", "app.js": ""})) != "" {
+	if Lone(treetest.Opened(t, map[string]string{"index.html": "", "app.js": ""})) != "" {
 		t.Error("a page's own script is no server")
 	}
 }
 
 func TestSite(t *testing.T) {
-	src := open(t, map[string]string{Manifest: `{"devDependencies": {"vite": "5"}, "scripts": {"build": "vite build"}}`})
+	src := treetest.Opened(t, map[string]string{Manifest: `{"devDependencies": {"vite": "5"}, "scripts": {"build": "vite build"}}`})
 	site, ok, err := FindSite(src)
 	if err != nil || !ok || site != (Site{"dist", "index.html"}) {
 		t.Errorf("vite: %+v, %v, %v", site, ok, err)
@@ -276,7 +262,7 @@ func TestSite(t *testing.T) {
 }
 
 func TestAssets(t *testing.T) {
-	src := open(t, map[string]string{Manifest: `{"devDependencies": {"x": "5"}, "scripts": {"build": "b"}}`, "package-lock.json": "{}"})
+	src := treetest.Opened(t, map[string]string{Manifest: `{"devDependencies": {"x": "5"}, "scripts": {"build": "b"}}`, "package-lock.json": "{}"})
 	a, ok, err := PlanAssets(src)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
@@ -285,7 +271,7 @@ func TestAssets(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	equal(t, "commands", a.After[0].Commands, []string{"npm run build"})
-	if _, ok, err := PlanAssets(open(t, map[string]string{Manifest: `{"devDependencies": {"x": "5"}}`})); ok || err != nil {
+	if _, ok, err := PlanAssets(treetest.Opened(t, map[string]string{Manifest: `{"devDependencies": {"x": "5"}}`})); ok || err != nil {
 		t.Errorf("without a build script: %v, %v", ok, err)
 	}
 }

@@ -11,22 +11,9 @@ import (
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func equal(t *testing.T, what string, got, want any) {
@@ -38,10 +25,10 @@ func equal(t *testing.T, what string, got, want any) {
 
 func TestDetect(t *testing.T) {
 	for file, want := range map[string]bool{"cpanfile": true, "app.psgi": true, "Makefile.PL": true, "server.pl": false} {
-		equal(t, file, Detect(open(t, map[string]string{file: ""})), want)
+		equal(t, file, Detect(treetest.Opened(t, map[string]string{file: ""})), want)
 	}
-	equal(t, "a script of Mojolicious", Lone(open(t, map[string]string{"hello.pl": "#!/usr/bin/env perl\nuse Mojolicious::Lite -signatures;\n"})), true)
-	equal(t, "a script of its own", Lone(open(t, map[string]string{"hello.pl": "print 1;\n# use Mojolicious::Lite\n"})), false)
+	equal(t, "a script of Mojolicious", Lone(treetest.Opened(t, map[string]string{"hello.pl": "#!/usr/bin/env perl\nuse Mojolicious::Lite -signatures;\n"})), true)
+	equal(t, "a script of its own", Lone(treetest.Opened(t, map[string]string{"hello.pl": "print 1;\n# use Mojolicious::Lite\n"})), false)
 }
 
 func TestVersion(t *testing.T) {

@@ -11,22 +11,9 @@ import (
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func names(p plan.Plan) string {
@@ -71,7 +58,7 @@ func TestExtensions(t *testing.T) {
 		"composer.lock": `{"packages": [{"require": {"ext-imagick": "*", "ext-unheard": "*"}}]}`,
 	})
 	equal(t, "packages", p.Toolchains[0].With, []string{"php8.4-imagick", "php8.4-odbc", "php8.4-redis"})
-	_, err := Plan(open(t, map[string]string{"composer.json": `{"require": {"ext-unheard": "*"}}`}))
+	_, err := Plan(treetest.Opened(t, map[string]string{"composer.json": `{"require": {"ext-unheard": "*"}}`}))
 	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "ext-unheard") {
 		t.Error(err)
 	}

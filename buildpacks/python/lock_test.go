@@ -252,7 +252,7 @@ func TestVendoredWheelsNeedNoIndex(t *testing.T) {
 }
 
 func TestNoFileForThisMachine(t *testing.T) {
-	_, err := Plan(open(t, map[string]string{"pdm.lock": strings.ReplaceAll(sums(pdmText), "flask-3.0.3-py3-none-any", "flask-3.0.3-cp312-cp312-win_amd64")}))
+	_, err := Plan(treetest.Opened(t, map[string]string{"pdm.lock": strings.ReplaceAll(sums(pdmText), "flask-3.0.3-py3-none-any", "flask-3.0.3-cp312-cp312-win_amd64")}))
 	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "flask 3.0.3 has no file for Python 3.13 on x86_64 Linux") {
 		t.Error(err)
 	}

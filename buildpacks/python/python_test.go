@@ -12,22 +12,9 @@ import (
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func find(t *testing.T, p plan.Plan, name string) plan.Step {
@@ -60,13 +47,13 @@ func TestDetect(t *testing.T) {
 	for file, want := range map[string]bool{
 		"requirements.txt": true, "manage.py": true, "Pipfile": true, "uv.lock": true, "main.py": false, "setup.py": false, "pyproject.toml": false,
 	} {
-		equal(t, file, Detect(open(t, map[string]string{file: ""})), want)
+		equal(t, file, Detect(treetest.Opened(t, map[string]string{file: ""})), want)
 	}
 	for text, want := range map[string]bool{
 		"[tool.black]\n": false, "[project]\ndependencies = []\n": false, "[project]\ndependencies = ['flask']\n": true,
 		"[tool.poetry.dependencies]\npython = '^3.12'\n": true, "not toml": false,
 	} {
-		equal(t, text, Detect(open(t, map[string]string{"pyproject.toml": text})), want)
+		equal(t, text, Detect(treetest.Opened(t, map[string]string{"pyproject.toml": text})), want)
 	}
 }
 
@@ -233,7 +220,7 @@ func TestRefuses(t *testing.T) {
 		{map[string]string{"requirements.txt": strings.Repeat("#", 2<<20)}, "requirements.txt is larger than 1 MiB", ""},
 	}
 	for _, c := range cases {
-		_, err := Plan(open(t, c.files))
+		_, err := Plan(treetest.Opened(t, c.files))
 		var e *platform.Error
 		if !errors.As(err, &e) || e.Kind != platform.Failed || !strings.Contains(e.Message, c.message) || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("want %q (%q), got %v", c.message, c.hint, err)

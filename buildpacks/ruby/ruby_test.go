@@ -11,22 +11,9 @@ import (
 	"paas/platform"
 )
 
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
-
 func planned(t *testing.T, files map[string]string) plan.Plan {
 	t.Helper()
-	p, err := Plan(open(t, files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return treetest.Planned(t, Plan, files)
 }
 
 func find(p plan.Plan, name string) plan.Step {
@@ -71,7 +58,7 @@ func TestDetect(t *testing.T) {
 		{map[string]string{"app.rb": ""}, false}, {map[string]string{"Gemfile": `gem "fastlane"`, "package.json": "{}"}, false},
 		{map[string]string{"Gemfile": `gem 'rails', '~> 7.2'`, "package.json": "{}"}, true},
 	} {
-		equal(t, "detect", Detect(open(t, c.files)), c.want)
+		equal(t, "detect", Detect(treetest.Opened(t, c.files)), c.want)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"paas/buildpacks/plan"
+	"paas/buildpacks/source"
 	"paas/platform"
 )
 
@@ -34,6 +36,26 @@ func Files(files map[string]string) *Tree {
 		t.Add(path, platform.Regular, []byte(content))
 	}
 	return t
+}
+
+// Opened is the tree of the files as buildpacks read it.
+func Opened(tb testing.TB, files map[string]string) *source.Tree {
+	tb.Helper()
+	src, err := source.Open(Files(files))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return src
+}
+
+// Planned is what a buildpack plans for the files.
+func Planned(tb testing.TB, buildpack func(*source.Tree) (plan.Plan, error), files map[string]string) plan.Plan {
+	tb.Helper()
+	p, err := buildpack(Opened(tb, files))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
 }
 
 // Dir is the tree of a directory as git would see it. What is in no commit is left out: .git and node_modules.

@@ -4,18 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"paas/buildpacks/source"
 	"paas/buildpacks/treetest"
 )
-
-func open(t *testing.T, files map[string]string) *source.Tree {
-	t.Helper()
-	src, err := source.Open(treetest.Files(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return src
-}
 
 func TestTool(t *testing.T) {
 	for text, want := range map[string]string{
@@ -27,22 +17,22 @@ func TestTool(t *testing.T) {
 		"":                                   "",
 		"--help\n\xff\xfe nodejs\nnodejs 1 ": "1",
 	} {
-		if got, err := Tool(open(t, map[string]string{Tools: text}), "nodejs", "node"); got != want || err != nil {
+		if got, err := Tool(treetest.Opened(t, map[string]string{Tools: text}), "nodejs", "node"); got != want || err != nil {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	if got, err := Tool(open(t, nil), "go"); got != "" || err != nil {
+	if got, err := Tool(treetest.Opened(t, nil), "go"); got != "" || err != nil {
 		t.Errorf("without the file: %q, %v", got, err)
 	}
 }
 
 func TestLine(t *testing.T) {
 	for text, want := range map[string]string{"3.13\n": "3.13", "# x\n\n  v22 # y\r\n18": "v22", "": "", "#": ""} {
-		if got, err := Line(open(t, map[string]string{"f": text}), "f"); got != want || err != nil {
+		if got, err := Line(treetest.Opened(t, map[string]string{"f": text}), "f"); got != want || err != nil {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	if _, err := Line(open(t, map[string]string{"f": strings.Repeat("x", 1<<20)}), "f"); err == nil {
+	if _, err := Line(treetest.Opened(t, map[string]string{"f": strings.Repeat("x", 1<<20)}), "f"); err == nil {
 		t.Error("a version file of a megabyte")
 	}
 }
@@ -60,12 +50,12 @@ func TestNamed(t *testing.T) {
 		{map[string]string{"mise.toml": "[tools]\nnode = \"path:/x\""}, "", ""},
 		{nil, "", ""},
 	} {
-		version, from, err := Named(open(t, c.files), "nodejs", "node")
+		version, from, err := Named(treetest.Opened(t, c.files), "nodejs", "node")
 		if version != c.version || from != c.from || err != nil {
 			t.Errorf("%v: %q from %q, %v", c.files, version, from, err)
 		}
 	}
-	if _, _, err := Named(open(t, map[string]string{"mise.toml": "[tools"}), "node"); err == nil {
+	if _, _, err := Named(treetest.Opened(t, map[string]string{"mise.toml": "[tools"}), "node"); err == nil {
 		t.Error("what is not TOML is not told of")
 	}
 }

@@ -87,6 +87,9 @@ func (r *Runtime) journals(app platform.AppName) ([]journal, error) {
 	return out, nil
 }
 
+// pruneRest gathers what ends together: pruning looks at all that is there.
+const pruneRest = time.Second
+
 // pruneLater drops old journals of an app whose instance has ended, in the background.
 func (r *Runtime) pruneLater(app platform.AppName) {
 	r.mu.Lock()
@@ -96,11 +99,15 @@ func (r *Runtime) pruneLater(app platform.AppName) {
 	if waits {
 		return
 	}
-	r.janitor.do(func() error {
+	r.work.Go(func() {
+		select {
+		case <-time.After(pruneRest):
+		case <-r.life.Done():
+		}
 		r.mu.Lock()
 		delete(r.pruning, app)
 		r.mu.Unlock()
-		return r.prune(app)
+		r.janitor.do(func() error { return r.prune(app) })
 	})
 }
 

@@ -137,6 +137,11 @@ func TestOldLogsAreDropped(t *testing.T) {
 	}
 	b.start(`echo new`)
 	b.ends()
+	eventually(t, "old logs are dropped", func() bool {
+		left, err := b.journals("hello")
+		check(t, err)
+		return len(left) == keptLogs+1
+	})
 	b.settle()
 	left, err := b.journals("hello")
 	check(t, err)

@@ -68,15 +68,38 @@ func newPeers(t *testing.T) *contest {
 		}
 	}
 	c := &contest{bench: newBench(t), bundle: make(map[string]string)}
-	c.job.InstanceSpec = spec("")
+	c.layPlain()
+	c.job.InstanceSpec = c.plain("")
 	c.job.Command = []string{"/bin/true"}
-	c.rootfs = c.reachable(c.images.Dir(baseLayer))
+	c.rootfs = c.reachable(c.images.Dir(plainLayer))
 	for _, name := range []string{"crun", "runc"} {
 		c.bundle[name] = c.makeBundle(name, c.isolate, "/bin/true")
 	}
 	c.bundle["plain crun"] = c.makeBundle("crun", asItIs, "/bin/true")
 	hideHybrid(t)
 	return c
+}
+
+// plainLayer is a root file system as base images are. The other tests' has a resolv.conf that leads nowhere, as on
+// some hosts: that costs a start two files.
+const plainLayer = "plain"
+
+func (c *contest) layPlain() {
+	d, err := c.images.Draft()
+	check(c.t, err)
+	defer func() { _ = d.Discard() }()
+	check(c.t, command("cp", "-a", c.images.Dir(baseLayer)+"/.", d.Dir))
+	resolv := filepath.Join(d.Dir, "etc", "resolv.conf")
+	check(c.t, os.Remove(resolv))
+	check(c.t, os.WriteFile(resolv, nil, 0o644)) //nolint:gosec // as in any image
+	check(c.t, d.Commit(plainLayer))
+}
+
+// plain is an instance over plainLayer.
+func (c *contest) plain(script string) platform.InstanceSpec {
+	s := spec(script)
+	s.Image.Layers = []string{plainLayer}
+	return s
 }
 
 // reachable copies the root file system to where a peer's user namespace may go: the store is its owner's alone.
@@ -235,7 +258,7 @@ func (c *contest) parallel() {
 	for range 3 {
 		ids := make([]platform.InstanceID, n)
 		ours = append(ours, c.twoByTwo(n, func(k int) error {
-			i, err := c.Start(context.Background(), spec("exec sleep 100000"))
+			i, err := c.Start(context.Background(), c.plain("exec sleep 100000"))
 			ids[k] = i.ID
 			return err
 		}))
@@ -292,7 +315,7 @@ func (c *contest) idle() {
 func (c *contest) crowd(n int) []platform.InstanceID {
 	var ids []platform.InstanceID
 	for range n {
-		i, err := c.Start(context.Background(), spec("exec sleep 100000"))
+		i, err := c.Start(context.Background(), c.plain("exec sleep 100000"))
 		check(c.t, err)
 		ids = append(ids, i.ID)
 	}

@@ -58,15 +58,19 @@ const maxAlias = 255
 
 // label sets an interface's alias and group in one message.
 func (n *Network) label(e Endpoint, alias string, group uint32) error {
-	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Iface)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(alias[:min(len(alias), maxAlias)])))
-	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
-	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+	host, err := talk(nil)
+	if err != nil {
 		return fmt.Errorf("label %s: %w", e.Iface, err)
 	}
-	return nil
+	defer host.Close()
+	var b batch
+	b.add("label "+e.Iface, unix.RTM_SETLINK, 0, linkMessage(0), text(unix.IFLA_IFNAME, e.Iface),
+		aliasOf(alias), number32(unix.IFLA_GROUP, group))
+	return b.send(host)
+}
+
+func aliasOf(s string) *nl.RtAttr {
+	return nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s[:min(len(s), maxAlias)]))
 }
 
 // resident is who lives at an endpoint.

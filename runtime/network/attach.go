@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
@@ -23,19 +23,21 @@ func (n *Network) Attach(pid int, key string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("attach %s to network %s: %w", key, n.id, err)
 	}
 	defer func() { _ = ns.Close() }()
-	e, err := n.attach(ns)
-	if err == nil {
-		err = n.label(e, key, noGroup)
-	}
+	e, err := n.attach(ns, key)
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("attach %s to network %s: %w", key, n.id, err)
 	}
 	return e, nil
 }
 
-func (n *Network) attach(ns *os.File) (Endpoint, error) {
+func (n *Network) attach(ns *os.File, key string) (Endpoint, error) {
+	host, err := talk(nil)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	defer host.Close()
 	resolv := n.resolv()
-	number, link, err := n.addLink(ns)
+	number, err := n.addLink(host, ns)
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -43,10 +45,10 @@ func (n *Network) attach(ns *os.File) (Endpoint, error) {
 	e.Resolv = resolv
 	err = n.openDoors(number)
 	if err == nil {
-		err = n.connect(e, link, ns)
+		err = n.connect(host, e, ns, key)
 	}
 	if err != nil {
-		return Endpoint{}, errors.Join(err, n.route.LinkDel(link))
+		return Endpoint{}, errors.Join(err, n.deleteLink(int(n.index(number))))
 	}
 	return e, nil
 }
@@ -74,19 +76,16 @@ func openNetNS(path string) (*os.File, error) {
 
 // addLink makes the pair of interfaces with the next free number. A name that is taken belongs to a
 // living container, or to one whose namespace the kernel is still taking down.
-func (n *Network) addLink(ns *os.File) (uint32, netlink.Link, error) {
+func (n *Network) addLink(host *nl.NetlinkSocket, ns *os.File) (uint32, error) {
 	for range n.count() {
 		number := firstIndex + n.next.Add(1)%n.count()
-		link, err := n.addVeth(n.iface(number), n.addr(number), ns)
-		if errors.Is(err, unix.EEXIST) && n.hasLink(number) {
+		err := n.addVeth(host, number, ns)
+		if (errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY)) && n.hasLink(number) {
 			continue
 		}
-		if err != nil {
-			return 0, nil, fmt.Errorf("add interface: %w", err)
-		}
-		return number, link, nil
+		return number, err
 	}
-	return 0, nil, platform.Errorf(platform.Failed, "all %d addresses of %s are in use", n.count(), n.subnet)
+	return 0, platform.Errorf(platform.Failed, "all %d addresses of %s are in use", n.count(), n.subnet)
 }
 
 // hasLink tells whose name was taken: the host's end, or eth0 inside, which no other number helps.
@@ -97,14 +96,15 @@ func (n *Network) hasLink(number uint32) bool {
 
 // connect configures both ends. The walls need not be told: they know a container by its interface, and
 // the addresses it may use by the host's routes.
-func (n *Network) connect(e Endpoint, link netlink.Link, ns *os.File) error {
-	if err := n.configureHost(link, e); err != nil {
+func (n *Network) connect(host *nl.NetlinkSocket, e Endpoint, ns *os.File, key string) error {
+	number, _ := n.number(e.Iface)
+	if err := n.configureHost(host, n.index(number), e, key); err != nil {
 		return fmt.Errorf("configure %s: %w", e.Iface, err)
 	}
 	if err := n.configureInside(netns.NsHandle(ns.Fd()), e); err != nil {
 		return fmt.Errorf("configure eth0: %w", err)
 	}
-	if err := awaitCarrier(n.route, link.Attrs().Index); err != nil {
+	if err := awaitCarrier(host, n.index(number)); err != nil {
 		return fmt.Errorf("await %s: %w", e.Iface, err)
 	}
 	return nil
@@ -143,6 +143,6 @@ func (n *Network) reap(iface string) {
 	default:
 	}
 	if link, err := n.route.LinkByName(iface); err == nil && link.Attrs().Group == endedGroup {
-		_ = n.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: link.Attrs().Index}})
+		_ = n.deleteLink(link.Attrs().Index)
 	}
 }

@@ -209,16 +209,16 @@ func outside(t testing.TB) int {
 }
 
 func carrier(iface string) error {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	link, err := netlink.LinkByName(iface)
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	link, err := h.LinkByName(iface)
+	s, err := talk(nil)
 	if err != nil {
 		return err
 	}
-	return awaitCarrier(h, link.Attrs().Index)
+	defer s.Close()
+	return awaitCarrier(s, uint32(link.Attrs().Index))
 }
 
 func addAddr(iface, addr string) error {

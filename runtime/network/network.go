@@ -77,6 +77,7 @@ type Network struct {
 	subnet  netip.Prefix
 	prefix6 netip.Prefix // the zero Prefix on a host without IPv6
 	route   *netlink.Handle
+	uplink  uplink
 	people  residents
 	names   *nameServer // nil if no port was to be had
 	namesAt uint16      // its port at the gateway

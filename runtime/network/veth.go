@@ -1,12 +1,14 @@
 package network
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -15,33 +17,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addVeth makes the pair; the container's end is born in its namespace. Neither end makes up an IPv6
-// address. The interface's sysctl would do the same and spin for milliseconds where other namespaces are
-// being taken down.
-func (n *Network) addVeth(name string, addr netip.Addr, ns *os.File) (netlink.Link, error) {
-	attrs := netlink.NewLinkAttrs()
-	mtu := n.uplinkMTU()
-	attrs.Name, attrs.MTU = name, mtu
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(ns.Fd()), uint32(mtu)
-	veth.HardwareAddr, veth.PeerHardwareAddr = hostEnd(), containerEnd(addr)
-	if err := n.route.LinkAdd(veth); err != nil {
-		return nil, err
-	}
-	err := withoutAutoAddress(n.route, veth)
-	if err != nil {
-		return nil, errors.Join(err, n.route.LinkDel(veth))
-	}
-	return veth, nil
+// An interface's index is its address, so that all about it can be said to the kernel at once, before it has told
+// which one it chose. Nobody else's is that high. Inside, what comes after the loopback may be others'.
+const insideIndex = 1000
+
+func (n *Network) index(number uint32) uint32 {
+	a := n.addr(number).As4()
+	return binary.BigEndian.Uint32(a[:]) &^ (1 << 31)
 }
 
-// withoutAutoAddress does nothing on a kernel without IPv6.
-func withoutAutoAddress(h *netlink.Handle, link netlink.Link) error {
-	err := h.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
-	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
-		return fmt.Errorf("keep IPv6 from making up addresses: %w", err)
-	}
-	return nil
+// addVeth makes the pair; the container's end is born in its namespace.
+func (n *Network) addVeth(host *nl.NetlinkSocket, number uint32, ns *os.File) error {
+	mtu := number32(unix.IFLA_MTU, uint32(n.uplinkMTU()))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, linkMessage(insideIndex).Serialize())
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated("eth0"))
+	peer.AddChild(mtu)
+	peer.AddRtAttr(unix.IFLA_ADDRESS, containerEnd(n.addr(number)))
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(ns.Fd())))
+	var b batch
+	b.add("add interface", unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, linkMessage(n.index(number)),
+		text(unix.IFLA_IFNAME, n.iface(number)), mtu, nl.NewRtAttr(unix.IFLA_ADDRESS, hostEnd()), info)
+	return b.send(host)
 }
 
 // Both ends know each other's hardware address for good, so nobody ever asks for it: no answer can be forged,
@@ -52,34 +50,25 @@ func containerEnd(a netip.Addr) net.HardwareAddr {
 	return append(net.HardwareAddr{2, 'p'}, a.AsSlice()...)
 }
 
-func neighbour(h *netlink.Handle, link int, a netip.Addr, mac net.HardwareAddr) error {
-	return h.NeighSet(&netlink.Neigh{LinkIndex: link, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: mac})
-}
-
-// configureHost gives the host's end the gateway's address and the way to the container. For IPv6 the
-// host's end has none: a link-local one that the container takes for its router is enough.
-func (n *Network) configureHost(link netlink.Link, e Endpoint) error {
-	if err := n.route.LinkSetUp(link); err != nil {
-		return fmt.Errorf("raise it: %w", err)
-	}
-	gateway := &netlink.Addr{IPNet: single(n.gateway()), Scope: unix.RT_SCOPE_LINK}
-	if err := n.route.AddrAdd(link, gateway); err != nil {
-		return fmt.Errorf("add address: %w", err)
-	}
-	index := link.Attrs().Index
+// configureHost gives the host's end its alias, the gateway's address and the way to the container. For IPv6
+// the host's end has none: a link-local one that the container takes for its router is enough. Neither end makes
+// up an IPv6 address; the interface's sysctl would see to the same and spin for milliseconds where other
+// namespaces are being taken down.
+func (n *Network) configureHost(host *nl.NetlinkSocket, index uint32, e Endpoint, alias string) error {
+	var b batch
+	b.add("name it", unix.RTM_SETLINK, 0, linkMessage(index), aliasOf(alias))
+	b.noAutoAddress(index)
+	b.raise("raise it", index)
+	b.address(index, n.gateway(), unix.RT_SCOPE_LINK)
 	for _, a := range e.addrs() {
-		route := &netlink.Route{LinkIndex: index, Dst: single(a), Scope: netlink.SCOPE_LINK}
+		w := way{to: netip.PrefixFrom(a, a.BitLen())}
 		if a.Is4() {
-			route.Src = n.gateway().AsSlice()
+			w.source = n.gateway()
 		}
-		if err := n.route.RouteReplace(route); err != nil {
-			return fmt.Errorf("add route: %w", err)
-		}
-		if err := neighbour(n.route, index, a, containerEnd(e.Addr)); err != nil {
-			return fmt.Errorf("add neighbour: %w", err)
-		}
+		b.route(index, w)
+		b.neighbour(index, a, containerEnd(e.Addr))
 	}
-	return nil
+	return b.send(host)
 }
 
 // addrs are one or two.
@@ -90,49 +79,55 @@ func (e Endpoint) addrs() []netip.Addr {
 	return []netip.Addr{e.Addr}
 }
 
-// configureInside sets the container's end up through a socket in its namespace.
+// configureInside sets the container's end up through a socket in its namespace. The gateway is on the link
+// though the /32 does not say so, and all else is behind it.
 func (n *Network) configureInside(ns netns.NsHandle, e Endpoint) error {
-	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	inside, err := talk(&ns)
 	if err != nil {
-		return fmt.Errorf("open route socket: %w", err)
+		return err
 	}
-	defer h.Close()
+	defer inside.Close()
 	const loopback = 1 // the first interface of every namespace
-	if err := h.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: loopback}}); err != nil {
-		return fmt.Errorf("raise lo: %w", err)
+	var b batch
+	b.raise("raise lo", loopback)
+	b.noAutoAddress(insideIndex)
+	for _, a := range e.addrs() {
+		b.address(insideIndex, a, unix.RT_SCOPE_UNIVERSE)
 	}
-	eth0, err := h.LinkByName("eth0")
-	if err != nil {
+	b.raise("raise it", insideIndex)
+	b.route(insideIndex, way{to: netip.PrefixFrom(n.gateway(), n.gateway().BitLen())})
+	b.gateway(n.gateway())
+	if e.Addr6.IsValid() { // the kernel adds its local route by itself, but in its own time
+		b.route(insideIndex, way{to: netip.PrefixFrom(e.Addr6, e.Addr6.BitLen()), local: true})
+		b.gateway(netip.MustParseAddr(hostLinkLocal))
+	}
+	if err := b.send(inside); err != nil {
 		return err
 	}
-	if err := addAddrsInside(h, eth0, e); err != nil {
-		return fmt.Errorf("add address: %w", err)
-	}
-	if err := h.LinkSetUp(eth0); err != nil {
-		return fmt.Errorf("raise it: %w", err)
-	}
-	if err := n.addRoutesInside(h, eth0.Attrs().Index, e.Addr6); err != nil {
-		return err
-	}
-	return awaitCarrier(h, eth0.Attrs().Index)
+	return awaitCarrier(inside, insideIndex)
 }
 
-func addAddrsInside(h *netlink.Handle, eth0 netlink.Link, e Endpoint) error {
-	if err := errors.Join(withoutAutoAddress(h, eth0), h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr)})); err != nil || !e.Addr6.IsValid() {
-		return err
+// gateway is the default route.
+func (b *batch) gateway(via netip.Addr) {
+	b.neighbour(insideIndex, via, hostEnd())
+	everything := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if via.Is6() {
+		everything = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	return h.AddrAdd(eth0, &netlink.Addr{IPNet: single(e.Addr6), Flags: unix.IFA_F_NODAD})
+	b.route(insideIndex, way{to: everything, via: via})
 }
 
 // awaitCarrier blocks until the interface sends. When the second end of a pair is raised, the kernel
 // opens the queue of the first one in a worker of its own time; until then it drops all packets, and a
 // dropped SYN or ARP request costs a second. Asking for the link's state makes Linux 6.5 and later do it
 // at once; older ones are waited for.
-func awaitCarrier(h *netlink.Handle, index int) error {
+func awaitCarrier(s *nl.NetlinkSocket, index uint32) error {
 	const tries, pause = 1000, time.Millisecond
 	for range tries {
-		link, err := h.LinkByIndex(index)
-		if err != nil || link.Attrs().OperState == netlink.OperUp {
+		var b batch
+		b.look(index)
+		told, err := b.ask(s)
+		if err != nil || sends(told) {
 			return err
 		}
 		time.Sleep(pause)
@@ -140,40 +135,29 @@ func awaitCarrier(h *netlink.Handle, index int) error {
 	return errors.New("it has no carrier after a second")
 }
 
-// addRoutesInside: the gateway is on the link though the /32 does not say so, and all else is behind it.
-func (n *Network) addRoutesInside(h *netlink.Handle, eth0 int, six netip.Addr) error {
-	onLink := &netlink.Route{LinkIndex: eth0, Dst: single(n.gateway()), Scope: netlink.SCOPE_LINK}
-	if err := h.RouteAdd(onLink); err != nil {
-		return fmt.Errorf("add route to the gateway: %w", err)
-	}
-	if six.IsValid() {
-		// The kernel does so by itself, but in its own time.
-		local := &netlink.Route{LinkIndex: eth0, Dst: single(six), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
-		if err := h.RouteReplace(local); err != nil {
-			return fmt.Errorf("add route to itself: %w", err)
-		}
-		if err := addDefault(h, eth0, netip.MustParseAddr(hostLinkLocal)); err != nil {
-			return err
-		}
-	}
-	return addDefault(h, eth0, n.gateway())
+// uplink remembers the way to the internet for a moment: many containers start at once.
+type uplink struct {
+	mu    sync.Mutex
+	mtu   int
+	asked time.Time
 }
 
-func addDefault(h *netlink.Handle, eth0 int, via netip.Addr) error {
-	if err := neighbour(h, eth0, via, hostEnd()); err != nil {
-		return fmt.Errorf("add neighbour: %w", err)
-	}
-	everything := &net.IPNet{IP: make(net.IP, via.BitLen()/8), Mask: net.CIDRMask(0, via.BitLen())}
-	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth0, Dst: everything, Gw: via.AsSlice()}); err != nil {
-		return fmt.Errorf("add default route via %s: %w", via, err)
-	}
-	return nil
-}
+const uplinkStays = time.Second
 
 // uplinkMTU is the MTU of the way to the internet: a larger one inside would lose packets to paths that
-// drop the ICMP messages about it. 198.51.100.0/24 is documentation's (RFC 5737), so only the default
-// route leads there.
+// drop the ICMP messages about it.
 func (n *Network) uplinkMTU() int {
+	n.uplink.mu.Lock()
+	defer n.uplink.mu.Unlock()
+	if time.Since(n.uplink.asked) > uplinkStays {
+		n.uplink.mtu, n.uplink.asked = n.askMTU(), time.Now()
+	}
+	return n.uplink.mtu
+}
+
+// askMTU asks for the way to 198.51.100.0/24: it is documentation's (RFC 5737), so only the default route leads
+// there.
+func (n *Network) askMTU() int {
 	const ethernet = 1500
 	routes, err := n.route.RouteGet(net.IPv4(198, 51, 100, 1))
 	if err != nil || len(routes) == 0 {
@@ -215,18 +199,20 @@ func (n *Network) links() ([]netlink.Link, error) {
 func (n *Network) deleteLinks() error {
 	links, err := n.links()
 	for _, link := range links {
-		if e := n.route.LinkDel(link); e != nil && !errors.Is(e, unix.ENODEV) {
-			err = errors.Join(err, fmt.Errorf("delete %s: %w", link.Attrs().Name, e))
-		}
+		err = errors.Join(err, n.deleteLink(link.Attrs().Index))
 	}
 	return err
+}
+
+func (n *Network) deleteLink(index int) error {
+	err := n.route.LinkDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}})
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("delete interface %d: %w", index, err)
+	}
+	return nil
 }
 
 func isNotFound(err error) bool {
 	var none netlink.LinkNotFoundError
 	return errors.As(err, &none)
-}
-
-func single(a netip.Addr) *net.IPNet {
-	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 }

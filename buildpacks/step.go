@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -16,9 +15,9 @@ import (
 )
 
 // stepLimits are those of a step that no app has limits for, such as the host's own: enough for webpack or
-// a C++ add-on, and a fifth of the processors is always left to what runs.
+// a C++ add-on.
 func stepLimits() platform.Limits {
-	return platform.Limits{Memory: 2 << 30, Processes: 2048, CPUs: 0.8 * float64(runtime.NumCPU())}
+	return platform.Limits{Memory: 2 << 30, Processes: 2048}
 }
 
 // step makes a step's layer, or finds it.

@@ -32,16 +32,15 @@ const (
 	buildSilence   = 15 * time.Minute
 	placeMemory    = 3 << 30 // of the host's, for each build that runs at once
 	mostPlaces     = 8
-	cpuShare       = 0.8 // of the processors, for builds
 )
 
-// usualRules are the defaults on a host: a build has at most three fifths of the memory and four fifths of
-// the processors, and there is a place for every two processors and 3 GiB.
+// usualRules are the defaults on a host: a build has at most three fifths of the memory and all of the
+// processors, but for one while apps are at work; there is a place for every two processors and 3 GiB.
 func usualRules(host Load) buildRules {
 	processors := cmp.Or(host.Processors, runtime.NumCPU())
 	r := buildRules{Timeout: buildTimeout, Places: 1}
 	r.Silence, r.Disk, r.Processes = buildSilence, buildDisk, buildProcesses
-	r.CPUs, r.Memory = cpuShare*float64(processors), buildMemory
+	r.CPUs, r.Memory = float64(processors), buildMemory
 	if host.Memory > 0 {
 		r.Memory = min(r.Memory, host.Memory/5*3)
 		r.Places = int(min(int64((processors+1)/2), host.Memory/placeMemory, mostPlaces))

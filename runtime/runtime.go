@@ -53,6 +53,7 @@ type Runtime struct {
 	exits    chan platform.Instance
 	oomKills chan platform.OOMKill
 	tempo    tempo
+	elbow    elbow
 	oom      *oomWatch // nil: the host does not limit memory
 	notes    notes
 	opened   openedRights

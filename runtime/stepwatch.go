@@ -35,6 +35,7 @@ type stepWatch struct {
 	cpu      time.Duration // used until measured
 	measured time.Time
 	last     pace // the zero value is moderate
+	gives    bool // it keeps off a processor
 }
 
 const (
@@ -80,6 +81,7 @@ func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resour
 		case <-tick.C:
 		}
 		w.keepTempo(c)
+		w.giveRoom(c)
 		if over, used = w.look(c); over != "" {
 			c.kill()
 			return over, used

@@ -44,12 +44,13 @@ const (
 
 // Router implements platform.Router and serves.
 type Router struct {
-	log    *slog.Logger
-	access *accessLog
-	now    func() time.Time
-	server *http.Server
-	own    map[string]http.Handler
-	proxy  *httputil.ReverseProxy
+	log     *slog.Logger
+	access  *accessLog
+	now     func() time.Time
+	server  *http.Server
+	own     map[string]http.Handler
+	proxy   *httputil.ReverseProxy
+	leaving leaving
 
 	mu     sync.Mutex // of changes
 	routes map[platform.AppName]*route
@@ -73,7 +74,8 @@ func New(o Options) *Router {
 	}
 	r.server = &http.Server{
 		Handler: r, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(io.Discard, "", 0), // strangers' broken requests are no news
+		ErrorLog:  log.New(io.Discard, "", 0), // strangers' broken requests are no news
+		ConnState: r.leaving.note,
 	}
 	return r
 }
@@ -106,6 +108,9 @@ func (r *Router) Shutdown(ctx context.Context) error {
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	seen := &watched{ResponseWriter: w}
 	x := &exchange{start: r.now(), id: requestID(req)}
+	r.leaving.count(1)
+	defer r.leaving.count(-1)
+	r.leaving.mark(w, req)
 	r.answer(seen, req, x)
 	r.access.write(x, seen, req, r.now())
 }

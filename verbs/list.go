@@ -32,7 +32,7 @@ func declared() []Verb {
 			Example: "ps:resume blog"}, (*p).Resume),
 		define(Verb{Name: "ps:restart-policy", Access: Member, Summary: "Show or set what follows when a process ends by itself",
 			Example: "ps:restart-policy blog on-failure:5"}, (*p).RestartPolicy),
-		define(Verb{Name: "ps:stats", Access: Member, Summary: "Show what processes use of the host",
+		define(Verb{Name: "ps:stats", Access: Member, Watch: true, Summary: "Show what processes use of the host",
 			Example: "ps:stats blog --follow"}, (*p).Stats),
 		define(Verb{Name: "ps:diff", Access: Member, Summary: "List what a process wrote over its image",
 			Example: "ps:diff blog web.1"}, (*p).Diff),
@@ -89,12 +89,12 @@ func declared() []Verb {
 		define(Verb{Name: "network:egress", Summary: "Show or change what of the internet an app may reach",
 			Example: "network:egress shop allow 203.0.113.0/24:443 api.example.com"}, (*p).Egress),
 
-		define(Verb{Name: "logs", Access: Member, Summary: "Print an app's log",
+		define(Verb{Name: "logs", Access: Member, Watch: true, Summary: "Print an app's log",
 			Example: "logs blog -n 50 -f -p web"}, (*p).Logs),
 
-		define(Verb{Name: "attach", Access: Member, Summary: "Show what one process writes, until Ctrl-C",
+		define(Verb{Name: "attach", Access: Member, Watch: true, Summary: "Show what one process writes, until Ctrl-C",
 			Example: "attach blog web.1"}, (*p).Attach),
-		define(Verb{Name: "events", Access: Member, Summary: "Print what happened",
+		define(Verb{Name: "events", Access: Member, Watch: true, Summary: "Print what happened",
 			Example: "events --app blog --since 2h --follow"}, (*p).Events),
 
 		define(Verb{Name: "releases", Access: Member, Summary: "List an app's releases",
@@ -106,7 +106,7 @@ func declared() []Verb {
 			Example: "builds:list blog"}, (*p).ListBuilds),
 		define(Verb{Name: "builds:info", Access: Member, Summary: "Show a build, the newest without a number",
 			Example: "builds:info blog 12"}, (*p).InfoOfBuild),
-		define(Verb{Name: "builds:output", Access: Member, Summary: "Print what a build printed",
+		define(Verb{Name: "builds:output", Access: Member, Watch: true, Summary: "Print what a build printed",
 			Example: "builds:output blog 12 --follow"}, (*p).BuildOutput),
 		define(Verb{Name: "builds:cancel", Access: Member, Summary: "Cancel a build that runs or waits",
 			Example: "builds:cancel blog"}, (*p).CancelBuild),

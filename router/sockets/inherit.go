@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,7 @@ func Inherit(get func(string) string) ([]*os.File, error) {
 
 // Bequeath says in the environment what files, which the process is started with from descriptor 3 on, are.
 func Bequeath(environment []string, files []*os.File) []string {
-	out := Without(environment)
+	out := without(environment)
 	names := make([]string, len(files))
 	for i, f := range files {
 		names[i] = f.Name()
@@ -55,11 +56,14 @@ func Bequeath(environment []string, files []*os.File) []string {
 	return append(out, countVariable+"="+strconv.Itoa(len(files)), namesVariable+"="+strings.Join(names, ":"))
 }
 
-// Without takes those variables away, for children that inherit nothing.
-func Without(environment []string) (out []string) {
+// Variables are the names of what says it in the environment.
+func Variables() []string { return []string{countVariable, namesVariable, pidVariable} }
+
+// without takes those variables away.
+func without(environment []string) (out []string) {
 	for _, v := range environment {
 		name, _, _ := strings.Cut(v, "=")
-		if name != countVariable && name != namesVariable && name != pidVariable {
+		if !slices.Contains(Variables(), name) {
 			out = append(out, v)
 		}
 	}

@@ -26,6 +26,7 @@ type Set struct {
 	spare map[string]*os.File // inherited, and not asked for yet
 	open  map[string]*os.File
 	keep  Keeper
+	gone  []string // given up while nobody kept the others
 }
 
 // Keeper is told of every socket that is opened or given up, so that somebody outside the process holds it too.
@@ -147,6 +148,20 @@ func rename(f *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// KeptBy has somebody else hold the sockets from now on, those that are open first.
+func (s *Set) KeptBy(keep Keeper) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep = keep
+	for _, name := range s.gone {
+		keep.Drop(name)
+	}
+	s.gone = nil
+	for name, f := range s.open {
+		keep.Keep(name, f)
+	}
+}
+
 // Close gives a socket up: nobody listens there any more once its listeners are closed. An unknown name is no error.
 func (s *Set) Close(name string) {
 	s.mu.Lock()
@@ -162,6 +177,8 @@ func (s *Set) Close(name string) {
 func (s *Set) giveUp(name string, f *os.File) {
 	if s.keep != nil {
 		s.keep.Drop(name)
+	} else {
+		s.gone = append(s.gone, name)
 	}
 	_ = f.Close() // a listening socket has nothing to lose
 }

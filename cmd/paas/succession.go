@@ -79,6 +79,7 @@ func (r *reign) abdicate(ctx context.Context) {
 	for !r.quiet(patient) && patient.Err() == nil {
 		r.resumeDoors()
 	}
+	r.log.Info("a successor takes over", "process", os.Getpid())
 	r.traffic.Settle()
 	r.registry.close()
 	watching, cancel := context.WithTimeout(context.WithoutCancel(ctx), watchWait)
@@ -119,6 +120,7 @@ func (r *reign) awaitIdle(ctx context.Context) bool {
 
 // giveWay hands everything over. After an error the successor is dead, and this process has to decide again.
 func (d *daemon) giveWay(s *successor) error {
+	d.log.Info("let go of everything")
 	serving := make(chan struct{})
 	s.followed = make(chan bool, 1)
 	err := s.link.Send(handover.Message{Say: handover.Yours})
@@ -191,6 +193,7 @@ func (d *daemon) succeed() error {
 		d.before = nil
 		return nil
 	}
+	d.log.Info("takes over")
 	d.traffic.Lead(d.before)
 	go d.hear()
 	return nil

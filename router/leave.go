@@ -27,11 +27,14 @@ func (r *Router) Leave(ctx context.Context) {
 	r.leaving.mu.Lock()
 	r.leaving.on = true
 	r.leaving.mu.Unlock()
-	for r.leaving.open() > 0 {
+	for quiet := 0; quiet < 2; quiet++ { // twice: a connection may just be on its way from Accept to the server
 		select {
 		case <-time.After(leaveStep):
 		case <-ctx.Done():
 			return
+		}
+		if r.leaving.open() > 0 {
+			quiet = -1
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 
 func (r *reign) host() host {
 	started := r.env.get("INVOCATION_ID") != "" // systemd.exec(5)
-	return host{settings: r.settings, httpAddr: r.daemon.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started}
+	return host{settings: r.settings, httpAddr: r.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started}
 }
 
 // open makes the doors, and has everything that runs already routed.
@@ -111,9 +111,9 @@ func (r *reign) serve(ctx context.Context) (*successor, error) {
 	doors := make(chan error, 2)
 	go func() { doors <- r.door.Serve(r.ssh) }()
 	go func() { doors <- r.door.ServeLocal(r.local) }()
-	r.once.Do(func() { go func() { r.broken <- r.web.Serve(r.daemon.http) }() })
+	r.once.Do(func() { go func() { r.broken <- r.web.Serve(r.http) }() })
 	r.sockets.CloseSpare()
-	r.log.Info("serving", "version", version, "http", r.daemon.http.Addr(), "ssh", r.ssh.Addr(), "data", r.settings.Data)
+	r.log.Info("serving", "version", version, "http", r.http.Addr(), "ssh", r.ssh.Addr(), "data", r.settings.Data)
 	r.announce()
 	for {
 		select {
@@ -168,7 +168,7 @@ func (r *reign) end(err error) error {
 
 // closeTraffic lets clients of apps go: they are told for so long, and have until ctx ends to finish.
 func (d *daemon) closeTraffic(ctx context.Context, leave time.Duration) error {
-	d.http.Pause()
+	d.http.stop(ctx)
 	leaving, cancel := context.WithTimeout(ctx, leave)
 	defer cancel()
 	d.web.Leave(leaving)

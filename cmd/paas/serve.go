@@ -52,7 +52,7 @@ type daemon struct {
 
 	systemd  sockets.Systemd
 	sockets  *sockets.Set
-	http     *sockets.Listener
+	http     *front
 	web      *router.Router
 	traffic  *handover.Traffic
 	registry *reserved
@@ -80,9 +80,11 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 	if err := d.inherit(); err != nil {
 		return nil, err
 	}
-	if d.http, err = d.listen("http", s.HTTP); err != nil {
+	socket, err := d.listen("http", s.HTTP)
+	if err != nil {
 		return nil, err
 	}
+	d.http = newFront(socket, s.HTTPProxyProtocol)
 	own := map[string]http.Handler{}
 	for _, host := range registryHosts(s.Domain) {
 		own[host] = d.registry

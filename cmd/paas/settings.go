@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"paas/platform"
+	"paas/router/proxyproto"
 )
 
 const defaultConfig = "/etc/paas/paas.toml"
@@ -31,8 +32,10 @@ type settings struct {
 	KeepReleases int    `toml:"keep_releases"`
 	SessionWait  string `toml:"session_wait"` // of a handover for pushes and commands, like "10m"
 	DrainWait    string `toml:"drain_wait"`   // for clients' connections after it
-	Buildpacks   string `toml:"buildpacks"`   // directory whose git repositories are buildpacks for file:// URLs; empty: none
-	file         string
+
+	HTTPProxyProtocol string `toml:"http_proxy_protocol"` // networks whose connections begin with a PROXY protocol header; empty: none
+	Buildpacks        string `toml:"buildpacks"`          // directory whose git repositories are buildpacks for file:// URLs; empty: none
+	file              string
 
 	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
@@ -53,6 +56,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
 	set.StringVar(&s.SessionWait, "session-wait", "", "how long a handover waits for pushes and commands that run (default 10m)")
 	set.StringVar(&s.DrainWait, "drain-wait", "", "how long clients' connections may last after a handover (default 5m)")
+	set.StringVar(&s.HTTPProxyProtocol, "http-proxy-protocol", "", "balancers whose HTTP connections begin with a PROXY protocol header, like 10.0.0.0/8,192.0.2.1 (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
 		more(set)
@@ -79,7 +83,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait and [bases]")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -106,6 +110,10 @@ func (s settings) complete() (settings, error) {
 		if d, err := time.ParseDuration(text); err != nil || d < 0 {
 			return s, platform.Errorf(platform.Usage, "%q is no time: write it like 90s or 10m", text)
 		}
+	}
+	s.HTTPProxyProtocol = first(s.HTTPProxyProtocol, file.HTTPProxyProtocol)
+	if _, err := proxyproto.ParseNetworks(s.HTTPProxyProtocol); err != nil {
+		return s, platform.Errorf(platform.Usage, "http_proxy_protocol: %v", err)
 	}
 	if s.KeepReleases < 0 {
 		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)

@@ -144,7 +144,7 @@ func (d *daemon) giveWay(s *successor) error {
 // drain finishes what clients have begun, after the successor serves.
 func (d *daemon) drain(ctx context.Context, s *successor) {
 	pid := s.cmd.Process.Pid
-	d.http.Pause()
+	d.http.socket.Pause()
 	d.sockets.Leave()
 	if ctx.Err() != nil { // the service was to end meanwhile; it is the successor's now
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)

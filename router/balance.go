@@ -74,7 +74,7 @@ func (rt *route) choose(f *flight, list []*backend) (_ *backend, busy bool) {
 	t := &f.info.Traffic
 	if t.Balance == platform.Sticky {
 		if b := remembered(f, list); b != nil && b.acquire(t.Concurrency) {
-			f.keepsCookie = true
+			f.cookied = true
 			return b, false
 		}
 	}
@@ -164,6 +164,9 @@ func remembered(f *flight, list []*backend) *backend {
 	}
 	return nil
 }
+
+// sticks tells whether clients are to come back to the same instance.
+func (rt *route) sticks() bool { return rt.info.Load().Traffic.Balance == platform.Sticky }
 
 // cookieFlags of the cookie; Secure is added on TLS.
 const cookieFlags = "; Path=/; HttpOnly; SameSite=Lax"

@@ -36,17 +36,22 @@ type flight struct {
 	waitUntil time.Time // for an instance; zero before the first wait
 	cookied   bool      // the client's cookie named the instance
 
-	c       *conn
-	reused  bool
-	out     []byte // the request's head for the instance
-	small   *[]byte
-	body    []byte // of a small request, in small
-	upload  *upload
-	gone    *watch
-	fields  []field // of the answer for the client
-	whole   bool    // the instance has got all of the request
-	clean   bool    // the answer was read to its end and the connection can go on
-	headers bool    // the answer's head was given to the client
+	c        *conn
+	reused   bool
+	out      []byte     // the request's head for the instance
+	far      *farAnswer // of an instance that speaks HTTP/2
+	sent     time.Time
+	interims bool      // there were answers before the answer
+	slow     bool      // the answer comes with breaks
+	moved    time.Time // when its last piece came, once slow
+	small    *[]byte
+	body     []byte // of a small request, in small
+	upload   *upload
+	gone     *watch
+	fields   []field // of the answer for the client
+	whole    bool    // the instance has got all of the request
+	clean    bool    // the answer was read to its end and the connection can go on
+	headers  bool    // the answer's head was given to the client
 
 	connect time.Duration
 	first   time.Duration // from the start to the answer's head
@@ -59,8 +64,15 @@ type flight struct {
 // maxTries is to how many instances a request is offered before it is given up.
 const maxTries = 4
 
-// Serve implements wire.Handler: it answers one request, by an instance or by a page that says why not.
-func (r *Router) Serve(x wire.Exchange) {
+// handler is the Router as a wire.Handler; the Router's own Serve takes listeners.
+type handler struct{ *Router }
+
+// Handler answers requests: by an instance, or by a page that says why not.
+func (r *Router) Handler() wire.Handler { return handler{r} }
+
+// Serve implements wire.Handler.
+func (h handler) Serve(x wire.Exchange) {
+	r := h.Router
 	f, _ := r.flights.Get().(*flight)
 	if f == nil {
 		f = &flight{r: r, shard: int(r.shards.Add(1)) % counterShards}
@@ -129,7 +141,8 @@ func (f *flight) fly() {
 		f.refuse(why)
 		return
 	}
-	if f.c == nil { // answered over HTTP/2
+	if f.far != nil {
+		f.deliverFar()
 		return
 	}
 	if f.c.answer.Status == switchingProtocols {
@@ -177,9 +190,6 @@ func (f *flight) exchange() *fault {
 		if why := f.place(); why != nil {
 			return why
 		}
-		if f.speaksHTTP2() {
-			return f.overHTTP2()
-		}
 		err := f.ask()
 		if err == nil {
 			f.b.worked()
@@ -193,6 +203,9 @@ func (f *flight) exchange() *fault {
 
 // ask sends the request over a connection of the instance and reads the answer's head.
 func (f *flight) ask() error {
+	if f.speaksHTTP2() {
+		return f.askHTTP2()
+	}
 	if err := f.open(); err != nil {
 		return err
 	}
@@ -239,6 +252,8 @@ func (f *flight) recover(err error) *fault {
 		return clientGone()
 	case errors.Is(err, errBody):
 		return badBody()
+	case errors.Is(err, errTooBig):
+		return tooLarge(f.info.Traffic.MaxBody)
 	case errors.Is(err, errSilent):
 		b.failed(f.start, false)
 		return silent(f.rt.app, err)

@@ -78,7 +78,8 @@ func (r *Router) Idle(app platform.AppName) (since time.Time, inflight int) {
 	if rt == nil {
 		return time.Time{}, 0
 	}
-	return time.Unix(0, rt.last.Load()), int(rt.inflight.Load())
+	inflight = int(rt.inflight.Load()) // first: a request that ends says when before it is counted out
+	return time.Unix(0, rt.last.Load()), inflight
 }
 
 // replace publishes the backends, keeping those that stay with their connections, and marks the others.

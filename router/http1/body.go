@@ -3,6 +3,7 @@ package http1
 import (
 	"errors"
 	"io"
+	"os"
 
 	"paas/router/wire"
 )
@@ -32,11 +33,13 @@ const (
 type Body struct {
 	r        *Reader
 	framing  Framing
-	left     int64 // of the body, or of the chunk
-	inside   bool  // a chunk, whose data CRLF will follow
-	extra    int   // bytes of extensions that came
+	left     int64  // of the body, or of the chunk
+	inside   bool   // a chunk, whose data CRLF will follow
+	extra    int    // bytes of extensions that came
+	last     bool   // the last chunk has come, and its trailers have not
+	kept     []byte // what trailers point into
 	trailers []wire.Field
-	err      error // sticky
+	err      error // sticky, but for a deadline that has passed
 }
 
 // Start begins to read a body of length bytes (Sized) from r, right after its head. Other framings ignore length.
@@ -88,7 +91,7 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := b.read(p)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		b.err = err
 	}
 	return n, err
@@ -116,10 +119,14 @@ func (b *Body) read(p []byte) (int, error) {
 
 // nextChunk reads what is between two chunks' data. After the last chunk it reads the trailers, and returns io.EOF.
 func (b *Body) nextChunk() error {
+	if b.last {
+		return b.readTrailer()
+	}
 	if b.inside {
 		if line, err := b.r.line(2); err != nil || len(line) > 0 {
 			return broken(err)
 		}
+		b.inside = false
 	}
 	line, err := b.r.line(maxChunkLine)
 	if err != nil {
@@ -133,6 +140,7 @@ func (b *Body) nextChunk() error {
 	if n > 0 {
 		return nil
 	}
+	b.last, b.trailers = true, b.trailers[:0]
 	return b.readTrailer()
 }
 
@@ -168,8 +176,6 @@ func validExtensions(rest []byte) bool {
 }
 
 func (b *Body) readTrailer() error {
-	b.trailers = b.trailers[:0]
-	var kept []byte // lines are only valid until the next
 	for size, fields := 0, 0; ; fields++ {
 		line, err := b.r.line(maxTrailerLine)
 		if err != nil {
@@ -183,7 +189,7 @@ func (b *Body) readTrailer() error {
 			return wire.ErrBody
 		}
 		if inTrailers(f.Name) && seen&under == 0 {
-			kept = b.keepTrailer(kept, f)
+			b.kept = b.keepTrailer(b.kept, f)
 		}
 	}
 }

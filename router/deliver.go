@@ -69,10 +69,14 @@ func (f *flight) copyBody() error {
 	if s, ok := f.x.(wire.Splicer); ok && f.req.TLS == nil && body.Left() >= spliceFrom {
 		return f.splice(s)
 	}
-	if body.Left() > 0 && f.bytes == 0 {
+	switch {
+	case body.Ready():
+	case body.Left() > 0 && f.bytes == 0:
 		f.c.arm(f.r.now().Add(headHold))
-	} else if err := f.x.Flush(); err != nil {
-		return errors.Join(errClient, err)
+	default:
+		if err := f.flush(); err != nil {
+			return err
+		}
 	}
 	return f.copyRest()
 }
@@ -111,7 +115,7 @@ func (f *flight) copyRest() error {
 			return nil
 		case isTimeout(err):
 			err = f.stall()
-		case err == nil && f.c.in.Buffered() == 0 && !f.c.body.Ended():
+		case err == nil && !f.c.body.Ended() && !f.c.body.Ready():
 			err = f.flush()
 		}
 		if err != nil {

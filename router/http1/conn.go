@@ -76,10 +76,11 @@ func (c *conn) serve() {
 	}
 	c.in.Store(c.turn | heading) // also a connection that says nothing at all
 	for c.next() {
-		if c.turn += oneMore; c.last.Load() || c.s.draining.Load() {
-			return
-		}
+		c.turn += oneMore
 		c.in.Store(c.turn | idling)
+		if c.s.closed.Load() { // and nobody comes by any more to say so
+			c.letGo()
+		}
 	}
 }
 

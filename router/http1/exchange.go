@@ -114,6 +114,7 @@ func (x *exchange) parse() (int, error) {
 func (x *exchange) rest() error {
 	r := x.c.reader
 	x.c.received(heading)
+	x.head.reset(&x.req) // what was found so far does not stay where it is
 	for at, whole := 0, false; !whole; {
 		err := r.fill(x.c.s.limits.Head)
 		switch {

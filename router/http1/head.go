@@ -15,6 +15,7 @@ type head struct {
 	*wire.Request
 	framing Framing
 	keep    bool // the client expects the connection to be kept
+	lines   int
 	hosts   int
 	lengths int
 	coded   bool
@@ -27,6 +28,7 @@ func (h *head) reset(r *wire.Request) {
 	h.opts.reset()
 	*h = head{Request: r, opts: h.opts}
 	r.Fields, r.Length, r.Protocol, r.Authority = r.Fields[:0], 0, nil, nil
+	r.Method, r.Target = nil, nil
 	r.Continue, r.Trailers = false, false
 }
 
@@ -152,7 +154,7 @@ func (h *head) field(line []byte, l *Limits) error {
 	if f.Name == nil {
 		return badField
 	}
-	if len(h.Fields)+h.hosts+h.lengths+len(h.opts.others) >= l.Fields {
+	if h.lines++; h.lines > l.Fields || h.opts.many {
 		return longHead
 	}
 	if k := kindOf(f.Name); k != ordinary {
@@ -222,6 +224,9 @@ func (h *head) judge() error {
 	}
 	if err := h.frame(); err != nil {
 		return err
+	}
+	if h.opts.many {
+		return longHead
 	}
 	old := h.Version == wire.HTTP10
 	h.keep = !h.opts.close && (!old || h.opts.keep)

@@ -45,6 +45,11 @@ func serve(t testing.TB, s *http1.Server) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, s, l)
+}
+
+func serveOn(t testing.TB, s *http1.Server, l net.Listener) *served {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.ServeListener(l) }()
 	t.Cleanup(func() {

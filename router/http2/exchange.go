@@ -162,6 +162,17 @@ func (e *exchange) Abort() {
 	e.s.c.flushUrgent()
 }
 
+// StopRead ends Read, a running one and all that follow. The answer goes on. Anybody may call it.
+func (e *exchange) StopRead() {
+	e.s.c.mu.Lock()
+	defer e.unlock()
+	if e.s.id != e.id || e.s.bodyErr != nil {
+		return
+	}
+	e.s.bodyErr = errDone
+	e.s.wakeup.Broadcast()
+}
+
 // Gone implements wire.Exchange. It costs nothing: somebody reads the connection all the time.
 func (e *exchange) Gone() <-chan struct{} {
 	e.s.c.mu.Lock()

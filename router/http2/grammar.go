@@ -1,17 +1,14 @@
 package http2
 
-import (
-	"unicode/utf8"
-	"unsafe"
-)
+import "unsafe"
 
 // What bytes may stand in (RFC 9110, 5.6.2, 5.5 and 7.2).
 const (
 	inName   = 1 << iota // field names of HTTP/2: tokens without capitals
 	inMethod             // tokens
 	inValue              // field values: no controls but the tab
-	inHost               // a registered name or an IPv4 address, escapes included
-	inTarget             // path and query: what URLs are made of, and what browsers put in them all the same
+	inHost               // what hostnames in use, and IPv4 addresses, are made of
+	inTarget             // path and query: visible ASCII without '#'
 )
 
 var bytesIn = func() (table [256]uint8) {
@@ -21,8 +18,8 @@ var bytesIn = func() (table [256]uint8) {
 		table[b] |= flagIf(inName, digit || lower || oneOf("!#$%&'*+-.^_`|~", c))
 		table[b] |= flagIf(inMethod, digit || lower || upper || oneOf("!#$%&'*+-.^_`|~", c))
 		table[b] |= flagIf(inValue, c == '\t' || c >= ' ' && c != 0x7f)
-		table[b] |= flagIf(inHost, digit || lower || upper || oneOf("-._~%!$&'()*+,;=", c))
-		table[b] |= flagIf(inTarget, c > ' ' && c != 0x7f && c != '#')
+		table[b] |= flagIf(inHost, digit || lower || upper || oneOf("-._", c))
+		table[b] |= flagIf(inTarget, c > ' ' && c < 0x7f && c != '#')
 	}
 	return table
 }()
@@ -103,7 +100,7 @@ func isTarget(s string) bool {
 	if s == "*" {
 		return true
 	}
-	return s != "" && s[0] == '/' && only(s, inTarget) && utf8.ValidString(s)
+	return s != "" && s[0] == '/' && only(s, inTarget)
 }
 
 // length reads Content-Length; 18 digits are more than anybody sends and less than int64 holds.

@@ -213,10 +213,10 @@ func (s *stream) finish() {
 func (s *stream) read(e *exchange, p []byte) (int, error) {
 	for s.id == e.id {
 		switch {
-		case s.off < len(s.body) && s.err == nil:
-			return s.consume(p), nil
 		case s.bodyErr != nil:
 			return 0, s.bodyErr
+		case s.off < len(s.body) && s.err == nil:
+			return s.consume(p), nil
 		case s.err != nil:
 			return 0, io.ErrUnexpectedEOF
 		case s.inEnded:

@@ -12,6 +12,7 @@ package router
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -32,13 +33,16 @@ type Options struct {
 	// Reserved are hostnames, in lower case and without port, that the platform answers at itself. No
 	// route takes them away.
 	Reserved map[string]http.Handler
-	// Wake has an app that is asleep woken up, and returns at once. It is called once for each Swap that said so,
-	// by the first request that comes.
+	// Wake has an app that is asleep woken up, and returns at once. It is called once for each
+	// sleep, by the first request that comes; the answer is a Swap.
 	Wake func(app platform.AppName)
 	// Trusted are proxies in front of this one: what they say about who asks is believed and passed on.
 	Trusted []netip.Prefix
 	// Secret signs the cookies of sticky clients; one that is made up for this Router when empty.
 	Secret []byte
+	// Covers tells whether a connection's certificate stands for the authority of a request that comes over HTTP/2;
+	// one it does not stand for is answered 421. nil: any. It must not block.
+	Covers func(state *tls.ConnectionState, authority []byte) bool
 	// Reference has net/http speak with the clients of HTTP/1, instead of package http1.
 	Reference bool
 	Now       func() time.Time
@@ -80,7 +84,7 @@ func New(o Options) *Router {
 		r.secret = make([]byte, 32)
 		_, _ = rand.Read(r.secret) // never fails (crypto/rand)
 	}
-	r.front.open(r, o.Reference)
+	r.front.open(r, o)
 	return r
 }
 

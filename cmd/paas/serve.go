@@ -94,7 +94,7 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	_ = ssh.Close() // each reign listens anew
-	d.web = router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
+	d.web = router.New(router.Options{Log: d.log, Reserved: own})
 	d.traffic = handover.NewTraffic(d.web)
 	return d, nil
 }

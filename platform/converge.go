@@ -111,7 +111,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
 	before := p.candidates(w.app.Name)
-	drained := p.publish(ctx, w.app, webOf(running))
+	drained := p.publish(ctx, w.app, running)
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
 			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))

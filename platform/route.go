@@ -12,6 +12,7 @@ type Route struct {
 	Stopped  bool     // the app was stopped by its owner
 	Asleep   bool     // no instance runs; a request calls Options.Wake and waits
 	Backends []Backend
+	Ports    []PortRoute // mapped ports of the host
 	Traffic  Traffic
 }
 

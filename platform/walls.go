@@ -160,6 +160,7 @@ type Store interface {
 	Ledger
 	Ledgers
 	Builds
+	Mappings
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

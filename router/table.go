@@ -23,8 +23,22 @@ type table struct {
 
 func newTable() *table { return &table{seed: maphash.MakeSeed()} }
 
-// lookup finds the route of a hostname in lower case: its own, else that of the longest wildcard.
+// anyHost is a hostname that stands for all that nobody has. A router for one app's own port has it.
+var anyHost = []byte("*")
+
+// lookup finds the route of a hostname in lower case: its own, that of the longest wildcard, or that of all.
 func (t *table) lookup(host []byte) *route {
+	if rt := t.named(host); rt != nil {
+		return rt
+	}
+	if m := t.exact[maphash.Bytes(t.seed, anyHost)%shards].Load(); m != nil {
+		return (*m)["*"]
+	}
+	return nil
+}
+
+// named finds the route of a hostname that somebody has.
+func (t *table) named(host []byte) *route {
 	if m := t.exact[maphash.Bytes(t.seed, host)%shards].Load(); m != nil {
 		if rt := (*m)[string(host)]; rt != nil {
 			return rt

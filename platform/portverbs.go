@@ -152,7 +152,7 @@ func (p *Platform) changePorts(ctx context.Context, call Call, name string, chan
 	if len(want) > mostMappings {
 		return nil, Errorf(Usage, "an app has at most %d port mappings", mostMappings)
 	}
-	if err := p.claimAll(ctx, call, app, have, want); err == nil {
+	if err = p.claimAll(ctx, call, app, have, want); err == nil {
 		err = p.Store.SetMappings(ctx, app.Name, want)
 	}
 	// Also after a failure: what was claimed and is not recorded is let go of.

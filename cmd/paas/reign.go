@@ -71,7 +71,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 		Sources: sources{r.rooms.repos, r.rooms.builder, r.rooms.blobs, r.rooms.outputs}, Images: r.rooms.disk(r.settings), Walls: r.rooms.network,
 		Planner: r.rooms.builder, Repositories: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
-		Host: r.host(), Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
+		Host: r.host(), Ports: r.ports, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
 	}
 }
 
@@ -169,9 +169,13 @@ func (r *reign) end(err error) error {
 // closeTraffic lets clients of apps go: they are told for so long, and have until ctx ends to finish.
 func (d *daemon) closeTraffic(ctx context.Context, leave time.Duration) error {
 	d.http.stop(ctx)
+	d.ports.Pause()
 	leaving, cancel := context.WithTimeout(ctx, leave)
 	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { d.ports.Leave(leaving) })
 	d.web.Leave(leaving)
+	both.Wait()
 	return ignoreDeadline(d.web.Shutdown(ctx))
 }
 

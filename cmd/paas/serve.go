@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	"paas/platform"
 	"paas/router"
 	"paas/router/handover"
+	"paas/router/ports"
 	"paas/router/sockets"
 )
 
@@ -54,6 +56,7 @@ type daemon struct {
 	sockets  *sockets.Set
 	http     *front
 	web      *router.Router
+	ports    *ports.Ports
 	traffic  *handover.Traffic
 	registry *reserved
 	broken   chan error // of what serves
@@ -94,9 +97,19 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	_ = ssh.Close() // each reign listens anew
+	d.ports = d.newPorts(ssh.Addr())
 	d.web = router.New(router.Options{Log: d.log, Reserved: own})
-	d.traffic = handover.NewTraffic(d.web)
+	d.traffic = handover.NewTraffic(d.web, d.ports)
 	return d, nil
+}
+
+// newPorts makes what maps ports of the host.
+func (d *daemon) newPorts(ssh net.Addr) *ports.Ports {
+	return ports.New(ports.Options{
+		Sockets: d.sockets, Host: d.settings.PortsAddress, Log: d.log,
+		Reserved: map[int]string{port(d.http.Addr()): "HTTP", port(ssh): "SSH"},
+		Site:     func() ports.Site { return router.New(router.Options{Log: d.log}) },
+	})
 }
 
 // registryHosts are the names that the registry answers to; clients speak plain HTTP to those after the first.

@@ -33,6 +33,7 @@ type settings struct {
 	SessionWait  string `toml:"session_wait"` // of a handover for pushes and commands, like "10m"
 	DrainWait    string `toml:"drain_wait"`   // for clients' connections after it
 
+	PortsAddress      string `toml:"ports_address"`       // of this host, on which mapped ports are; empty: that of HTTP
 	HTTPProxyProtocol string `toml:"http_proxy_protocol"` // networks whose connections begin with a PROXY protocol header; empty: none
 	Buildpacks        string `toml:"buildpacks"`          // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file              string
@@ -56,6 +57,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
 	set.StringVar(&s.SessionWait, "session-wait", "", "how long a handover waits for pushes and commands that run (default 10m)")
 	set.StringVar(&s.DrainWait, "drain-wait", "", "how long clients' connections may last after a handover (default 5m)")
+	set.StringVar(&s.PortsAddress, "ports-address", "", "address of this host on which mapped ports are (default: that of --http)")
 	set.StringVar(&s.HTTPProxyProtocol, "http-proxy-protocol", "", "balancers whose HTTP connections begin with a PROXY protocol header, like 10.0.0.0/8,192.0.2.1 (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
@@ -83,7 +85,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, http_proxy_protocol and [bases]")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -111,6 +113,8 @@ func (s settings) complete() (settings, error) {
 			return s, platform.Errorf(platform.Usage, "%q is no time: write it like 90s or 10m", text)
 		}
 	}
+	host, _, _ := net.SplitHostPort(s.HTTP) // what is wrong with it, listening says
+	s.PortsAddress = first(s.PortsAddress, file.PortsAddress, host)
 	s.HTTPProxyProtocol = first(s.HTTPProxyProtocol, file.HTTPProxyProtocol)
 	if _, err := proxyproto.ParseNetworks(s.HTTPProxyProtocol); err != nil {
 		return s, platform.Errorf(platform.Usage, "http_proxy_protocol: %v", err)

@@ -23,7 +23,8 @@ type platformUnderTest struct {
 	http, ssh          int
 	mu                 sync.Mutex
 	process            *exec.Cmd
-	heir               int // the process that serves after a handover
+	held               net.Conn // that a script opened
+	heir               int      // the process that serves after a handover
 	exited             chan struct{}
 	log                *os.File
 }

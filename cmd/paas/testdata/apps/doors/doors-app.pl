@@ -1,4 +1,5 @@
-# What comes through the doors: HTTP with everything that takes long (web), and echoes over TCP and UDP on PORT.
+# What comes through the doors: HTTP with everything that takes long (web), and echoes over TCP and UDP, on PORT
+# and on what PORT_WEB, PORT_TCP and PORT_UDP say.
 # An answer and an echo begin with the process's birth, so that its reader knows which instance spoke.
 use strict;
 use warnings;
@@ -7,6 +8,8 @@ use IO::Socket::INET;
 $| = 1;
 my $birth = time . '-' . int(rand(1e9));
 my $kind = shift @ARGV;
+my $more = $ENV{"PORT_\U$kind"};
+$ENV{PORT} = $more if $more && !(my $twin = fork); # each process has one port
 if ($kind eq 'udp') { udp() } else { tcp($kind eq 'tcp' ? \&echo : \&web) }
 
 sub udp {

@@ -27,9 +27,16 @@ func newFront(l *sockets.Listener, networks string) *front {
 	return &front{Listener: behind, socket: l, behind: behind}
 }
 
+// takenTime is more than enough for a connection to get from Accept to the server's count.
+const takenTime = 100 * time.Millisecond
+
 // stop takes no more connections, and waits until those that were taken are known to the server, or ctx ends.
 func (f *front) stop(ctx context.Context) {
 	f.socket.Pause()
+	select {
+	case <-time.After(takenTime):
+	case <-ctx.Done():
+	}
 	for f.behind != nil && f.behind.Pending() > 0 && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}

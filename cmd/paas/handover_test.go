@@ -117,8 +117,8 @@ func (c *doorClient) close() {
 	c.conn = nil
 }
 
-// mixedLoad starts clients of every kind until stop is called, which waits for them.
-func (p *platformUnderTest) mixedLoad(l *load) (stop func()) {
+// mixedLoad starts clients of every kind, with so many WebSockets, until stop is called, which waits for them.
+func (p *platformUnderTest) mixedLoad(l *load, tunnels int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
 	start := func(n int, pause time.Duration, ask func(*doorClient) error) {
@@ -143,7 +143,7 @@ func (p *platformUnderTest) mixedLoad(l *load) (stop func()) {
 	start(2, 0, func(c *doorClient) error { return c.ask("GET", "/slow", nil) })
 	start(2, 0, func(c *doorClient) error { return c.ask("POST", "/upload", upload) })
 	start(2, 0, func(c *doorClient) error { return c.ask("GET", "/stream", nil) })
-	start(2, 0, func(*doorClient) error { return p.tunnel(20) })
+	start(tunnels, 0, func(*doorClient) error { return p.tunnel(20) })
 	return func() { cancel(); clients.Wait() }
 }
 
@@ -183,7 +183,7 @@ func (p *platformUnderTest) tunnel(times int) error {
 func TestHandoverUnderLoad(t *testing.T) {
 	p, _ := newDoorsPlatform(t)
 	var l load
-	stop := p.mixedLoad(&l)
+	stop := p.mixedLoad(&l, 2)
 	for n := range handoversUnderLoad + upgradesUnderLoad {
 		if n%3 == 2 {
 			copyProgram(t, p.binary, p.binary)

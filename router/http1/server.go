@@ -62,7 +62,9 @@ func (s *Server) ServeListener(l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = firstPause
-			go s.Serve(c)
+			if known := s.enter(c); known != nil { // before the next: Wait must know of it
+				go known.serve()
+			}
 		case s.closed.Load():
 			return ErrClosed
 		case !passing(err):
@@ -109,14 +111,21 @@ func (s *Server) untrack(l net.Listener) {
 // Serve serves one connection until it ends, and closes it. It blocks.
 func (s *Server) Serve(n net.Conn) {
 	s.once.Do(s.start)
-	c := newConn(s, n)
-	if !s.closed.Load() && s.clients.enter(c.client.Addr(), s.Trusted) {
-		s.conns.add(c)
-		s.sweepWhileNeeded()
+	if c := s.enter(n); c != nil {
 		c.serve()
-		return
 	}
-	_ = n.Close()
+}
+
+// enter counts a connection in, or closes it when it may not come in, and returns nil.
+func (s *Server) enter(n net.Conn) *conn {
+	c := newConn(s, n)
+	if s.closed.Load() || !s.clients.enter(c.client.Addr(), s.Trusted) {
+		_ = n.Close()
+		return nil
+	}
+	s.conns.add(c)
+	s.sweepWhileNeeded()
+	return c
 }
 
 // Drain lets the connections go: every answer from now on says that its connection closes, and a connection whose

@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -96,7 +97,13 @@ func (s Systemd) send(state string, rights []byte) error {
 		return fmt.Errorf("tell systemd: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	if _, _, err := conn.WriteMsgUnix([]byte(state), rights, nil); err != nil {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("tell systemd: %w", err)
+	}
+	var failed error // package net sends no descriptors over a connected datagram socket
+	err = raw.Control(func(fd uintptr) { failed = unix.Sendmsg(int(fd), []byte(state), rights, nil, 0) })
+	if err = errors.Join(err, failed); err != nil {
 		return fmt.Errorf("tell systemd: %w", err)
 	}
 	return nil

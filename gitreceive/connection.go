@@ -23,6 +23,7 @@ type connection struct {
 
 	mu       sync.Mutex
 	known    bool // a key is proven
+	served   bool // it has or had a session
 	sessions int
 	alive    sync.Once // starts the keepalives
 	ended    sync.Once
@@ -108,6 +109,7 @@ func (c *connection) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions--
+	c.served = true
 	if c.sessions == 0 {
 		c.idle.Reset(c.door.options.Idle)
 	}

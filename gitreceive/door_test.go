@@ -432,6 +432,8 @@ func (c *commands) cancelled() []string {
 	return slices.Clone(c.ended)
 }
 
+func (c *commands) Watches(line string) bool { return line == "forever" }
+
 func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 	split, err := verbs.Split(line)
 	if err != nil || len(split) == 0 {

@@ -53,6 +53,8 @@ type Commands interface {
 	// Run carries out one command line and returns its exit status. It blocks until the command is over,
 	// which the end of ctx makes soon.
 	Run(ctx context.Context, s verbs.Session, line string) (exit int)
+	// Watches tells whether a command line only shows what happens, for as long as its user likes.
+	Watches(line string) bool
 }
 
 // Options says what a Server works with. Zero limits mean the defaults.
@@ -103,6 +105,7 @@ type Server struct {
 	conns    map[*connection]bool
 	perKey   map[string]int // open sessions by fingerprint
 	sessions sync.WaitGroup
+	working  int // sessions that somebody waits for the end of, see Busy
 	closing  bool
 }
 

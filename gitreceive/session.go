@@ -31,7 +31,11 @@ func (d *Server) handle(s ssh.Session) {
 		return
 	}
 	defer d.sessions.Done()
-	_ = s.Exit(d.serve(s)) // fails when the client is gone
+	code := d.serve(s)
+	if d.ctx.Err() != nil && code != 0 {
+		_, _ = io.WriteString(s.Stderr(), " !     The server ends or is replaced: say it again in a moment.\r\n")
+	}
+	_ = s.Exit(code) // fails when the client is gone
 }
 
 // begin counts a session that Shutdown waits for.
@@ -61,8 +65,13 @@ func (d *Server) serve(s ssh.Session) int {
 	if err != nil {
 		return d.complain(c, err)
 	}
-	if service, words := gitService(words); service != "" {
-		return d.git(c, service, words)
+	service, arguments := gitService(words)
+	if service != "" || !d.options.Commands.Watches(s.RawCommand()) {
+		defer d.work()()
+	}
+	connectionOf(ctx).settle()
+	if service != "" {
+		return d.git(c, service, arguments)
 	}
 	return d.verb(c, s.RawCommand(), terminal(s, channel))
 }

@@ -111,7 +111,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
 	before := p.candidates(w.app.Name)
-	drained := p.publish(ctx, w.app, webOf(running))
+	drained := p.publish(ctx, w.app, running)
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
 			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
@@ -218,7 +218,7 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 func route(app App, hosts []string, web []Instance) Route {
 	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
 	for _, i := range web {
-		r.Backends = append(r.Backends, Backend{ID: i.ID, Addr: i.Addr})
+		r.Backends = append(r.Backends, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr})
 	}
 	return r
 }

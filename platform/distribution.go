@@ -54,7 +54,10 @@ type Transfer struct {
 }
 
 // RegistryHost is where our own registry answers.
-func (p *Platform) RegistryHost() string { return "registry." + strings.ToLower(p.Settings.Domain) }
+func (p *Platform) RegistryHost() string { return RegistryHost(p.Settings.Domain) }
+
+// RegistryHost is where the registry of the platform at domain answers.
+func RegistryHost(domain string) string { return "registry." + strings.ToLower(domain) }
 
 // free is of kind Conflict for a hostname that the platform answers at itself.
 func (p *Platform) free(host string) error {

@@ -15,7 +15,7 @@ type lane struct {
 	free    chan struct{}      // closed when the holder leaves
 	waiting int                // people who wait; a repair does not start before them
 
-	candidates []Instance                     // web instances that may be routed, see routing.go
+	candidates []Instance                     // instances that may be routed, see routing.go
 	routed     []Instance                     // those the router sends requests to
 	asleep     bool                           // a candidate is paused
 	unready    map[InstanceID]map[string]bool // readiness checks that fail

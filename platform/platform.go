@@ -60,6 +60,7 @@ type Rooms struct {
 	Images  Images
 	Host    Host    // nil: only the runner's checks
 	Walls   Walls   // nil: there are none
+	Ports   Ports   // nil: none can be mapped
 	Outputs Outputs // nil: what builds print is not kept
 	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
 
@@ -79,6 +80,7 @@ type Platform struct {
 	Settings Settings
 
 	wallsMu sync.Mutex
+	portsMu sync.Mutex // held to change port mappings
 	stackMu sync.Mutex // held to add versions of stacks
 
 	mu     sync.Mutex
@@ -104,6 +106,9 @@ func New(rooms Rooms, settings Settings) *Platform {
 	}
 	if rooms.Walls == nil {
 		rooms.Walls = noWalls{}
+	}
+	if rooms.Ports == nil {
+		rooms.Ports = noPorts{}
 	}
 	if rooms.Images == nil {
 		rooms.Images = noImages{}
@@ -131,13 +136,13 @@ func (p *Platform) Close() {
 // adopt routes to the app's instances that outlived the predecessor. A restart that was cut off may
 // have left instances of an older epoch: they serve until converge has replaced them.
 func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
-	var web []Instance
+	var all []Instance
 	for _, i := range have {
-		if i.App == app.Name && i.Release == app.Release && i.Type == Web && i.Exit == nil {
-			web = append(web, i)
+		if i.App == app.Name && i.Release == app.Release && i.Exit == nil {
+			all = append(all, i)
 		}
 	}
-	p.publish(ctx, app, web)
+	p.publish(ctx, app, all)
 	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
 		for _, i := range have {
 			if w.fits(i) {

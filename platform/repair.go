@@ -83,9 +83,6 @@ func (c crash) status(now time.Time) string {
 
 // unroute takes one instance out of its app's route.
 func (p *Platform) unroute(ctx context.Context, i Instance) {
-	if i.Type != Web {
-		return
-	}
 	app, err := p.Store.App(ctx, i.App)
 	if err != nil {
 		return // destroyed meanwhile
@@ -193,8 +190,8 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 		excess = ended(excess) // keep what still serves, though out of date, until it can be replaced
 		stay = without(have, excess)
 	}
-	web := webOf(append(stay, started...))
-	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, web), excess)
+	all := append(stay, started...)
+	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, all), excess)
 	return nil
 }
 

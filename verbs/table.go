@@ -49,6 +49,16 @@ func (t *Table) Run(ctx context.Context, s Session, line string) int {
 	return status[e.Kind]
 }
 
+// Watches tells whether a command line only shows what happens: see Verb.Watch.
+func (t *Table) Watches(line string) bool {
+	words, err := Split(line)
+	if err != nil || len(words) == 0 {
+		return false
+	}
+	v, ok := t.find(words[0].Text)
+	return ok && v.Watch
+}
+
 func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {
 	words := texts(line)
 	if len(words) == 0 {

@@ -27,6 +27,7 @@ type Verb struct {
 	Example string   // what to type after the program's name
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
+	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it
 	params  []param
 	call    func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error)
 }

@@ -93,18 +93,18 @@ func freeForStart(data string) error {
 }
 
 // keepReserve holds the reserve's file until ctx ends.
-func (d *daemon) keepReserve(ctx context.Context, p *platform.Platform) {
-	space, err := d.rooms.images.Bounds()
+func (r *reign) keepReserve(ctx context.Context, p *platform.Platform) {
+	space, err := r.rooms.images.Bounds()
 	if err != nil {
-		d.log.Error("keep the disk's reserve", "err", err)
+		r.log.Error("keep the disk's reserve", "err", err)
 		return
 	}
-	b := newBallast(d.settings.Data, space.Reserve)
+	b := newBallast(r.settings.Data, space.Reserve)
 	tick := time.NewTicker(ballastEvery)
 	defer tick.Stop()
 	for {
-		if err := d.lookAtReserve(ctx, p, b); err != nil && ctx.Err() == nil {
-			d.log.Error("keep the disk's reserve", "err", err)
+		if err := r.lookAtReserve(ctx, p, b); err != nil && ctx.Err() == nil {
+			r.log.Error("keep the disk's reserve", "err", err)
 		}
 		select {
 		case <-tick.C:
@@ -114,8 +114,8 @@ func (d *daemon) keepReserve(ctx context.Context, p *platform.Platform) {
 	}
 }
 
-func (d *daemon) lookAtReserve(ctx context.Context, p *platform.Platform, b ballast) error {
-	space, err := d.rooms.images.Bounds()
+func (r *reign) lookAtReserve(ctx context.Context, p *platform.Platform, b ballast) error {
+	space, err := r.rooms.images.Bounds()
 	if err != nil {
 		return err
 	}

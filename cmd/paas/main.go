@@ -30,6 +30,7 @@ type command struct {
 func commands() map[string]command {
 	return map[string]command{
 		"serve":      {"paas serve [--data DIR] [--http ADDR] [--ssh ADDR] [--domain NAME]", serve},
+		"handover":   {"paas handover [--data DIR] [--wait TIME]: the program that is installed now takes over from the daemon", handOver},
 		"setup":      {"paas setup [--data DIR] [--admin-key FILE|KEY]… [--stack FILE] [--prepare]", setup},
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},
 		"build:plan": {"paas build:plan [options] DIR", buildPlan},

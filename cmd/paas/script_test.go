@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": cmdDaemon, "http": cmdHTTP, "eventually": cmdEventually, "repeat": cmdRepeat, "app": cmdApp,
-			"disk": cmdDisk,
+			"disk": cmdDisk, "port": cmdPort, "wire": cmdWire,
 		},
 	})
 }
@@ -142,10 +142,10 @@ func under(ts *testscript.TestScript) *platformUnderTest {
 	return ts.Value(platformKey{}).(*platformUnderTest)
 }
 
-// daemon start [FLAG…]|stop|kill
+// daemon start [FLAG…]|stop|kill|handover
 func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 1 && args[0] != "start" {
-		ts.Fatalf("usage: daemon start [flag…]|stop|kill")
+		ts.Fatalf("usage: daemon start [flag…]|stop|kill|handover")
 	}
 	p := under(ts)
 	switch args[0] {
@@ -153,6 +153,8 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(p.start(args[1:]...))
 	case "stop":
 		p.end(syscall.SIGTERM)
+	case "handover":
+		ts.Check(p.handOver())
 	case "kill":
 		p.end(syscall.SIGKILL)
 	default:

@@ -8,23 +8,27 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
-	"paas/controlpanel/registry"
-	"paas/gitreceive"
 	"paas/platform"
 	"paas/router"
-	"paas/verbs"
+	"paas/router/handover"
+	"paas/router/ports"
+	"paas/router/sockets"
 )
 
-// shutdownWait is how long requests and sessions in flight may take when the daemon ends.
-const shutdownWait = 20 * time.Second
+// How long what is under way may take when the daemon ends.
+const (
+	shutdownWait = 20 * time.Second // requests and sessions
+	leaveWait    = 2 * time.Second  // for clients to hear that their connection ends, so that they need not find out
+)
 
-// serve runs the daemon until ctx ends. Instances run on.
+// serve runs the daemon until ctx ends or a successor serves in its place. Instances run on.
 func serve(ctx context.Context, args []string, env environ) error {
 	s, err := readSettings("serve", args, env, nil)
 	if err != nil {
@@ -33,108 +37,128 @@ func serve(ctx context.Context, args []string, env environ) error {
 	if err := s.makeData(); err != nil {
 		return err
 	}
-	unlock, err := s.lock()
+	d, err := newDaemon(s, args, env)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	log := slog.New(slog.NewTextHandler(env.stderr, nil))
-	r, err := openRooms(ctx, s, env, log)
-	if err != nil {
-		return err
-	}
-	defer r.close(log)
-	r.runtime.KeepDaemon()
-	d := daemon{settings: s, rooms: r, log: log, env: env}
 	return d.run(ctx)
 }
 
-// daemon is the doors over the rooms.
+// daemon is what outlives a reign: listening sockets and clients' connections.
 type daemon struct {
 	settings settings
-	rooms    *rooms
+	args     []string // of serve, for a successor
+	program  string   // its path when it started; the file may be another one by now
 	log      *slog.Logger
 	env      environ
+
+	systemd  sockets.Systemd
+	sockets  *sockets.Set
+	http     *front
+	web      *router.Router
+	ports    *ports.Ports
+	traffic  *handover.Traffic
+	registry *reserved
+	broken   chan error // of what serves
+	once     sync.Once  // starts what serves over reigns
+
+	hangup    chan os.Signal
+	before    *handover.Link // of the predecessor, nil if there is none
+	announced bool           // it knows that we serve
+	orphaned  chan struct{}  // closed when the predecessor ended before systemd knew of us
 }
 
+func newDaemon(s settings, args []string, env environ) (*daemon, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	d := &daemon{
+		settings: s, args: args, program: program, env: env, log: slog.New(slog.NewTextHandler(env.stderr, nil)),
+		systemd: sockets.Systemd{Path: env.get("NOTIFY_SOCKET")}, registry: &reserved{}, broken: make(chan error, 4),
+		orphaned: make(chan struct{}), hangup: make(chan os.Signal, 1),
+	}
+	// Caught from the start and never ignored: what is ignored, containers would ignore too.
+	signal.Notify(d.hangup, syscall.SIGHUP)
+	if err := d.inherit(); err != nil {
+		return nil, err
+	}
+	socket, err := d.listen("http", s.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	d.http = newFront(socket, s.HTTPProxyProtocol)
+	own := map[string]http.Handler{}
+	for _, host := range registryHosts(s.Domain) {
+		own[host] = d.registry
+	}
+	ssh, err := d.listen("ssh", s.SSH) // now, so that a successor that cannot have it fails before it counts
+	if err != nil {
+		return nil, err
+	}
+	_ = ssh.Close() // each reign listens anew
+	d.ports = d.newPorts(ssh.Addr())
+	d.web = router.New(router.Options{Log: d.log, Reserved: own})
+	d.traffic = handover.NewTraffic(d.web, d.ports)
+	return d, nil
+}
+
+// newPorts makes what maps ports of the host.
+func (d *daemon) newPorts(ssh net.Addr) *ports.Ports {
+	return ports.New(ports.Options{
+		Sockets: d.sockets, Host: d.settings.PortsAddress, Log: d.log,
+		Reserved: map[int]string{port(d.http.Addr()): "HTTP", port(ssh): "SSH"},
+		Site:     func() ports.Site { return router.New(router.Options{Log: d.log}) },
+	})
+}
+
+// registryHosts are the names that the registry answers to; clients speak plain HTTP to those after the first.
+func registryHosts(domain string) []string {
+	return []string{platform.RegistryHost(domain), "localhost", "127.0.0.1", "::1"}
+}
+
+// inherit takes what a predecessor or systemd has kept for us.
+func (d *daemon) inherit() error {
+	files, err := sockets.Inherit(d.env.get)
+	if err != nil {
+		return err
+	}
+	for _, name := range sockets.Variables() { // what we start inherits nothing of it
+		_ = os.Unsetenv(name)
+	}
+	var rest []*os.File
+	for _, f := range files {
+		if f.Name() != handover.FileName {
+			rest = append(rest, f)
+		} else if d.before, err = handover.Open(f); err != nil {
+			return err
+		}
+	}
+	var keeper sockets.Keeper
+	if d.systemd.Path != "" && d.before == nil {
+		keeper = d.systemd
+	}
+	d.sockets = sockets.NewSet(rest, keeper)
+	return nil
+}
+
+// run decides until ctx ends, and again after a successor that was given the power could not use it.
 func (d *daemon) run(ctx context.Context) error {
-	httpListener, err := listen("tcp", d.settings.HTTP, "http")
-	if err != nil {
+	if err := d.succeed(); err != nil {
 		return err
 	}
-	sshListener, err := listen("tcp", d.settings.SSH, "ssh")
-	if err != nil {
-		return errors.Join(err, httpListener.Close())
+	for {
+		after, err := d.reign(ctx)
+		if after == nil {
+			return err
+		}
+		if err := d.giveWay(after); err == nil {
+			d.drain(ctx, after)
+			return nil
+		}
+		d.log.Error("the successor did not come up; this process goes on", "err", err)
+		d.traffic.Unsettle()
 	}
-	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
-	p := platform.New(platform.Rooms{
-		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
-		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
-		Planner: d.rooms.builder, Repositories: d.rooms.repos,
-		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
-		Host: d.host(httpListener, sshListener), Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
-	}, platform.Settings{
-		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
-	})
-	defer p.Close()
-	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
-	for _, host := range []string{p.RegistryHost(), "localhost", "127.0.0.1", "::1"} { // clients speak plain HTTP to these
-		own[host] = images
-	}
-	door, err := gitreceive.Open(gitreceive.Options{
-		Dir: d.settings.Data, Repos: d.rooms.repos, Platform: p, Commands: verbs.New(p, version), Log: d.log,
-	})
-	if err != nil {
-		return err
-	}
-	if err := p.Boot(ctx); err != nil {
-		return err
-	}
-	local, err := listenLocal(filepath.Join(d.settings.Data, socketName))
-	if err != nil {
-		return err
-	}
-	for _, note := range d.rooms.disk(d.settings).Report() {
-		d.log.Warn("images", "warning", note)
-	}
-	return d.serveAll(ctx, web, door, p, listeners{httpListener, sshListener, local})
-}
-
-func (d *daemon) host(web, ssh net.Listener) host {
-	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
-	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
-}
-
-type listeners struct{ http, ssh, local net.Listener }
-
-// serveAll runs the doors until ctx ends or one of them breaks, then closes them in order: no new
-// pushes, then no new requests.
-func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, p *platform.Platform, l listeners) error {
-	broken := make(chan error, 3)
-	ctx, cancelChores := context.WithCancel(ctx)
-	var chores sync.WaitGroup
-	chores.Go(func() { d.keepWalls(ctx) })
-	chores.Go(func() { d.collectGarbage(ctx, p) })
-	chores.Go(func() { d.keepReserve(ctx, p) })
-	defer chores.Wait()
-	defer cancelChores()
-	go func() { broken <- web.Serve(l.http) }()
-	go func() { broken <- door.Serve(l.ssh) }()
-	go func() { broken <- door.ServeLocal(l.local) }()
-	d.log.Info("serving", "version", version, "http", l.http.Addr(), "ssh", l.ssh.Addr(), "data", d.settings.Data)
-	if err := notify(d.env, "READY=1"); err != nil {
-		d.log.Warn("tell systemd", "err", err)
-	}
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-broken:
-	}
-	_ = notify(d.env, "STOPPING=1")
-	stopping, cancel := context.WithTimeout(context.Background(), shutdownWait)
-	defer cancel()
-	return errors.Join(err, ignoreDeadline(door.Shutdown(stopping)), ignoreDeadline(web.Shutdown(stopping)))
 }
 
 // repairEvery is how often the firewall table is looked after: a reload of the host's own firewall flushes
@@ -143,12 +167,12 @@ func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitrece
 const repairEvery = time.Minute
 
 // keepWalls repairs the firewall until ctx ends, and says once what of the host stands against it.
-func (d *daemon) keepWalls(ctx context.Context) {
-	warnings, err := d.rooms.network.Warnings()
+func (r *reign) keepWalls(ctx context.Context) {
+	warnings, err := r.rooms.network.Warnings()
 	for _, w := range warnings {
-		d.log.Warn("network", "warning", w)
+		r.log.Warn("network", "warning", w)
 	}
-	for tick := time.NewTicker(repairEvery); err == nil; err = d.rooms.network.Repair() {
+	for tick := time.NewTicker(repairEvery); err == nil; err = r.rooms.network.Repair() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -156,7 +180,7 @@ func (d *daemon) keepWalls(ctx context.Context) {
 			return
 		}
 	}
-	d.log.Error("repair the firewall", "err", err)
+	r.log.Error("repair the firewall", "err", err)
 }
 
 // ignoreDeadline: what is still open when the wait is over is cut, as announced.
@@ -167,8 +191,9 @@ func ignoreDeadline(err error) error {
 	return err
 }
 
-func listen(network, addr, what string) (net.Listener, error) {
-	l, err := net.Listen(network, addr)
+// listen opens a TCP socket, or takes the one that was handed to us.
+func (d *daemon) listen(what, addr string) (*sockets.Listener, error) {
+	l, err := d.sockets.Listen(what, "tcp", addr)
 	if err != nil {
 		return nil, platform.Errorf(platform.Failed, "cannot listen on %s for %s: %v", addr, what, err).
 			WithHint("free that port, or choose another with --%s", what)
@@ -176,13 +201,16 @@ func listen(network, addr, what string) (net.Listener, error) {
 	return l, nil
 }
 
-// listenLocal opens the socket of the local command line, root's alone. The lock is ours, so a socket
-// that is there is a dead predecessor's.
-func listenLocal(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove old socket: %w", err)
+// listenLocal opens a socket for root alone. What is there and was not handed to us is a dead predecessor's.
+func (d *daemon) listenLocal(name, file string) (*sockets.Listener, error) {
+	path := filepath.Join(d.settings.Data, file)
+	l, err := d.sockets.Listen(name, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove old socket: %w", err)
+		}
+		l, err = d.sockets.Listen(name, "unix", path)
 	}
-	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}

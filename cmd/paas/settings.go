@@ -8,10 +8,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
 	"paas/platform"
+	"paas/router/proxyproto"
 )
 
 const defaultConfig = "/etc/paas/paas.toml"
@@ -28,8 +30,13 @@ type settings struct {
 	CacheBudget  string `toml:"cache_budget"` // of build caches among them; empty: 10 %, at most 10 GiB
 	DiskReserve  string `toml:"disk_reserve"` // of the disk, which no build may take; empty: 5 %, at most 2 GiB
 	KeepReleases int    `toml:"keep_releases"`
-	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
-	file         string
+	SessionWait  string `toml:"session_wait"` // of a handover for pushes and commands, like "10m"
+	DrainWait    string `toml:"drain_wait"`   // for clients' connections after it
+
+	PortsAddress      string `toml:"ports_address"`       // of this host, on which mapped ports are; empty: that of HTTP
+	HTTPProxyProtocol string `toml:"http_proxy_protocol"` // networks whose connections begin with a PROXY protocol header; empty: none
+	Buildpacks        string `toml:"buildpacks"`          // directory whose git repositories are buildpacks for file:// URLs; empty: none
+	file              string
 
 	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
@@ -48,6 +55,10 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
 	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
 	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
+	set.StringVar(&s.SessionWait, "session-wait", "", "how long a handover waits for pushes and commands that run (default 10m)")
+	set.StringVar(&s.DrainWait, "drain-wait", "", "how long clients' connections may last after a handover (default 5m)")
+	set.StringVar(&s.PortsAddress, "ports-address", "", "address of this host on which mapped ports are (default: that of --http)")
+	set.StringVar(&s.HTTPProxyProtocol, "http-proxy-protocol", "", "balancers whose HTTP connections begin with a PROXY protocol header, like 10.0.0.0/8,192.0.2.1 (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
 	if more != nil {
 		more(set)
@@ -74,7 +85,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks and [bases]")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -95,10 +106,32 @@ func (s settings) complete() (settings, error) {
 	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
 	s.Buildpacks = first(s.Buildpacks, file.Buildpacks)
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
+	s.SessionWait = first(s.SessionWait, file.SessionWait, "10m")
+	s.DrainWait = first(s.DrainWait, file.DrainWait, "5m")
+	for _, text := range []string{s.SessionWait, s.DrainWait} {
+		if d, err := time.ParseDuration(text); err != nil || d < 0 {
+			return s, platform.Errorf(platform.Usage, "%q is no time: write it like 90s or 10m", text)
+		}
+	}
+	host, _, _ := net.SplitHostPort(s.HTTP) // what is wrong with it, listening says
+	s.PortsAddress = first(s.PortsAddress, file.PortsAddress, host)
+	s.HTTPProxyProtocol = first(s.HTTPProxyProtocol, file.HTTPProxyProtocol)
+	if _, err := proxyproto.ParseNetworks(s.HTTPProxyProtocol); err != nil {
+		return s, platform.Errorf(platform.Usage, "http_proxy_protocol: %v", err)
+	}
 	if s.KeepReleases < 0 {
 		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)
 	}
 	return s, nil
+}
+
+// sessionWait and drainWait were checked when the settings were read.
+func (s settings) sessionWait() time.Duration { return duration(s.SessionWait) }
+func (s settings) drainWait() time.Duration   { return duration(s.DrainWait) }
+
+func duration(text string) time.Duration {
+	d, _ := time.ParseDuration(text)
+	return d
 }
 
 // port is the number at the end of an address.

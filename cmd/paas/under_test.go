@@ -23,6 +23,8 @@ type platformUnderTest struct {
 	http, ssh          int
 	mu                 sync.Mutex
 	process            *exec.Cmd
+	held               net.Conn // that a script opened
+	heir               int      // the process that serves after a handover
 	exited             chan struct{}
 	log                *os.File
 }
@@ -159,15 +161,44 @@ func (p *platformUnderTest) awaitListening(exited <-chan struct{}) error {
 // end sends the daemon a signal and waits for it.
 func (p *platformUnderTest) end(sig syscall.Signal) {
 	p.mu.Lock()
-	cmd, exited := p.process, p.exited
-	p.process = nil
+	cmd, exited, heir := p.process, p.exited, p.heir
+	p.process, p.heir = nil, 0
 	p.mu.Unlock()
-	if cmd == nil {
-		return
+	if heir != 0 {
+		_ = syscall.Kill(heir, sig)
+		awaitEnd(heir)
+	} else if cmd != nil {
+		_ = cmd.Process.Signal(sig)
 	}
-	_ = cmd.Process.Signal(sig)
-	<-exited
-	_ = p.log.Close()
+	if cmd != nil {
+		<-exited
+		_ = p.log.Close()
+	}
+}
+
+// awaitEnd waits for the end of a process that is nobody's child here.
+func awaitEnd(pid int) {
+	for range 1200 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// handOver has a successor take over, and follows it.
+func (p *platformUnderTest) handOver() error {
+	out, err := exec.Command(p.binary, "handover", "--data", p.data).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("paas handover: %w\n%s", err, out)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := fmt.Sscanf(string(out), "Process %d serves", &p.heir); err != nil {
+		return fmt.Errorf("paas handover said %q", out)
+	}
+	return nil
 }
 
 // reporter is what testing.T and testscript.T have in common.

@@ -227,14 +227,15 @@ func (x *exchange) finish() bool {
 	switch {
 	case x.tunnelled:
 		return false
-	case x.c.aborted.Load():
-		c.reset()
+	case c.aborted.Load():
+		x.breakOff()
 		return false
 	case !x.begun:
 		x.refuse(failed)
 		return false
 	case !x.ended || x.broken != nil:
-		c.reset()
+		_ = x.flush()
+		x.breakOff()
 		return false
 	case x.closes:
 		if !x.body.Done() || c.reader.Buffered() > 0 {
@@ -243,6 +244,14 @@ func (x *exchange) finish() bool {
 		return false
 	}
 	return x.drain()
+}
+
+// breakOff makes sure that the client takes an answer for broken off: one whose end is the connection's needs a
+// reset, which costs it what it has not read yet. Others are seen to be too short.
+func (x *exchange) breakOff() {
+	if x.begun && !x.ended && !x.sized && !x.chunked {
+		x.c.reset()
+	}
 }
 
 // drain reads what the handler left of a body, since the next request begins behind it. If that is too much, or the

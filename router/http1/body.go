@@ -1,8 +1,10 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"os"
 
 	"paas/router/wire"
 )
@@ -32,11 +34,13 @@ const (
 type Body struct {
 	r        *Reader
 	framing  Framing
-	left     int64 // of the body, or of the chunk
-	inside   bool  // a chunk, whose data CRLF will follow
-	extra    int   // bytes of extensions that came
+	left     int64  // of the body, or of the chunk
+	inside   bool   // a chunk, whose data CRLF will follow
+	extra    int    // bytes of extensions that came
+	last     bool   // the last chunk has come, and its trailers have not
+	kept     []byte // what trailers point into
 	trailers []wire.Field
-	err      error // sticky
+	err      error // sticky, but for a deadline that has passed
 }
 
 // Start begins to read a body of length bytes (Sized) from r, right after its head. Other framings ignore length.
@@ -71,6 +75,19 @@ func (b *Body) Left() int64 {
 	return -1
 }
 
+// Ready tells that Read has something to give, or the end, without asking the connection.
+func (b *Body) Ready() bool {
+	p := b.r.Peek()
+	if b.framing != Chunked || b.left > 0 {
+		return len(p) > 0
+	}
+	if b.inside {
+		p = p[min(2, len(p)):]
+	}
+	line := bytes.IndexByte(p, '\n')
+	return line >= 0 && len(p) > line+1
+}
+
 // Past tells that n bytes of a sized body were taken from the connection by other means than Read.
 func (b *Body) Past(n int64) {
 	if b.left -= n; b.left == 0 && b.framing == Sized {
@@ -88,7 +105,7 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := b.read(p)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		b.err = err
 	}
 	return n, err
@@ -116,10 +133,14 @@ func (b *Body) read(p []byte) (int, error) {
 
 // nextChunk reads what is between two chunks' data. After the last chunk it reads the trailers, and returns io.EOF.
 func (b *Body) nextChunk() error {
+	if b.last {
+		return b.readTrailer()
+	}
 	if b.inside {
 		if line, err := b.r.line(2); err != nil || len(line) > 0 {
 			return broken(err)
 		}
+		b.inside = false
 	}
 	line, err := b.r.line(maxChunkLine)
 	if err != nil {
@@ -133,6 +154,7 @@ func (b *Body) nextChunk() error {
 	if n > 0 {
 		return nil
 	}
+	b.last, b.trailers = true, b.trailers[:0]
 	return b.readTrailer()
 }
 
@@ -168,8 +190,6 @@ func validExtensions(rest []byte) bool {
 }
 
 func (b *Body) readTrailer() error {
-	b.trailers = b.trailers[:0]
-	var kept []byte // lines are only valid until the next
 	for size, fields := 0, 0; ; fields++ {
 		line, err := b.r.line(maxTrailerLine)
 		if err != nil {
@@ -183,7 +203,7 @@ func (b *Body) readTrailer() error {
 			return wire.ErrBody
 		}
 		if inTrailers(f.Name) && seen&under == 0 {
-			kept = b.keepTrailer(kept, f)
+			b.kept = b.keepTrailer(b.kept, f)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (o *origin) keep(c *Case, r request) (answer string, ends bool) {
 	if c.Answer == "" || r.line == "GET /probe HTTP/1.1" {
 		return usual, false
 	}
-	return c.Answer, c.Close || !strings.Contains(strings.ToLower(c.Answer), "content-length") && !strings.Contains(c.Answer, "0\r\n\r\n")
+	return c.Answer, c.Close || !strings.Contains(strings.ToLower(c.Answer), "content-length") && !strings.Contains(strings.ReplaceAll(c.Answer, Pause, ""), "0\r\n\r\n")
 }
 
 func (o *origin) serve(c net.Conn) {

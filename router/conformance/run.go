@@ -58,9 +58,10 @@ type result struct {
 	statuses []string
 	last     *http.Response
 	body     string
-	broken   error // of the last answer's body
-	ended    bool  // the connection
-	probed   bool  // another request was answered on it
+	broken   error  // of the last answer's body
+	ended    bool   // the connection
+	probed   bool   // another request was answered on it
+	other    string // what came in the place of that
 }
 
 func (c *Case) run(o *origin, addr string) []string {
@@ -95,7 +96,11 @@ func (c *Case) ask(addr string) (*result, error) {
 	if c.Seen != "" && !c.Ends && !c.Broken {
 		_, _ = io.WriteString(conn, probe)
 		res, err := http.ReadResponse(in, nil)
-		r.probed = err == nil && res.StatusCode == 200
+		if r.probed = err == nil && res.StatusCode == 200; err != nil {
+			r.other = err.Error()
+		} else {
+			r.other = res.Status
+		}
 		return r, nil
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience / 2))
@@ -159,7 +164,7 @@ func (c *Case) judgeClient(r *result) (faults []string) {
 	}
 	switch stays := c.Seen != "" && !c.Ends && !c.Broken; {
 	case stays && !r.probed:
-		say("the connection is out of step")
+		say("the connection is out of step: %s", r.other)
 	case !stays && !r.ended:
 		say("the connection stays open")
 	}

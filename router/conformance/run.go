@@ -21,6 +21,8 @@ type Front func(t *testing.T, origin net.Addr) string
 type Options struct {
 	// Router tells that it is a whole router, and takes the cases that are Routed.
 	Router bool
+	// Stays allows that a connection goes on after a request was refused in whole.
+	Stays bool
 	// Known are cases that it is known to fail, by name, and why. One that passes fails the test: the list is true.
 	Known map[string]string
 }
@@ -35,7 +37,10 @@ func Run(t *testing.T, start Front, o Options) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			faults := c.run(origin, addr)
+			faults := c.run(origin, addr, o.Stays)
+			if len(faults) > 0 { // what is still on its way to the origin is not the next case's
+				time.Sleep(2 * pause)
+			}
 			why, known := o.Known[c.Name]
 			switch {
 			case known && len(faults) == 0:
@@ -64,9 +69,9 @@ type result struct {
 	other    string // what came in the place of that
 }
 
-func (c *Case) run(o *origin, addr string) []string {
+func (c *Case) run(o *origin, addr string, stays bool) []string {
 	o.begin(c)
-	r, err := c.ask(addr)
+	r, err := c.ask(addr, stays)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -79,7 +84,7 @@ func (c *Case) run(o *origin, addr string) []string {
 // probe follows a request on the same connection: if the front end is out of step, something else is answered.
 const probe = "GET /probe HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
 
-func (c *Case) ask(addr string) (*result, error) {
+func (c *Case) ask(addr string, stays bool) (*result, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -101,6 +106,9 @@ func (c *Case) ask(addr string) (*result, error) {
 		} else {
 			r.other = res.Status
 		}
+		return r, nil
+	}
+	if r.ended = stays && c.Seen == ""; r.ended {
 		return r, nil
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience / 2))

@@ -56,7 +56,10 @@ func newConn(s *Server, n net.Conn) *conn {
 	if sc, ok := below.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	c.reader = NewReader(n)
+	c.reader = newReader(n, nil)
+	if below == n {
+		c.reader = newReader(n, c.raw)
+	}
 	return c
 }
 
@@ -104,6 +107,7 @@ func (c *conn) done() {
 // handshake tells whether the connection is one of HTTP/1; of another protocol it is over when this returns.
 func (c *conn) handshake(t *tls.Conn) bool {
 	if err := t.HandshakeContext(context.Background()); err != nil { // the sweep ends it
+		c.hint(err)
 		return false
 	}
 	state := t.ConnectionState()
@@ -117,6 +121,15 @@ func (c *conn) handshake(t *tls.Conn) bool {
 		serve(t)
 	}
 	return false
+}
+
+// hint tells a client that speaks plain HTTP where TLS is spoken.
+func (c *conn) hint(err error) {
+	var odd tls.RecordHeaderError
+	if !errors.As(err, &odd) || odd.Conn == nil || classes[odd.RecordHeader[0]]&inToken == 0 {
+		return
+	}
+	_, _ = odd.Conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS.\n"))
 }
 
 // next serves a request. It returns false when the connection has no other.
@@ -154,6 +167,11 @@ const lastLook = time.Millisecond
 // await blocks until there is something to read. It holds no buffer meanwhile.
 func (c *conn) await() bool {
 	err := c.reader.fill(bufferSize)
+	if err == nil && c.tls != nil { // it is a byte, and the rest of its record is there
+		c.received(heading)
+		err = c.reader.fill(bufferSize)
+		return err == nil
+	}
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err == nil
 	}
@@ -171,7 +189,7 @@ func (c *conn) await() bool {
 func (c *conn) write(b []byte) error {
 	c.out.Store(c.turn | writing)
 	_, err := c.net.Write(b)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	return err
 }
 
@@ -181,7 +199,7 @@ func (c *conn) writeBoth(a, b []byte) error {
 	c.vector = c.pair[:]
 	c.out.Store(c.turn | writing)
 	_, err := c.vector.WriteTo(c.tcp)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	c.pair, c.vector = [2][]byte{}, nil
 	return err
 }

@@ -306,7 +306,7 @@ func (x *plain) Splice(from *net.TCPConn, n int64) (int64, error) {
 	c := x.c
 	c.out.Store(c.turn | writing)
 	moved, err := c.tcp.ReadFrom(&io.LimitedReader{R: from, N: n})
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	if err == nil && moved < n {
 		err = io.ErrUnexpectedEOF
 	}

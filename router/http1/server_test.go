@@ -132,7 +132,7 @@ func TestStreams(t *testing.T) {
 		}
 		_ = x.End([]wire.Field{{Name: []byte("X-Sum"), Value: []byte("1")}, {Name: []byte("Content-Length"), Value: []byte("1")}})
 	})})
-	req, _ := http.NewRequest("GET", "http://"+s.addr, nil)
+	req, _ := http.NewRequest(http.MethodGet, "http://"+s.addr, nil)
 	req.Header.Set("TE", "trailers")
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {

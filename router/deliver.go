@@ -13,7 +13,8 @@ import (
 const (
 	// spliceFrom is the size from which the kernel moves a body between two TCP connections by itself; below that
 	// setting up the pipe costs more than copying.
-	spliceFrom = 64 << 10 // bytes
+	spliceFrom  = 64 << 10  // bytes
+	splicePiece = 512 << 10 // bytes
 	// headHold is how long the head of an answer whose size is known waits for a first piece of its body, so that
 	// both leave at once: some servers write them one after the other.
 	headHold = 5 * time.Millisecond
@@ -139,19 +140,16 @@ func (f *flight) broke(err error) error {
 	return fmt.Errorf("from the instance: %w", err)
 }
 
-// splice has the kernel move the rest.
+// splice has the kernel move the rest, in pieces: each may take as long as the app may be silent.
 func (f *flight) splice(s wire.Splicer) error {
-	f.c.armGlance(f.r.now())
+	f.watchClient() // splicing notices a client that left only when there is something to write
 	for f.c.body.Left() > 0 {
-		n, err := s.Splice(f.c.TCPConn, f.c.body.Left())
+		f.c.arm(f.r.now().Add(orDefault(f.info.Traffic.Idle, defaultIdle)))
+		want := min(f.c.body.Left(), splicePiece)
+		n, err := s.Splice(f.c.TCPConn, want)
 		f.c.body.Past(n)
 		f.bytes += n
-		if n > 0 {
-			f.noteMove()
-		}
-		if isTimeout(err) {
-			err = f.stall()
-		} else if err == nil && f.c.body.Left() > 0 {
+		if err == nil && n < want {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {

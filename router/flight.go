@@ -50,6 +50,7 @@ type flight struct {
 	gone     *watch
 	fields   []field // of the answer for the client
 	whole    bool    // the instance has got all of the request
+	settled  bool    // the instance was let go of
 	clean    bool    // the answer was read to its end and the connection can go on
 	headers  bool    // the answer's head was given to the client
 
@@ -333,7 +334,7 @@ func (f *flight) land() {
 			f.b.pool.discard(f.c)
 		}
 	}
-	if f.b != nil {
+	if f.b != nil && !f.settled {
 		f.b.release()
 	}
 	if f.small != nil {

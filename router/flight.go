@@ -229,7 +229,7 @@ var (
 func (f *flight) open() (err error) {
 	f.reused = false
 	if !f.fresh {
-		f.c = f.b.pool.take(f.start)
+		f.c = f.b.pool.take(f.start, !f.mayRepeat())
 		f.reused = f.c != nil
 	}
 	if f.c == nil {
@@ -299,7 +299,7 @@ func (f *flight) hasTried(b *backend) bool {
 
 // mayRepeat tells whether the request does the same twice as once (RFC 9110, section 9.2.2), and is still there.
 func (f *flight) mayRepeat() bool {
-	if f.upload != nil {
+	if f.upload != nil || !f.whole && f.req.Length != 0 && len(f.body) == 0 {
 		return false
 	}
 	switch string(f.req.Method) {

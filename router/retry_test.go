@@ -73,19 +73,21 @@ func TestAPostIsNeverSentTwice(t *testing.T) {
 	var asked atomic.Int32
 	r.swap(raw(t, func(c net.Conn, n int, _ *http.Request) bool {
 		asked.Add(1)
-		if n == 2 {
+		if n == 3 {
 			return false
 		}
 		_, _ = io.WriteString(c, hello200)
 		return true
 	}))
 	r.get("/", nil)
-	if res, _, _ := r.request(http.MethodPost, "/", nil); res.StatusCode != 502 || asked.Load() != 2 {
+	r.get("/", nil)
+	if res, _, _ := r.request(http.MethodPost, "/", nil); res.StatusCode != 502 || asked.Load() != 3 {
 		t.Errorf("POST over a connection that died: %s after %d requests", res.Status, asked.Load())
 	}
 	asked.Store(0)
 	r.get("/", nil)
-	if _, body := r.get("/", nil); body != "hello" || asked.Load() != 3 {
+	r.get("/", nil)
+	if _, body := r.get("/", nil); body != "hello" || asked.Load() != 4 {
 		t.Errorf("GET over a connection that died: %q after %d requests", body, asked.Load())
 	}
 }

@@ -29,6 +29,7 @@ type conn struct {
 	taken  bool        // by a tunnel, which closes it
 
 	aborted atomic.Bool // the exchange at hand was broken off
+	stopped atomic.Bool // nobody wants its body any more
 
 	in, out      atomic.Uint32 // what is waited for, see sweep.go
 	got          atomic.Int64  // bytes of bodies read

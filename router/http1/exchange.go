@@ -19,9 +19,10 @@ var (
 	errStatus   = errors.New("no such status")
 	errNoTunnel = errors.New("the client asked for no tunnel")
 	errAborted  = errors.New("the exchange was broken off")
+	errStopped  = errors.New("the body is not wanted any more")
 )
 
-// exchange implements wire.Exchange and wire.Limited.
+// exchange implements wire.Exchange, wire.Limited and wire.Stopper.
 type exchange struct {
 	c    *conn
 	req  wire.Request
@@ -166,8 +167,12 @@ func (x *exchange) readBody(p []byte) (int, error) {
 	n, err := x.body.Read(p)
 	c.received(quiet)
 	c.got.Add(int64(n))
-	if err != nil && x.c.aborted.Load() {
+	switch {
+	case err == nil:
+	case c.aborted.Load():
 		err = errAborted
+	case c.stopped.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+		err = errStopped
 	}
 	return n, err
 }
@@ -220,21 +225,35 @@ func (x *exchange) Abort() {
 	x.lost()
 }
 
+// StopRead implements wire.Stopper.
+func (x *exchange) StopRead() {
+	c := x.c
+	c.poke.Lock()
+	defer c.poke.Unlock()
+	c.stopped.Store(true)
+	_ = c.net.SetReadDeadline(longAgo)
+}
+
 // finish completes what the handler left, and tells whether the connection can have another request.
 func (x *exchange) finish() bool {
 	x.stopWatch()
 	c := x.c
+	if c.stopped.CompareAndSwap(true, false) {
+		c.mayRead()
+	}
 	switch {
 	case x.tunnelled:
 		return false
-	case x.c.aborted.Load():
-		c.reset()
+	case c.aborted.Load():
+		x.lastWords()
+		x.breakOff()
 		return false
 	case !x.begun:
 		x.refuse(failed)
 		return false
 	case !x.ended || x.broken != nil:
-		c.reset()
+		_ = x.flush()
+		x.breakOff()
 		return false
 	case x.closes:
 		if !x.body.Done() || c.reader.Buffered() > 0 {
@@ -243,6 +262,25 @@ func (x *exchange) finish() bool {
 		return false
 	}
 	return x.drain()
+}
+
+// lastWordsTime is how long the client of an answer that was broken off may take for the part that was written
+// before: it is in the kernel's hands at once, or the client is not there.
+const lastWordsTime = 50 * time.Millisecond
+
+func (x *exchange) lastWords() {
+	if x.broken == nil && len(x.out) > 0 {
+		_ = x.c.net.SetWriteDeadline(time.Now().Add(lastWordsTime))
+		_ = x.flush()
+	}
+}
+
+// breakOff makes sure that the client takes an answer for broken off: one whose end is the connection's needs a
+// reset, which costs it what it has not read yet. Others are seen to be too short.
+func (x *exchange) breakOff() {
+	if x.begun && !x.ended && !x.sized && !x.chunked {
+		x.c.reset()
+	}
 }
 
 // drain reads what the handler left of a body, since the next request begins behind it. If that is too much, or the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 )
@@ -194,6 +195,9 @@ func (r *Reader) filled() error {
 	}
 	if r.err == nil {
 		return io.EOF
+	}
+	if errno, ok := r.err.(syscall.Errno); ok { // as package net says it
+		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", errno)}
 	}
 	return r.err
 }

@@ -179,11 +179,11 @@ func (c *conn) received(phase uint32) {
 	c.last.Store(true)
 }
 
-// mayRead takes a deadline in the past back, but for that of Abort.
+// mayRead takes a deadline in the past back, but for those of Abort and StopRead.
 func (c *conn) mayRead() {
 	c.poke.Lock()
 	defer c.poke.Unlock()
-	if !c.aborted.Load() {
+	if !c.aborted.Load() && !c.stopped.Load() {
 		_ = c.net.SetReadDeadline(time.Time{})
 	}
 }

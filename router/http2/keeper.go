@@ -102,6 +102,15 @@ func (c *conn) leave() {
 	}
 }
 
+// turnAway ends a connection that came too late, so that the client asks somebody else.
+func (c *conn) turnAway() {
+	c.nc.SetDeadline(time.Now().Add(linger))
+	if _, err := c.nc.Write(appendGoAway(c.hello(), 0, codeNo, "")); err == nil {
+		c.lingering()
+	}
+	c.nc.Close()
+}
+
 // lastCall is the last GOAWAY: later streams are not served. The lock is held.
 func (c *conn) lastCall() {
 	if c.leaving >= closing {

@@ -33,7 +33,7 @@ func dial(t testing.TB, addr net.Addr, settings ...x2.Setting) *peer {
 	}
 	t.Cleanup(func() { c.Close() })
 	p := &peer{t: t, c: c, f: x2.NewFramer(c, c)}
-	p.enc = hpack.NewEncoder(&p.text)
+	p.reencode()
 	p.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.f.AllowIllegalWrites = true
 	if _, err := io.WriteString(c, preface); err != nil {
@@ -43,6 +43,8 @@ func dial(t testing.TB, addr net.Addr, settings ...x2.Setting) *peer {
 	p.until(func(f x2.Frame) bool { s, ok := f.(*x2.SettingsFrame); return ok && s.IsAck() })
 	return p
 }
+
+func (p *peer) reencode() { p.enc = hpack.NewEncoder(&p.text) }
 
 // ok wants a frame to have been sent.
 func (p *peer) ok(err error) {

@@ -333,7 +333,5 @@ func (x *exchange) refuse(err error) {
 	if string(x.req.Method) != "HEAD" {
 		b = append(b, body...)
 	}
-	if x.c.write(b) == nil {
-		x.c.linger()
-	}
+	x.c.lingers = x.c.write(b) == nil
 }

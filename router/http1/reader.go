@@ -165,7 +165,7 @@ func (r *Reader) attempt(fd uintptr) bool {
 		r.take()
 	}
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buf[r.w:])
+		r.n, r.err = readNow(fd, r.buf[r.w:])
 		if r.err != syscall.EINTR {
 			break
 		}
@@ -223,9 +223,9 @@ func (r *Reader) askOnce(fd uintptr) bool {
 	if len(r.asks) == 0 {
 		return r.attempt(fd)
 	}
-	n, err := syscall.Write(int(fd), r.asks)
+	n, err := writeNow(fd, r.asks)
 	for err == syscall.EINTR {
-		n, err = syscall.Write(int(fd), r.asks)
+		n, err = writeNow(fd, r.asks)
 	}
 	if err != nil && err != syscall.EAGAIN {
 		r.err = err

@@ -29,6 +29,7 @@ type conn struct {
 	pump    func(fd uintptr) bool // pumpOnce
 	fd      uintptr               // inside the wait for the socket, else 0
 	over    error                 // what it ended with
+	final   bool                  // what is written next is the end
 	lingers bool                  // at its end
 
 	aborted atomic.Bool // the exchange at hand was broken off
@@ -171,7 +172,11 @@ func (c *conn) contain() {
 // write sends b, and leaves word that it is the client who is waited for.
 func (c *conn) write(b []byte) error {
 	if c.fd > 0 && !c.aborted.Load() { // nearly always all of it fits the socket
-		n, err := writeNow(c.fd, b)
+		write := writeNow
+		if c.final {
+			write = writeLast
+		}
+		n, err := write(c.fd, b)
 		if err == nil && n == len(b) {
 			return nil
 		}

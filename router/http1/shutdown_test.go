@@ -121,3 +121,23 @@ func TestShutdownLosesNothing(t *testing.T) {
 		t.Errorf("%d requests were lost", n)
 	}
 }
+
+// TestCloseIsNoticed: a handler that waits for something else learns that its client was cut off.
+func TestCloseIsNoticed(t *testing.T) {
+	waits, noticed := make(chan bool), make(chan bool)
+	s := serve(t, &http1.Server{Handler: handle(func(x wire.Exchange) {
+		waits <- true
+		<-x.Gone()
+		close(noticed)
+	})})
+	_, _ = io.WriteString(s.dial(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-waits
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-noticed:
+	case <-time.After(3 * time.Second):
+		t.Error("the handler still waits")
+	}
+}

@@ -55,7 +55,7 @@ func roundTrip(t *testing.T, client *http.Client, addr net.Addr, size int, known
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
-	req, err := http.NewRequest("POST", "https://"+addr.String()+"/", bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, "https://"+addr.String()+"/", bytes.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return
@@ -256,7 +256,7 @@ func TestMisdirected(t *testing.T) {
 	}
 	addr := listen(t, &Server{Handler: echo{}, Covers: covers}, true)
 	for host, status := range map[string]int{"hello.test": 200, "other.test": 421} {
-		req, err := http.NewRequest("GET", "https://"+addr.String()+"/", nil)
+		req, err := http.NewRequest(http.MethodGet, "https://"+addr.String()+"/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,6 @@ type conn struct {
 	enc        encoder
 	window     int64 // what we may send
 	initial    int64 // a new stream's
-	size       int   // of our DATA frames, at most
 	leaving    leaving
 	keeper     *time.Timer
 	idle       time.Duration // without a stream
@@ -78,12 +77,13 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, limits: s.Limits.filled(), nc: nc, window: initWindow, initial: initWindow, size: frameSize}
+	c := &conn{server: s, limits: s.Limits.filled(), nc: nc, window: initWindow, initial: initWindow}
 	c.in = input{conn: nc, begun: c.limits.Begun, stall: c.limits.Stall}
 	c.in.buf = c.in.small[:]
 	c.quiet.L, c.out.room.L = &c.mu, &c.mu
 	c.in1 = window{size: connWindow, left: connWindow, most: connWindowMost}
 	c.enc = newEncoder()
+	c.out.round = 1 // a stream that has sent nothing has 0
 	c.noise = newNoise()
 	c.dec = hpack.NewDecoder(tableSize, c.head.field)
 	c.head.dec, c.head.limits = c.dec, &c.limits

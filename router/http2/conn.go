@@ -114,7 +114,7 @@ func (c *conn) serve() error {
 		err = c.read()
 	}
 	err = c.part(err)
-	c.nc.Close()
+	_ = c.nc.Close()
 	c.in.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,7 +251,7 @@ func (c *conn) part(err error) error {
 	regular := c.leaving == closed || errors.Is(err, io.EOF) && len(c.streams) == 0
 	c.dropAll(io.ErrUnexpectedEOF)
 	if ours && c.err == nil {
-		c.nc.SetWriteDeadline(time.Now().Add(linger))
+		_ = c.nc.SetWriteDeadline(time.Now().Add(linger))
 		c.kick()
 		for c.out.writing {
 			c.quiet.Wait()
@@ -270,11 +270,11 @@ func (c *conn) part(err error) error {
 
 // lingering reads into the void until the client has seen our end.
 func (c *conn) lingering() {
-	c.nc.SetDeadline(time.Now().Add(linger))
+	_ = c.nc.SetDeadline(time.Now().Add(linger))
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
 		return
 	}
-	io.Copy(io.Discard, c.nc)
+	_, _ = io.Copy(io.Discard, c.nc)
 }
 
 // fail ends everything that goes out. The lock is held.
@@ -300,5 +300,5 @@ func (c *conn) cut() {
 	c.mu.Lock()
 	c.fail(errGone)
 	c.mu.Unlock()
-	c.nc.Close()
+	_ = c.nc.Close()
 }

@@ -100,7 +100,7 @@ func (c *conn) writeRound() {
 	c.mu.Lock()
 	if err != nil {
 		c.fail(err)
-		c.nc.Close()
+		_ = c.nc.Close()
 	}
 	c.out.room.Broadcast()
 }

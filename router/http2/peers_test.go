@@ -37,12 +37,12 @@ func (f fixed) Serve(x wire.Exchange) {
 		file{}.Serve(x)
 		return
 	}
-	x.Head(200, []wire.Field{
+	_ = x.Head(200, []wire.Field{
 		{Name: []byte("Content-Type"), Value: []byte("text/plain")}, {Name: []byte("Server"), Value: []byte("nginx/1.22.1")},
 		{Name: []byte("Date"), Value: []byte("Sat, 21 Nov 2026 16:19:53 GMT")},
 	}, int64(len(f.body)))
-	x.Write(f.body)
-	x.End(nil)
+	_, _ = x.Write(f.body)
+	_ = x.End(nil)
 }
 
 // TestServes is ours, in a process of its own on the first core.
@@ -52,7 +52,7 @@ func TestServes(t *testing.T) {
 	}
 	addr := listen(t, &Server{Handler: fixed{bytes.Repeat([]byte("a"), 1024)}, Limits: Limits{Idle: time.Hour}}, true)
 	fmt.Printf("listening on %s\n", addr)
-	io.Copy(io.Discard, os.Stdin)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // TestPeers prints figure, ours, nginx's, and their ratio: above 1 ours needs less. Both run on core 0, the client
@@ -103,7 +103,7 @@ func startOurs(t *testing.T) subject {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +136,10 @@ http { access_log off; keepalive_requests 1000000000; default_type text/plain;
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for range 100 {
 		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
+			_ = c.Close()
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -152,7 +152,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -205,7 +205,7 @@ func (s subject) idle(t *testing.T) float64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		if _, err := c.Write(ask); err != nil {
 			t.Fatal(err)
 		}

@@ -52,7 +52,7 @@ type conn struct {
 	quiet      sync.Cond // running fell to 0
 	most       uint32    // the highest stream the client opened
 	cutOff     []uint32  // streams we reset while the client was still sending
-	in1        window    // inWindow of the connection
+	inbound    window    // what a client may send of all bodies
 	out        output
 	enc        encoder
 	window     int64 // what we may send
@@ -81,7 +81,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.in = input{conn: nc, begun: c.limits.Begun, stall: c.limits.Stall}
 	c.in.buf = c.in.small[:]
 	c.quiet.L, c.out.room.L = &c.mu, &c.mu
-	c.in1 = window{size: connWindow, left: connWindow, most: connWindowMost}
+	c.inbound = window{size: connWindow, left: connWindow, most: connWindowMost}
 	c.enc = newEncoder()
 	c.out.round = 1 // a stream that has sent nothing has 0
 	c.noise = newNoise()

@@ -293,7 +293,7 @@ func (s *stream) end(trailers []wire.Field) {
 	s.outEnded = true
 	c.granted++
 	switch {
-	case len(trailers) > 0:
+	case len(trailers) > 0 && !s.bodiless:
 		s.headers(0, trailers, -1, flagEnd)
 	case s.round == c.out.round && len(c.out.buf) > s.last:
 		c.out.buf[s.last+4] |= flagEnd

@@ -48,11 +48,24 @@ func (f *flight) send() error {
 	if f.connect > 0 || !f.waitUntil.IsZero() {
 		f.sent = f.r.now()
 	}
+	if f.whole {
+		return f.sayAll()
+	}
 	if _, err := f.c.Write(f.out); err != nil {
 		return errors.Join(errBroken, err)
 	}
-	if !f.whole && !f.req.Continue {
+	if !f.req.Continue {
 		f.beginUpload()
+	}
+	return nil
+}
+
+// sayAll sends a request that is all there, and waits for the answer's first byte for as long as that is no wait.
+func (f *flight) sayAll() error {
+	f.c.armGlance(f.sent)
+	sent, err := f.c.talk(f.out)
+	if err != nil && (!sent || !isTimeout(err)) {
+		return errors.Join(errBroken, err)
 	}
 	return nil
 }
@@ -63,7 +76,9 @@ var errOdd = errors.New("the instance gave no valid answer")
 // await reads the answer's head, and passes on those before it.
 func (f *flight) await() error {
 	c := f.c
-	c.armGlance(f.sent)
+	if !f.whole {
+		c.armGlance(f.sent)
+	}
 	head := string(f.req.Method) == "HEAD"
 	for range maxInterim {
 		err := http1.ReadAnswer(c.in, &c.answer, head)

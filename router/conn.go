@@ -142,40 +142,6 @@ func (c *conn) readable() error {
 	})
 }
 
-// talk writes b and waits until there is something to read, or the deadline of reads has passed. Written inside of the
-// wait, the answer cannot come before it begins; so nobody has to look first whether it has, which is a read for
-// nothing each time. sent tells whether all of b was written, whatever the error of the wait.
-func (c *conn) talk(b []byte) (sent bool, err error) {
-	c.out, c.n, c.err = b, 0, nil
-	err = c.raw.Read(c.step)
-	n := c.n
-	c.out = nil
-	switch {
-	case n == len(b):
-		return true, err
-	case c.err != nil && !errors.Is(c.err, unix.EAGAIN):
-		return false, c.err
-	case err != nil && n == 0:
-		return false, err
-	}
-	_, err = c.Write(b[max(n, 0):]) // the kernel had no room for all of it
-	return err == nil, err
-}
-
-// speak is talk's part at the descriptor.
-func (c *conn) speak(fd uintptr) bool {
-	if c.n > 0 {
-		return true
-	}
-	for {
-		c.n, c.err = unix.Write(int(fd), c.out)
-		if !errors.Is(c.err, unix.EINTR) {
-			break
-		}
-	}
-	return c.n < len(c.out)
-}
-
 // dial makes a connection.
 func (p *pool) dial() (*conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
@@ -188,7 +154,6 @@ func (p *pool) dial() (*conn, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.in = http1.NewReader(c.TCPConn)
-	c.step = c.speak
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

@@ -49,7 +49,7 @@ func (f *flight) send() error {
 		f.sent = f.r.now()
 	}
 	if f.whole {
-		return f.sayAll()
+		return f.askWhole()
 	}
 	if _, err := f.c.Write(f.out); err != nil {
 		return errors.Join(errBroken, err)
@@ -60,11 +60,10 @@ func (f *flight) send() error {
 	return nil
 }
 
-// sayAll sends a request that is all there, and waits for the answer's first byte for as long as that is no wait.
-func (f *flight) sayAll() error {
+// askWhole writes the request and waits for the first bytes of the answer in one go.
+func (f *flight) askWhole() error {
 	f.c.armGlance(f.sent)
-	sent, err := f.c.talk(f.out)
-	if err != nil && (!sent || !isTimeout(err)) {
+	if err := f.c.in.Ask(f.out); err != nil && !isTimeout(err) {
 		return errors.Join(errBroken, err)
 	}
 	return nil
@@ -76,9 +75,7 @@ var errOdd = errors.New("the instance gave no valid answer")
 // await reads the answer's head, and passes on those before it.
 func (f *flight) await() error {
 	c := f.c
-	if !f.whole {
-		c.armGlance(f.sent)
-	}
+	c.armGlance(f.sent)
 	head := string(f.req.Method) == "HEAD"
 	for range maxInterim {
 		err := http1.ReadAnswer(c.in, &c.answer, head)
@@ -108,7 +105,7 @@ func (f *flight) unanswered(err error) error {
 	switch {
 	case f.gone != nil && f.gone.struck.Load():
 		return errClient
-	case f.upload != nil && f.upload.fault() != nil:
+	case f.upload != nil && f.upload.done.Load() && f.upload.fault() != nil:
 		return f.upload.fault()
 	case errors.Is(err, errSilent):
 		return err

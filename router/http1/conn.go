@@ -27,6 +27,7 @@ type conn struct {
 	last    atomic.Bool           // the exchange at hand is the last
 	taken   bool                  // by a tunnel, which closes it
 	pump    func(fd uintptr) bool // pumpOnce
+	fd      uintptr               // inside the wait for the socket, else 0
 	over    error                 // what it ended with
 	lingers bool                  // at its end
 
@@ -169,6 +170,13 @@ func (c *conn) contain() {
 
 // write sends b, and leaves word that it is the client who is waited for.
 func (c *conn) write(b []byte) error {
+	if c.fd > 0 && !c.aborted.Load() { // nearly always all of it fits the socket
+		n, err := writeNow(c.fd, b)
+		if err == nil && n == len(b) {
+			return nil
+		}
+		b = b[n:] // an error comes again
+	}
 	c.out.Store(c.turn | writing)
 	_, err := c.net.Write(b)
 	c.out.Store(c.turn)

@@ -53,6 +53,8 @@ var errOver = errors.New("the connection has ended")
 
 // pumpOnce is called with a socket that may be readable. It returns false to wait for that.
 func (c *conn) pumpOnce(fd uintptr) bool {
+	c.fd = fd
+	defer func() { c.fd = 0 }()
 	for r := c.reader; ; {
 		if r.Buffered() == 0 {
 			if !r.attempt(fd) {

@@ -35,6 +35,8 @@ type Reader struct {
 	err  error
 	one  [1]byte
 	own  *[bufferSize]byte // buf's memory, when it is from the pool
+	asks []byte            // what Ask has still to write
+	ask  func(uintptr) bool
 }
 
 // NewReader makes a reader of a connection. Where c has SyscallConn, bytes are read by the kernel's descriptor: a
@@ -163,7 +165,7 @@ func (r *Reader) attempt(fd uintptr) bool {
 		r.take()
 	}
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buf[r.w:])
+		r.n, r.err = readNow(fd, r.buf[r.w:])
 		if r.err != syscall.EINTR {
 			break
 		}
@@ -193,6 +195,54 @@ func (r *Reader) block() error {
 	r.buf[0] = r.one[0]
 	r.n, r.err = 1, err
 	return r.filled()
+}
+
+// Ask writes b, a whole request, and waits for the first bytes of its answer, which are buffered then. On a socket
+// the wait begins before b leaves, so that no read comes too early and finds nothing. The error is the connection's,
+// or one of its deadline of reads, with which b has left all the same. Nothing may be buffered, and nobody else may
+// write.
+func (r *Reader) Ask(b []byte) error {
+	if r.raw == nil {
+		return r.tell(b)
+	}
+	if r.ask == nil {
+		r.ask = r.askOnce
+	}
+	r.asks, r.n, r.err = b, 0, nil
+	err := r.raw.Read(r.ask)
+	if b, r.asks = r.asks, nil; err != nil {
+		return err
+	}
+	if len(b) > 0 && r.err == nil { // the socket's buffer is full
+		return r.tell(b)
+	}
+	return r.filled()
+}
+
+func (r *Reader) askOnce(fd uintptr) bool {
+	if len(r.asks) == 0 {
+		return r.attempt(fd)
+	}
+	n, err := writeNow(fd, r.asks)
+	for err == syscall.EINTR {
+		n, err = writeNow(fd, r.asks)
+	}
+	if err != nil && err != syscall.EAGAIN {
+		r.err = err
+		return true
+	}
+	r.asks = r.asks[max(n, 0):]
+	return len(r.asks) > 0
+}
+
+// tell only writes; the answer is waited for by who reads.
+func (r *Reader) tell(b []byte) error {
+	w, ok := r.conn.(io.Writer)
+	if !ok {
+		return syscall.EBADF
+	}
+	_, err := w.Write(b)
+	return err
 }
 
 func (r *Reader) filled() error {

@@ -105,7 +105,7 @@ func (f *flight) unanswered(err error) error {
 	switch {
 	case f.gone != nil && f.gone.struck.Load():
 		return errClient
-	case f.upload != nil && f.upload.fault() != nil:
+	case f.upload != nil && f.upload.done.Load() && f.upload.fault() != nil:
 		return f.upload.fault()
 	case errors.Is(err, errSilent):
 		return err

@@ -281,21 +281,59 @@ func (r *Reader) line(max int) ([]byte, error) {
 // WriteTo implements io.WriterTo: it copies until the end, and holds a buffer only while there is something to
 // copy.
 func (r *Reader) WriteTo(to io.Writer) (int64, error) {
+	if r.raw != nil {
+		return r.pour(to)
+	}
 	sum := int64(0)
 	for {
-		if r.r < r.w {
-			n, err := to.Write(r.buf[r.r:r.w])
-			sum, r.r = sum+int64(n), r.r+n
-			if err != nil {
-				return sum, err
-			}
-		}
-		r.Release()
-		if err := r.fill(bufferSize); err != nil {
-			if err == io.EOF {
-				err = nil
-			}
+		n, err := r.flushTo(to)
+		if sum += n; err != nil {
 			return sum, err
 		}
+		if err := r.fill(bufferSize); err != nil {
+			return sum, notEOF(err)
+		}
 	}
+}
+
+// flushTo writes what is buffered.
+func (r *Reader) flushTo(to io.Writer) (sum int64, err error) {
+	if r.r < r.w {
+		var n int
+		n, err = to.Write(r.buf[r.r:r.w])
+		sum, r.r = int64(n), r.r+n
+	}
+	r.Release()
+	return sum, err
+}
+
+func notEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// pour is WriteTo on a socket, in one wait for all.
+func (r *Reader) pour(to io.Writer) (int64, error) {
+	sum, fault := r.flushTo(to)
+	if fault != nil {
+		return sum, fault
+	}
+	err := r.raw.Read(func(fd uintptr) bool {
+		for r.attempt(fd) { // until there is nothing: an end that came with the last bytes is told only once
+			if fault = r.filled(); fault != nil {
+				return true
+			}
+			n, err := r.flushTo(to)
+			if sum, fault = sum+n, err; fault != nil {
+				return true
+			}
+		}
+		return false
+	})
+	if fault != nil {
+		err = notEOF(fault)
+	}
+	return sum, err
 }

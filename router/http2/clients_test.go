@@ -55,7 +55,7 @@ func roundTrip(t *testing.T, client *http.Client, addr net.Addr, size int, known
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
-	req, err := http.NewRequest("POST", "https://"+addr.String()+"/", bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, "https://"+addr.String()+"/", bytes.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return
@@ -70,7 +70,7 @@ func roundTrip(t *testing.T, client *http.Client, addr net.Addr, size int, known
 		t.Errorf("%d bytes: %v", size, err)
 		return
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Equal(got, body) || resp.ProtoMajor != 2 {
 		t.Errorf("%d bytes: got %d by %s, %v", size, len(got), resp.Proto, err)
@@ -85,8 +85,8 @@ type file struct{}
 
 func (file) Serve(x wire.Exchange) {
 	var size int64
-	fmt.Sscanf(string(x.Request().Target), "/%d", &size)
-	x.Head(200, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("application/octet-stream")}}, size)
+	_, _ = fmt.Sscanf(string(x.Request().Target), "/%d", &size)
+	_ = x.Head(200, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("application/octet-stream")}}, size)
 	part := pattern()
 	for size > 0 {
 		n, err := x.Write(part[:min(int64(len(part)), size)])
@@ -94,7 +94,7 @@ func (file) Serve(x wire.Exchange) {
 			return
 		}
 	}
-	x.End(nil)
+	_ = x.End(nil)
 }
 
 func pattern() []byte {
@@ -178,7 +178,7 @@ func TestShutdown(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	serve(heir, second)
-	l.Close()
+	_ = l.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := first.Shutdown(ctx); err != nil {
@@ -188,7 +188,7 @@ func TestShutdown(t *testing.T) {
 	close(stop)
 	asking.Wait()
 	client.CloseIdleConnections()
-	heir.Close()
+	_ = heir.Close()
 	if err := second.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
@@ -206,7 +206,7 @@ func twoListeners(t *testing.T) (l, heir net.Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	heir, err = net.FileListener(file)
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func ask(t *testing.T, client *http.Client, url string, stop chan struct{}) {
 			return
 		}
 		got, err := io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if err != nil || got != resp.ContentLength {
 			t.Errorf("request %d: %d of %d bytes, %v", n, got, resp.ContentLength, err)
 		}
@@ -256,7 +256,7 @@ func TestMisdirected(t *testing.T) {
 	}
 	addr := listen(t, &Server{Handler: echo{}, Covers: covers}, true)
 	for host, status := range map[string]int{"hello.test": 200, "other.test": 421} {
-		req, err := http.NewRequest("GET", "https://"+addr.String()+"/", nil)
+		req, err := http.NewRequest(http.MethodGet, "https://"+addr.String()+"/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestMisdirected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if resp.StatusCode != status {
 			t.Errorf("%s: %d, expected %d", host, resp.StatusCode, status)
 		}
@@ -282,7 +282,7 @@ func TestOldTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	got, _ := io.ReadAll(c)
 	if len(got) < 17 || got[3] != frameGoAway || code(got[16]) != codeInsecure {
 		t.Errorf("got %x, expected GOAWAY", got)

@@ -13,7 +13,8 @@ import (
 const (
 	// spliceFrom is the size from which the kernel moves a body between two TCP connections by itself; below that
 	// setting up the pipe costs more than copying.
-	spliceFrom = 64 << 10 // bytes
+	spliceFrom  = 64 << 10  // bytes
+	splicePiece = 512 << 10 // bytes
 	// headHold is how long the head of an answer whose size is known waits for a first piece of its body, so that
 	// both leave at once: some servers write them one after the other.
 	headHold = 5 * time.Millisecond
@@ -33,11 +34,29 @@ func (f *flight) deliver() {
 		f.breakOff(err)
 		return
 	}
-	if err := f.x.End(f.c.body.Trailer()); err != nil {
+	f.clean = f.c.body.Done() && !a.Close
+	trailers := f.c.body.Trailer()
+	if len(trailers) == 0 {
+		f.settle()
+	}
+	if err := f.x.End(trailers); err != nil {
 		f.cut = errors.Join(errClient, err)
+	}
+}
+
+// settle lets the instance go as soon as its answer was read, before the client has it: then neither is the
+// instance found busy, nor its connection, by whom that client asks to do next.
+func (f *flight) settle() {
+	if !f.clean || !f.whole || f.upload != nil || f.gone != nil || f.c.cut.Load() || f.c.in.Buffered() > 0 {
 		return
 	}
-	f.clean = f.c.body.Done() && !a.Close
+	now := f.start.Add(f.first)
+	if f.bytes > bufferSize {
+		now = f.r.now()
+	}
+	f.b.pool.put(f.c, now)
+	f.b.release()
+	f.c, f.settled = nil, true
 }
 
 // breakOff ends an answer so that the client notices.
@@ -139,19 +158,16 @@ func (f *flight) broke(err error) error {
 	return fmt.Errorf("from the instance: %w", err)
 }
 
-// splice has the kernel move the rest.
+// splice has the kernel move the rest, in pieces: each may take as long as the app may be silent.
 func (f *flight) splice(s wire.Splicer) error {
-	f.c.armGlance(f.r.now())
+	f.watchClient() // splicing notices a client that left only when there is something to write
 	for f.c.body.Left() > 0 {
-		n, err := s.Splice(f.c.TCPConn, f.c.body.Left())
+		f.c.arm(f.r.now().Add(orDefault(f.info.Traffic.Idle, defaultIdle)))
+		want := min(f.c.body.Left(), splicePiece)
+		n, err := s.Splice(f.c.TCPConn, want)
 		f.c.body.Past(n)
 		f.bytes += n
-		if n > 0 {
-			f.noteMove()
-		}
-		if isTimeout(err) {
-			err = f.stall()
-		} else if err == nil && f.c.body.Left() > 0 {
+		if err == nil && n < want {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {

@@ -23,12 +23,14 @@ type conn struct {
 	reader  *Reader
 	client  netip.AddrPort
 	local   netip.AddrPort
+	counted bool                  // among its client's
 	turn    uint32                // of the request, see sweep.go
 	last    atomic.Bool           // the exchange at hand is the last
 	taken   bool                  // by a tunnel, which closes it
 	pump    func(fd uintptr) bool // pumpOnce
 	fd      uintptr               // inside the wait for the socket, else 0
 	over    error                 // what it ended with
+	final   bool                  // what is written next is the end
 	lingers bool                  // at its end
 
 	aborted atomic.Bool // the exchange at hand was broken off
@@ -50,20 +52,27 @@ type conn struct {
 
 func newConn(s *Server, n net.Conn) *conn {
 	c := &conn{s: s, net: n, client: address(n.RemoteAddr()), local: address(n.LocalAddr())}
-	below := n
-	if t, ok := n.(*tls.Conn); ok {
-		below = t.NetConn()
-	} else {
-		c.tcp, _ = n.(*net.TCPConn)
+	t, secret := n.(*tls.Conn)
+	if secret {
+		n = t.NetConn()
 	}
-	if sc, ok := below.(syscall.Conn); ok {
+	if sc, ok := n.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	c.pump = c.pumpOnce
-	c.reader = newReader(n, nil)
-	if below == n {
-		c.reader = newReader(n, c.raw)
+	if secret {
+		c.reader = newReader(t, nil)
+		return c
 	}
+	c.tcp, c.pump, c.reader = below(n), c.pumpOnce, newReader(n, c.raw)
+	return c
+}
+
+// below is the TCP connection of n, which may be one that has only another name for its client.
+func below(n net.Conn) *net.TCPConn {
+	if w, ok := n.(interface{ NetConn() net.Conn }); ok {
+		n = w.NetConn()
+	}
+	c, _ := n.(*net.TCPConn)
 	return c
 }
 
@@ -103,7 +112,9 @@ func (c *conn) done() {
 	c.closing.Do(func() {
 		_ = c.net.Close()
 		c.s.conns.remove(c)
-		c.s.clients.leave(c.client.Addr())
+		if c.counted {
+			c.s.clients.leave(c.client.Addr())
+		}
 	})
 }
 
@@ -171,7 +182,11 @@ func (c *conn) contain() {
 // write sends b, and leaves word that it is the client who is waited for.
 func (c *conn) write(b []byte) error {
 	if c.fd > 0 && !c.aborted.Load() { // nearly always all of it fits the socket
-		n, err := writeNow(c.fd, b)
+		write := writeNow
+		if c.final {
+			write = writeLast
+		}
+		n, err := write(c.fd, b)
 		if err == nil && n == len(b) {
 			return nil
 		}

@@ -277,7 +277,7 @@ func (x *exchange) End(trailers []wire.Field) error {
 	if x.chunked {
 		x.lastChunk(trailers)
 	}
-	x.ended = true
+	x.ended, x.c.final = true, x.closes
 	return x.flush()
 }
 

@@ -36,22 +36,21 @@ func (x *exchange) Gone() <-chan struct{} {
 		close(x.gone)
 		return x.gone
 	}
-	if raw := x.c.raw; raw != nil {
+	if c, gone := x.c, x.gone; c.raw != nil {
 		x.pause = firstAsk
-		gone := x.gone
-		x.timer = time.AfterFunc(x.pause, func() { x.askAgain(raw, gone) })
+		x.timer = time.AfterFunc(x.pause, func() { x.askAgain(c, gone) })
 	}
 	return x.gone
 }
 
 // askAgain belongs to the exchange that made gone: by the time it runs there may be another.
-func (x *exchange) askAgain(raw syscall.RawConn, gone chan struct{}) {
+func (x *exchange) askAgain(c *conn, gone chan struct{}) {
 	x.guard.Lock()
 	defer x.guard.Unlock()
 	if x.gone != gone || x.closed {
 		return
 	}
-	if hasLeft(raw) {
+	if c.aborted.Load() || hasLeft(c.raw) {
 		x.closed = true
 		close(x.gone)
 		return

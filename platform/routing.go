@@ -16,6 +16,7 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 	if err != nil {
 		p.Log.Error("route without own domains", "app", app.Name, "err", err)
 	}
+	https := p.https(ctx, app.Name)
 	l := p.lane(app.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -28,7 +29,9 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 			l.routed = append(l.routed, i)
 		}
 	}
-	return p.Router.Swap(route(app, hosts, l.routed))
+	r := route(app, hosts, l.routed)
+	r.HTTPS = https
+	return p.Router.Swap(r)
 }
 
 // drainLater lets requests to instances that were taken out of the route finish, in the background.

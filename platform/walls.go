@@ -151,6 +151,7 @@ type Route struct {
 	Hosts    []string // lower case, without port
 	Stopped  bool     // the app was stopped by its owner
 	Backends []Backend
+	HTTPS    HTTPS // how plain requests are met, and what browsers are told
 }
 
 // Backend is an instance that answers HTTP/1.1 on Addr.
@@ -202,10 +203,6 @@ type Store interface {
 	Release(ctx context.Context, name AppName, number int) (Release, error)
 	Releases(ctx context.Context, name AppName) ([]Release, error) // newest first
 
-	AddDomain(ctx context.Context, name AppName, host string) error
-	RemoveDomain(ctx context.Context, name AppName, host string) error
-	Domains(ctx context.Context, name AppName) ([]string, error)
-
 	// AddLink stores a link; one that is there already is no error.
 	AddLink(ctx context.Context, l Link) error
 	RemoveLink(ctx context.Context, l Link) error
@@ -219,6 +216,8 @@ type Store interface {
 	Keys(ctx context.Context) ([]Key, error)
 	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
 
+	Hostnames
+	OwnCertificates
 	Tokens
 	Logins
 	Pulls

@@ -102,6 +102,7 @@ type exchange struct {
 	start   time.Time
 	id      string
 	route   *route
+	secure  bool               // the client came over TLS
 	cancel  context.CancelFunc // ends the request, WebSocket or not
 	backend *backend
 	letGo   func() bool // no longer cut with the backend

@@ -66,6 +66,9 @@ func portOf(req *http.Request) string {
 	if _, port, err := net.SplitHostPort(req.Host); err == nil {
 		return port
 	}
+	if req.TLS != nil {
+		return "443"
+	}
 	return "80"
 }
 

@@ -32,6 +32,11 @@ type Options struct {
 	// route takes them away.
 	Reserved map[string]http.Handler
 	Now      func() time.Time
+
+	// Challenge answers ACME authorities; Secured tells whether a host would be served over TLS, trusted: with a
+	// certificate that browsers know. Both look in memory only; nil for no TLS. See certs.Manager.
+	Challenge func(host, path string) (answer string, ok bool)
+	Secured   func(host string, trusted bool) bool
 }
 
 // Limits of what clients may do.
@@ -51,6 +56,9 @@ type Router struct {
 	own    map[string]http.Handler
 	proxy  *httputil.ReverseProxy
 
+	challenge func(host, path string) (string, bool)
+	secured   func(host string, trusted bool) bool
+
 	mu     sync.Mutex // of changes
 	routes map[platform.AppName]*route
 	table  atomic.Pointer[map[string]*route]
@@ -58,7 +66,7 @@ type Router struct {
 
 // New makes a router without routes.
 func New(o Options) *Router {
-	r := &Router{log: o.Log, now: o.Now, own: o.Reserved, routes: map[platform.AppName]*route{}}
+	r := &Router{log: o.Log, now: o.Now, own: o.Reserved, routes: map[platform.AppName]*route{}, challenge: o.Challenge, secured: o.Secured}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -68,7 +76,7 @@ func New(o Options) *Router {
 	r.access = newAccessLog(o.AccessLog)
 	r.table.Store(&map[string]*route{})
 	r.proxy = &httputil.ReverseProxy{
-		Rewrite: rewrite, Transport: r, ErrorHandler: r.failed, FlushInterval: -1, BufferPool: &buffers{},
+		Rewrite: rewrite, Transport: r, ErrorHandler: r.failed, ModifyResponse: harden, FlushInterval: -1, BufferPool: &buffers{},
 		ErrorLog: log.New(io.Discard, "", 0), // failed says what matters
 	}
 	r.server = &http.Server{
@@ -123,17 +131,23 @@ func (r *Router) answer(w http.ResponseWriter, req *http.Request, x *exchange) {
 		page(w, req, http.StatusRequestURITooLong, "Address too long", "The address is longer than 16 KiB.")
 		return
 	}
+	if r.challenged(w, req, host) {
+		return
+	}
 	if own := r.own[host]; own != nil {
 		own.ServeHTTP(w, req)
 		return
 	}
-	rt := (*r.table.Load())[host]
+	rt := r.lookup(host)
 	if rt == nil {
 		page(w, req, http.StatusNotFound, "No such app", "There is no app at "+host+".")
 		return
 	}
+	if r.upgraded(w, req, rt, host) {
+		return
+	}
 	rt.requests.Add(1)
-	x.route = rt
+	x.route, x.secure = rt, req.TLS != nil
 	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), exchangeKey{}, x))
 	x.cancel = cancel
 	defer x.done()

@@ -47,7 +47,15 @@ func (m *Manager) find(host string) *name {
 	if n, ok := m.names.Load(host); ok {
 		return n.(*name)
 	}
-	return m.above(host)
+	if n := m.above(host); n != nil {
+		return n
+	}
+	for _, rest, ok := strings.Cut(host, "."); ok; _, rest, ok = strings.Cut(rest, ".") {
+		if n := m.above(rest); n != nil && n.wish.Lazy { // each name has its own, however deep
+			return n
+		}
+	}
+	return nil
 }
 
 // above is the wildcard that covers a host.

@@ -105,11 +105,24 @@ func (a *Authority) watched(h http.Handler) http.Handler {
 		if between != nil && between(w, r) {
 			return
 		}
-		if IsOrder(r) {
+		seen := &status{ResponseWriter: w}
+		h.ServeHTTP(seen, r)
+		if IsOrder(r) && seen.code == http.StatusCreated {
 			a.orders.Add(1)
 		}
-		h.ServeHTTP(w, r)
 	})
+}
+
+// status notes how an answer begins.
+type status struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
 }
 
 // IsOrder tells a request for a new order.
@@ -122,7 +135,7 @@ func (a *Authority) Between(f func(w http.ResponseWriter, r *http.Request) bool)
 	a.between = f
 }
 
-// Orders is how many new orders were asked for.
+// Orders is how many new orders it took.
 func (a *Authority) Orders() int { return int(a.orders.Load()) }
 
 // Down breaks every connection off, as a host that lost power does.

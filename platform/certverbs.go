@@ -13,7 +13,7 @@ import (
 type CertSetInput struct {
 	App    string   `flag:"app" short:"a" value:"APP" help:"the app, if it is not the first word"`
 	Global bool     `flag:"global" help:"of the platform, and for apps without an own"`
-	Words  []string `arg:"app key=value" rest:"required" help:"email=you@example.com redirect=on hsts=365d …; clear unsets, - reads from the standard input"`
+	Words  []string `arg:"app key=value" rest:"optional" help:"redirect=on hsts=365d …; clear unsets, - reads stdin"`
 }
 
 // CertSettings is what certs:set leaves.
@@ -43,7 +43,7 @@ func (r CertSettings) Text(w io.Writer) error {
 func (p *Platform) SetCertificates(ctx context.Context, call Call, in CertSetInput) (CertSettings, error) {
 	words, name := in.Words, in.App
 	if !in.Global && name == "" {
-		if strings.Contains(words[0], "=") {
+		if len(words) == 0 || strings.Contains(words[0], "=") {
 			return CertSettings{}, Errorf(Usage, "name the app first, or say --global").WithHint("ssh paas certs:set blog redirect=on")
 		}
 		name, words = words[0], words[1:]

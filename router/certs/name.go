@@ -184,20 +184,18 @@ func (m *Manager) readOwn(pairs []platform.KeyPair) (list []*tls.Certificate) {
 	return list
 }
 
-// cover chooses the certificate for a host: one that names it before one with a wildcard, one that is valid
-// for longer before the others.
+// cover chooses the certificate for a host, of a list with the newest first: one that names it before one with a
+// wildcard, and the newest of those.
 func cover(list []*tls.Certificate, host string) (best *tls.Certificate) {
-	exact := func(c *tls.Certificate) bool { return slices.Contains(c.Leaf.DNSNames, host) }
 	for _, c := range list {
-		if !covers(c.Leaf, host) {
-			continue
-		}
-		if best == nil || exact(c) && !exact(best) || exact(c) == exact(best) && c.Leaf.NotAfter.After(best.Leaf.NotAfter) {
+		if covers(c.Leaf, host) && (best == nil || named(c, host) && !named(best, host)) {
 			best = c
 		}
 	}
 	return best
 }
+
+func named(c *tls.Certificate, host string) bool { return slices.Contains(c.Leaf.DNSNames, host) }
 
 // covers tells whether a certificate is for a host, which may be a wildcard itself.
 func covers(leaf *x509.Certificate, host string) bool {

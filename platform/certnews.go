@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -169,4 +170,27 @@ func (p *Platform) https(ctx context.Context, name AppName) HTTPS {
 	}
 	r.https.Port = p.Settings.HTTPSPort
 	return r.https
+}
+
+// certFinding tells the doctor about certificates that are missing or are going to be.
+func (p *Platform) certFinding(ctx context.Context) Finding {
+	f := Finding{Check: "certificates", Grade: Fine}
+	r, err := p.ReportCertificates(ctx, Call{}, CertReportInput{})
+	if err != nil {
+		f.Grade, f.Text = Warning, sentence(err)
+		return f
+	}
+	var bad []string
+	for _, d := range r.Domains {
+		late := d.Expires != nil && (d.Source == "own" && d.Expires.Sub(p.Now()) < expiresSoon || p.Now().After(*d.Expires))
+		if d.State == "failing" || late {
+			bad = append(bad, d.Host)
+		}
+	}
+	f.Text = fmt.Sprintf("None of %d hostnames lacks its certificate.", len(r.Domains))
+	if len(bad) > 0 {
+		f.Grade, f.Fix = Warning, "ssh paas certs:report"
+		f.Text = fmt.Sprintf("%d hostnames lack a certificate, or are about to: %s.", len(bad), strings.Join(bad[:min(len(bad), 5)], ", "))
+	}
+	return f
 }

@@ -227,7 +227,7 @@ type CertReport struct {
 
 // AppCertificate is one domain's.
 type AppCertificate struct {
-	App AppName `json:"app"`
+	App AppName `json:"app"` // "" for the platform's own
 	CertificateStatus
 }
 
@@ -276,6 +276,11 @@ func (p *Platform) ReportCertificates(ctx context.Context, _ Call, in CertReport
 		}
 		for _, s := range p.Certificates.Status(hosts) {
 			r.Domains = append(r.Domains, AppCertificate{app.Name, s})
+		}
+	}
+	if in.App == "" {
+		for _, s := range p.Certificates.Status([]string{p.RegistryHost()}) {
+			r.Domains = append(r.Domains, AppCertificate{"", s})
 		}
 	}
 	s, err := p.certSettings(ctx, AppName(in.App))

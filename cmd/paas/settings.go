@@ -31,6 +31,7 @@ type settings struct {
 	KeepReleases int    `toml:"keep_releases"`
 	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file         string
+	httpsAsked   bool // somebody wrote where HTTPS is to be served
 
 	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
@@ -89,7 +90,9 @@ func (s settings) complete() (settings, error) {
 	s.Bases = file.Bases
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
-	s.HTTPS = first(s.HTTPS, file.HTTPS, s.usualHTTPS())
+	s.HTTPS = first(s.HTTPS, file.HTTPS)
+	s.httpsAsked = s.HTTPS != ""
+	s.HTTPS = first(s.HTTPS, s.usualHTTPS())
 	s.SSH = first(s.SSH, file.SSH, ":2222")
 	s.Domain = first(s.Domain, file.Domain, "localhost")
 	s.Subnet = first(s.Subnet, file.Subnet)

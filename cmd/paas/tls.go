@@ -10,12 +10,18 @@ import (
 	"paas/router/certs"
 )
 
-// listenTLS opens HTTPS, or nothing when that is off.
+// listenTLS opens HTTPS, or nothing when that is off. Where nobody asked for it, a port that somebody else has is
+// no reason not to serve the rest: an older version did without.
 func (d *daemon) listenTLS() (net.Listener, error) {
 	if d.settings.HTTPS == noHTTPS {
 		return nil, nil
 	}
-	return listen("tcp", d.settings.HTTPS, "https")
+	l, err := listen("tcp", d.settings.HTTPS, "https")
+	if err != nil && !d.settings.httpsAsked {
+		d.log.Warn("HTTPS is not served", "err", err)
+		return nil, nil
+	}
+	return l, err
 }
 
 // openCertificates opens the room of certificates over the store. web and secure are the router's listeners;

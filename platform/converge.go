@@ -218,7 +218,7 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 func route(app App, hosts []string, web []Instance) Route {
 	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
 	for _, i := range web {
-		r.Backends = append(r.Backends, Backend{ID: i.ID, Addr: i.Addr})
+		r.Backends = append(r.Backends, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr})
 	}
 	return r
 }

@@ -145,21 +145,6 @@ type Router interface {
 	Remove(app AppName)
 }
 
-// Route is where requests for an app go.
-type Route struct {
-	App      AppName
-	Hosts    []string // lower case, without port
-	Stopped  bool     // the app was stopped by its owner
-	Backends []Backend
-	HTTPS    HTTPS // how plain requests are met, and what browsers are told
-}
-
-// Backend is an instance that answers HTTP/1.1 on Addr.
-type Backend struct {
-	ID   InstanceID
-	Addr netip.AddrPort
-}
-
 // Key is a public SSH key that may come in.
 type Key struct {
 	Name        string // unique

@@ -1,69 +1,75 @@
 package router
 
 import (
-	"io"
-	"net/http"
+	"bytes"
 	"strconv"
-	"strings"
 
 	"paas/platform"
 )
 
-// challenged answers an ACME authority that looks whether a name leads here (RFC 8555, 8.3). It comes before any
-// routing, for apps that redirect, sleep or are stopped as well.
-func (r *Router) challenged(w http.ResponseWriter, req *http.Request, host string) bool {
-	if r.challenge == nil || req.Method != http.MethodGet || !strings.HasPrefix(req.URL.Path, "/.well-known/acme-challenge/") {
+// challengePath is where ACME authorities look for an answer (RFC 8555, 8.3).
+var challengePath = []byte("/.well-known/acme-challenge/")
+
+// challenged answers an authority that looks whether a name leads here. It comes before any routing, for apps that
+// redirect, sleep or are stopped as well.
+func (f *flight) challenged() bool {
+	if f.r.challenge == nil || !bytes.HasPrefix(f.req.Target, challengePath) || string(f.req.Method) != "GET" {
 		return false
 	}
-	answer, ok := r.challenge(host, req.URL.Path)
+	path, _, _ := bytes.Cut(f.req.Target, []byte("?"))
+	answer, ok := f.r.challenge(string(f.host), string(path))
 	if !ok {
 		return false
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(w, answer)
+	f.status = 200
+	f.fields = append(f.fields[:0],
+		field{Name: []byte("Content-Type"), Value: []byte("application/octet-stream")},
+		field{Name: []byte("Cache-Control"), Value: []byte("no-store")})
+	f.sayPage(answer)
 	return true
 }
 
 // upgraded sends a plain request to HTTPS where the app's policy asks for that and the host has a certificate.
-// 308 keeps method and body (RFC 9110, 15.4.9).
-func (r *Router) upgraded(w http.ResponseWriter, req *http.Request, rt *route, host string) bool {
-	p := rt.info.Load().HTTPS
-	if req.TLS != nil || p.Port == 0 || p.Redirect == platform.RedirectNever || p.Redirect == "" || r.secured == nil {
+// 308 keeps method and body (RFC 9110, 15.4.9). What a trusted proxy took over TLS is not sent there again.
+func (f *flight) upgraded() bool {
+	p := &f.info.HTTPS
+	if f.req.TLS != nil || p.Port == 0 || p.Redirect == platform.RedirectNever || p.Redirect == "" || f.r.secured == nil {
 		return false
 	}
-	if !r.secured(host, p.Redirect == platform.RedirectAuto) {
+	if string(f.said("x-forwarded-proto")) == "https" || !f.r.secured(string(f.host), p.Redirect == platform.RedirectAuto) {
 		return false
 	}
-	to := "https://" + host
+	to := append([]byte("https://"), f.host...)
 	if p.Port != 443 {
-		to += ":" + strconv.Itoa(p.Port)
+		to = strconv.AppendInt(append(to, ':'), int64(p.Port), 10)
 	}
-	w.Header().Set("Location", to+req.URL.RequestURI())
-	w.WriteHeader(http.StatusPermanentRedirect)
+	if len(f.req.Target) > 0 && f.req.Target[0] == '/' {
+		to = append(to, f.req.Target...)
+	}
+	f.status = 308
+	f.fields = append(f.fields[:0], field{Name: []byte("Location"), Value: to})
+	f.sayPage("")
 	return true
 }
 
-// harden tells browsers to come by HTTPS only, if that is the app's policy. Plain answers must not say it
-// (RFC 6797, 7.2).
-func harden(res *http.Response) error {
-	x := exchangeOf(res.Request)
-	if p := x.route.info.Load().HTTPS; p.HSTS != "" && x.secure {
-		res.Header.Set("Strict-Transport-Security", p.HSTS)
+var strictTransport = []byte("Strict-Transport-Security")
+
+// hsts is what browsers are told about coming by HTTPS only. Plain answers must not say it (RFC 6797, 7.2).
+func (f *flight) hsts() string {
+	if f.req.TLS == nil || f.info == nil {
+		return ""
 	}
-	return nil
+	return f.info.HTTPS.HSTS
 }
 
-// lookup finds a host's route: its own, or that of the wildcard above it.
-func (r *Router) lookup(host string) *route {
-	table := *r.table.Load()
-	if rt := table[host]; rt != nil {
-		return rt
-	}
-	for _, rest, ok := strings.Cut(host, "."); ok; _, rest, ok = strings.Cut(rest, ".") {
-		if rt := table["*."+rest]; rt != nil {
-			return rt
+// harden puts the app's policy in the place of what the instance says about it.
+func (f *flight) harden(fields []field, policy string) []field {
+	out := f.fields[:0]
+	for _, h := range fields {
+		if !bytes.EqualFold(h.Name, strictTransport) {
+			out = append(out, h)
 		}
 	}
-	return nil
+	f.fields = append(out, field{Name: strictTransport, Value: []byte(policy)})
+	return f.fields
 }

@@ -76,7 +76,10 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	defer certificates.Close()
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own, Challenge: certificates.Challenge, Secured: certificates.Secured})
+	web := router.New(router.Options{
+		Log: d.log, Access: d.access, Reserved: own,
+		Challenge: certificates.Challenge, Secured: certificates.Secured, Covers: certificates.Covers,
+	})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
@@ -121,6 +124,13 @@ func (d *daemon) host(web, secure, ssh net.Listener) host {
 		h.httpsAddr = secure.Addr()
 	}
 	return h
+}
+
+// access puts the router's lines into the apps' logs.
+func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
+	if err := d.rooms.runtime.Access(app, lines); err != nil {
+		d.log.Error("access log", "app", app, "err", err)
+	}
 }
 
 type listeners struct{ http, https, ssh, local net.Listener } // https may be nil

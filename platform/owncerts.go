@@ -91,14 +91,14 @@ func (p *Platform) UpdateCertificate(ctx context.Context, call Call, in AddCertI
 
 // adoptCertificate checks a certificate against the app's domains and the others it has, and serves it.
 func (p *Platform) adoptCertificate(ctx context.Context, call Call, app App, pair KeyPair) (AddedCertificate, error) {
+	if err := p.checkPair(call, pair); err != nil {
+		return AddedCertificate{}, err
+	}
 	c, err := tls.X509KeyPair(pair.Chain, pair.Key)
 	if err != nil {
-		return AddedCertificate{}, Errorf(Usage, "certificate and key do not belong together: %v", err)
+		return AddedCertificate{}, err
 	}
 	out := AddedCertificate{App: app.Name, Names: c.Leaf.DNSNames, Issuer: c.Leaf.Issuer.CommonName, Expires: c.Leaf.NotAfter}
-	if err := p.checkChain(call, c); err != nil {
-		return out, err
-	}
 	hosts, err := p.hosts(ctx, app.Name)
 	if err != nil {
 		return out, err
@@ -124,8 +124,12 @@ func (p *Platform) adoptCertificate(ctx context.Context, call Call, app App, pai
 	return out, p.rewish(ctx, app)
 }
 
-// checkChain refuses what no client would take, and warns of what some would not.
-func (p *Platform) checkChain(call Call, c tls.Certificate) error {
+// checkPair refuses what no client would take, and warns of what some would not.
+func (p *Platform) checkPair(call Call, pair KeyPair) error {
+	c, err := tls.X509KeyPair(pair.Chain, pair.Key)
+	if err != nil {
+		return Errorf(Usage, "certificate and key do not belong together: %v", err)
+	}
 	now := p.Now()
 	if now.After(c.Leaf.NotAfter) {
 		return Errorf(Usage, "the certificate expired on %s", c.Leaf.NotAfter.Format(time.DateOnly))
@@ -133,6 +137,15 @@ func (p *Platform) checkChain(call Call, c tls.Certificate) error {
 	if len(c.Leaf.DNSNames) == 0 && len(c.Leaf.IPAddresses) == 0 {
 		return Errorf(Usage, "the certificate names no host in its subject alternative names, so no client takes it")
 	}
+	if err := checkChain(c); err != nil {
+		return err
+	}
+	p.warnOf(call, c)
+	return nil
+}
+
+// checkChain: each certificate must be signed by the next one.
+func checkChain(c tls.Certificate) error {
 	below := c.Leaf
 	for i, der := range c.Certificate[1:] {
 		above, err := x509.ParseCertificate(der)
@@ -144,6 +157,11 @@ func (p *Platform) checkChain(call Call, c tls.Certificate) error {
 		}
 		below = above
 	}
+	return nil
+}
+
+func (p *Platform) warnOf(call Call, c tls.Certificate) {
+	now := p.Now()
 	if len(c.Certificate) == 1 && !bytes.Equal(c.Leaf.RawIssuer, c.Leaf.RawSubject) {
 		_, _ = fmt.Fprintln(call.Err, "Warning: the chain has no intermediate certificate, and clients that do not know it will refuse this one.")
 	}
@@ -153,7 +171,6 @@ func (p *Platform) checkChain(call Call, c tls.Certificate) error {
 	if now.Before(c.Leaf.NotBefore) {
 		_, _ = fmt.Fprintf(call.Err, "Warning: it is not valid before %s.\n", c.Leaf.NotBefore.Format(time.RFC3339))
 	}
-	return nil
 }
 
 func certCovers(leaf *x509.Certificate, host string) bool {

@@ -262,7 +262,7 @@ func TestAnotherAuthority(t *testing.T) {
 	}
 }
 
-// Two daemons over one store: one obtains, the other answers the authority's challenge, and one order is made.
+// Two daemons over one store want the same at the same time: one order is made.
 func TestTwoDaemonsShareAStore(t *testing.T) {
 	s := newSite(t, acmetest.Options{})
 	if err := s.Configure(platform.Authority{Directory: s.ca.Directory, Resolver: s.ca.DNS.Addr}); err != nil { // it asks nobody

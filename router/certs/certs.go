@@ -42,6 +42,7 @@ type Options struct {
 	RenewEvery time.Duration   // how often certificates are looked at; 10 min
 	Backoff    []time.Duration // waits after failures, the last one for good
 	KeepTicket time.Duration   // how long new sessions use one ticket key; 12 h
+	LockLease  time.Duration   // how long a process that was killed holds up others over the same vault; 30 s
 }
 
 func (o Options) defaults() Options {
@@ -59,6 +60,9 @@ func (o Options) defaults() Options {
 	}
 	if o.Backoff == nil {
 		o.Backoff = backoff()
+	}
+	if o.LockLease == 0 {
+		o.LockLease = 30 * time.Second
 	}
 	if o.KeepTicket == 0 {
 		o.KeepTicket = 12 * time.Hour
@@ -110,10 +114,11 @@ type Manager struct {
 func Open(ctx context.Context, o Options) (*Manager, error) {
 	m := &Manager{
 		nobody:  name{host: "paas.internal"},
-		Options: o.defaults(), storage: newStorage(o.Vault), news: make(chan platform.CertificateNews, newsBuffer),
+		Options: o.defaults(), news: make(chan platform.CertificateNews, newsBuffer),
 		wishes: map[platform.AppName]platform.Wish{}, lazies: map[platform.AppName]*quota{},
 		slots: make(chan struct{}, obtaining), loads: make(chan struct{}, loading),
 	}
+	m.storage = newStorage(o.Vault, m.LockLease)
 	var err error
 	if m.internal, err = openInternal(ctx, m.storage, m.Now); err != nil {
 		return nil, fmt.Errorf("open internal authority: %w", err)

@@ -109,13 +109,17 @@ func (s *site) open() {
 // agree makes the authority the one that is asked.
 func (s *site) agree(change ...func(*platform.Authority)) {
 	s.t.Helper()
-	a := platform.Authority{Directory: s.ca.Directory, Roots: s.ca.Roots, Agreed: true, Email: "admin@example.com", Resolver: s.ca.DNS.Addr}
+	a := s.authority()
 	for _, f := range change {
 		f(&a)
 	}
 	if err := s.Configure(a); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *site) authority() platform.Authority {
+	return platform.Authority{Directory: s.ca.Directory, Roots: s.ca.Roots, Agreed: true, Email: "admin@example.com", Resolver: s.ca.DNS.Addr}
 }
 
 func wish(hosts ...string) platform.Wish {

@@ -30,17 +30,14 @@ type Vault interface {
 	Release(ctx context.Context, lock, holder string) error
 }
 
-// A lock's holder renews its lease three times before others may take it. One that was killed holds up the
-// others for as long as a lease lasts.
-const (
-	lockLease = 30 * time.Second
-	lockRetry = 250 * time.Millisecond
-)
+// lockRetry is how often a lock is tried that somebody else has.
+const lockRetry = 250 * time.Millisecond
 
 // storage makes a Vault what certmagic asks for.
 type storage struct {
 	vault  Vault
-	holder string // of locks; another for every process
+	holder string        // of locks; another for every process
+	lease  time.Duration // of a lock; its holder renews it before a third of it is over
 
 	mu   sync.Mutex
 	held map[string]*heldLock
@@ -52,10 +49,10 @@ type heldLock struct {
 	ended chan struct{}
 }
 
-func newStorage(v Vault) *storage {
+func newStorage(v Vault, lease time.Duration) *storage {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	return &storage{vault: v, holder: hex.EncodeToString(id[:]), held: map[string]*heldLock{}}
+	return &storage{vault: v, lease: lease, holder: hex.EncodeToString(id[:]), held: map[string]*heldLock{}}
 }
 
 // String keeps certmagic's logs short.
@@ -142,7 +139,7 @@ func (s *storage) TryLock(ctx context.Context, name string) (bool, error) {
 	if s.held[name] != nil {
 		return false, nil
 	}
-	took, err := s.vault.Claim(ctx, name, s.holder, lockLease)
+	took, err := s.vault.Claim(ctx, name, s.holder, s.lease)
 	if err != nil || !took {
 		return false, err
 	}
@@ -159,12 +156,12 @@ func (s *storage) TryLock(ctx context.Context, name string) (bool, error) {
 // prolong keeps a lock until ctx ends. A lease that could not be renewed is tried again: only another holder
 // may have come in between, and certmagic looks again at what there is before it acts.
 func (s *storage) prolong(ctx context.Context, name string) {
-	tick := time.NewTicker(lockLease / 3)
+	tick := time.NewTicker(s.lease / 3)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			_, _ = s.vault.Claim(ctx, name, s.holder, lockLease)
+			_, _ = s.vault.Claim(ctx, name, s.holder, s.lease)
 		case <-ctx.Done():
 			return
 		}

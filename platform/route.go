@@ -14,6 +14,7 @@ type Route struct {
 	Backends []Backend
 	Ports    []PortRoute // mapped ports of the host
 	Traffic  Traffic
+	HTTPS    HTTPS // how plain requests are met, and what browsers are told
 }
 
 // Backend is an instance that answers HTTP/1.1 on Addr.

@@ -20,6 +20,7 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 	if err != nil {
 		p.Log.Error("route without port mappings", "app", app.Name, "err", err)
 	}
+	https := p.https(ctx, app.Name)
 	l := p.lane(app.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,6 +37,7 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 	l.routed = webOf(ready)
 	to := route(app, hosts, l.routed)
 	to.Ports = routePorts(mappings, ready)
+	to.HTTPS = https
 	return p.Router.Swap(to)
 }
 

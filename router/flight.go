@@ -115,6 +115,9 @@ func (f *flight) admit() *fault {
 	if string(f.req.Method) == "CONNECT" && f.req.Protocol == nil {
 		return noProxy()
 	}
+	if f.challenged() {
+		return nil
+	}
 	if own := f.r.own[string(f.host)]; own != nil {
 		f.serveOwn(own)
 		return nil
@@ -133,6 +136,9 @@ func (f *flight) admit() *fault {
 // fly has the request answered and gives back what it has taken.
 func (f *flight) fly() {
 	defer f.land()
+	if f.upgraded() {
+		return
+	}
 	// EDGES BEFORE: the app's rules (package edge) look at the request here; what they answer ends it.
 	if why := f.readSmall(); why != nil {
 		f.refuse(why)

@@ -75,13 +75,6 @@ func declared() []Verb {
 		define(Verb{Name: "config:unset", Access: Member, Summary: "Remove config vars and release",
 			Example: "config:unset blog COLOR"}, (*p).UnsetConfig),
 
-		define(Verb{Name: "domains:add", Access: Member, Summary: "Let an app answer to more hostnames",
-			Example: "domains:add blog www.example.com"}, (*p).AddDomain),
-		define(Verb{Name: "domains:remove", Access: Member, Summary: "Take hostnames away from an app",
-			Example: "domains:remove blog www.example.com"}, (*p).RemoveDomain),
-		define(Verb{Name: "domains:report", Aliases: []string{"domains"}, Access: Member, Summary: "Show an app's hostnames",
-			Example: "domains:report blog"}, (*p).Domains),
-
 		define(Verb{Name: "ports:add", Access: Member, Summary: "Lead ports of the host to an app's processes",
 			Example: "ports:add db tcp:5432:5432 --process-type postgres"}, (*p).AddPorts),
 		define(Verb{Name: "ports:set", Access: Member, Summary: "Replace all of an app's port mappings",

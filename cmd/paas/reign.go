@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"paas/controlpanel/registry"
 	"paas/gitreceive"
 	"paas/platform"
+	"paas/router/certs"
 	"paas/router/handover"
 	"paas/router/sockets"
 	"paas/verbs"
@@ -19,14 +21,16 @@ import (
 // reign is the time in which this process decides: from taking the lock of the data directory to letting go of it.
 type reign struct {
 	*daemon
-	rooms    *rooms
-	platform *platform.Platform
-	door     *gitreceive.Server
-	ssh      *sockets.Listener
-	local    *sockets.Listener
-	throne   *throne
-	chores   sync.WaitGroup
-	rest     context.CancelFunc // ends the chores
+	rooms        *rooms
+	platform     *platform.Platform
+	certificates *certs.Manager
+	tls          *tls.Config
+	door         *gitreceive.Server
+	ssh          *sockets.Listener
+	local        *sockets.Listener
+	throne       *throne
+	chores       sync.WaitGroup
+	rest         context.CancelFunc // ends the chores
 }
 
 // reign decides until ctx ends, a door breaks, or a successor is ready to take over, which is returned then.
@@ -45,8 +49,15 @@ func (d *daemon) reign(ctx context.Context) (*successor, error) {
 	if r.ssh, err = d.listen("ssh", d.settings.SSH); err != nil {
 		return nil, err
 	}
+	if err := r.openCertificates(ctx); err != nil {
+		return nil, err
+	}
+	defer r.certificates.Close()
 	p := r.newPlatform()
 	defer p.Close()
+	d.logs.Store(r.rooms.runtime)
+	d.ruling.Store(r)
+	defer d.ruling.Store(nil)
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
@@ -60,7 +71,7 @@ func (d *daemon) reign(ctx context.Context) (*successor, error) {
 func (r *reign) newPlatform() *platform.Platform {
 	rooms := r.daemonRooms()
 	r.platform = platform.New(rooms, platform.Settings{
-		Domain: r.settings.Domain, HTTPPort: port(r.http.Addr()), KeepReleases: r.settings.KeepReleases,
+		Domain: r.settings.Domain, HTTPPort: port(r.http.Addr()), HTTPSPort: r.httpsPort(), KeepReleases: r.settings.KeepReleases,
 	})
 	return r.platform
 }
@@ -69,7 +80,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 	return platform.Rooms{
 		Store: r.rooms.store, Builder: r.rooms.builder, Runner: r.rooms.runtime, Router: r.traffic,
 		Sources: sources{r.rooms.repos, r.rooms.builder, r.rooms.blobs, r.rooms.outputs}, Images: r.rooms.disk(r.settings), Walls: r.rooms.network,
-		Planner: r.rooms.builder, Repositories: r.rooms.repos,
+		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
 		Host: r.host(), Ports: r.ports, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
 	}
@@ -77,7 +88,11 @@ func (r *reign) daemonRooms() platform.Rooms {
 
 func (r *reign) host() host {
 	started := r.env.get("INVOCATION_ID") != "" // systemd.exec(5)
-	return host{settings: r.settings, httpAddr: r.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started}
+	h := host{settings: r.settings, httpAddr: r.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started}
+	if r.https != nil {
+		h.httpsAddr = r.https.Addr()
+	}
+	return h
 }
 
 // open makes the doors, and has everything that runs already routed.
@@ -111,7 +126,7 @@ func (r *reign) serve(ctx context.Context) (*successor, error) {
 	doors := make(chan error, 2)
 	go func() { doors <- r.door.Serve(r.ssh) }()
 	go func() { doors <- r.door.ServeLocal(r.local) }()
-	r.once.Do(func() { go func() { r.broken <- r.web.Serve(r.http) }() })
+	r.once.Do(r.serveWeb)
 	r.sockets.CloseSpare()
 	r.log.Info("serving", "version", version, "http", r.http.Addr(), "ssh", r.ssh.Addr(), "data", r.settings.Data)
 	r.announce()
@@ -142,6 +157,14 @@ func (r *reign) serve(ctx context.Context) (*successor, error) {
 	}
 }
 
+// serveWeb lets clients in, over all reigns.
+func (d *daemon) serveWeb() {
+	go func() { d.broken <- d.web.Serve(d.http) }()
+	if d.https != nil {
+		go func() { d.broken <- d.web.Serve(d.overTLS()) }()
+	}
+}
+
 // announce tells whoever waits that we serve: the predecessor, which tells systemd, or systemd itself.
 func (r *reign) announce() {
 	if r.before != nil && !r.announced {
@@ -168,11 +191,15 @@ func (r *reign) end(err error) error {
 
 // closeTraffic lets clients of apps go: they are told for so long, and have until ctx ends to finish.
 func (d *daemon) closeTraffic(ctx context.Context, leave time.Duration) error {
-	d.http.stop(ctx)
+	var both sync.WaitGroup
+	both.Go(func() { d.http.stop(ctx) })
+	if d.https != nil {
+		both.Go(func() { d.https.stop(ctx) })
+	}
+	both.Wait()
 	d.ports.Pause()
 	leaving, cancel := context.WithTimeout(ctx, leave)
 	defer cancel()
-	var both sync.WaitGroup
 	both.Go(func() { d.ports.Leave(leaving) })
 	d.web.Leave(leaving)
 	both.Wait()

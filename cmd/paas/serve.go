@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"paas/router/handover"
 	"paas/router/ports"
 	"paas/router/sockets"
+	"paas/runtime"
 )
 
 // How long what is under way may take when the daemon ends.
@@ -55,12 +57,15 @@ type daemon struct {
 	systemd  sockets.Systemd
 	sockets  *sockets.Set
 	http     *front
+	https    *front // nil: it is not served
 	web      *router.Router
 	ports    *ports.Ports
 	traffic  *handover.Traffic
 	registry *reserved
-	broken   chan error // of what serves
-	once     sync.Once  // starts what serves over reigns
+	ruling   atomic.Pointer[reign]           // nil while a successor decides
+	logs     atomic.Pointer[runtime.Runtime] // takes the access log, also of what is left to finish
+	broken   chan error                      // of what serves
+	once     sync.Once                       // starts what serves over reigns
 
 	hangup    chan os.Signal
 	before    *handover.Link // of the predecessor, nil if there is none
@@ -88,6 +93,13 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	d.http = newFront(socket, s.HTTPProxyProtocol)
+	if err := d.listenTLS(); err != nil {
+		return nil, err
+	}
+	key, err := openRouterKey(s.Data)
+	if err != nil {
+		return nil, err
+	}
 	own := map[string]http.Handler{}
 	for _, host := range registryHosts(s.Domain) {
 		own[host] = d.registry
@@ -97,19 +109,35 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	_ = ssh.Close() // each reign listens anew
-	d.ports = d.newPorts(ssh.Addr())
-	d.web = router.New(router.Options{Log: d.log, Reserved: own})
+	d.ports = d.newPorts(ssh.Addr(), key)
+	d.web = d.newRouter(key, own)
 	d.traffic = handover.NewTraffic(d.web, d.ports)
 	return d, nil
 }
 
 // newPorts makes what maps ports of the host.
-func (d *daemon) newPorts(ssh net.Addr) *ports.Ports {
+func (d *daemon) newPorts(ssh net.Addr, key []byte) *ports.Ports {
 	return ports.New(ports.Options{
 		Sockets: d.sockets, Host: d.settings.PortsAddress, Log: d.log,
-		Reserved: map[int]string{port(d.http.Addr()): "HTTP", port(ssh): "SSH"},
-		Site:     func() ports.Site { return router.New(router.Options{Log: d.log}) },
+		Reserved: map[int]string{port(d.http.Addr()): "HTTP", d.httpsPort(): "HTTPS", port(ssh): "SSH"},
+		Site:     func() ports.Site { return d.newRouter(key, nil) },
 	})
+}
+
+func (d *daemon) newRouter(key []byte, own map[string]http.Handler) *router.Router {
+	return router.New(router.Options{
+		Log: d.log, Access: d.access, Secret: key, Reserved: own,
+		Challenge: d.challenge, Secured: d.secured, Covers: d.covers,
+	})
+}
+
+// access puts the router's lines into the apps' logs.
+func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
+	if logs := d.logs.Load(); logs != nil {
+		if err := logs.Access(app, lines); err != nil {
+			d.log.Error("access log", "app", app, "err", err)
+		}
+	}
 }
 
 // registryHosts are the names that the registry answers to; clients speak plain HTTP to those after the first.

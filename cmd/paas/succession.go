@@ -145,6 +145,9 @@ func (d *daemon) giveWay(s *successor) error {
 func (d *daemon) drain(ctx context.Context, s *successor) {
 	pid := s.cmd.Process.Pid
 	d.http.socket.Pause()
+	if d.https != nil {
+		d.https.socket.Pause()
+	}
 	d.ports.Pause()
 	d.sockets.Leave()
 	if ctx.Err() != nil { // the service was to end meanwhile; it is the successor's now

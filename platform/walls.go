@@ -143,6 +143,9 @@ type Router interface {
 	Swap(route Route) (drained func(ctx context.Context))
 	// Remove forgets the app's route. Requests for its hosts get 404.
 	Remove(app AppName)
+	// Configure sets what holds for every client, from its next connection on. It is called before the first
+	// connection is taken, and whenever it changes.
+	Configure(in Intake)
 }
 
 // Route is where requests for an app go.
@@ -151,12 +154,14 @@ type Route struct {
 	Hosts    []string // lower case, without port
 	Stopped  bool     // the app was stopped by its owner
 	Backends []Backend
+	Edge     Edge // what holds for its requests
 }
 
 // Backend is an instance that answers HTTP/1.1 on Addr.
 type Backend struct {
 	ID   InstanceID
 	Addr netip.AddrPort
+	Pool Pool // which requests it gets: those whose rules name the pool
 }
 
 // Key is a public SSH key that may come in.

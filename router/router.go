@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/router/edge"
 )
 
 // Options are what a Router needs. Zero values mean the defaults.
@@ -54,6 +55,8 @@ type Router struct {
 	mu     sync.Mutex // of changes
 	routes map[platform.AppName]*route
 	table  atomic.Pointer[map[string]*route]
+	intake atomic.Pointer[platform.Intake]
+	mirror edge.Mirror
 }
 
 // New makes a router without routes.
@@ -67,6 +70,7 @@ func New(o Options) *Router {
 	}
 	r.access = newAccessLog(o.AccessLog)
 	r.table.Store(&map[string]*route{})
+	r.Configure(platform.Intake{})
 	r.proxy = &httputil.ReverseProxy{
 		Rewrite: rewrite, Transport: r, ErrorHandler: r.failed, FlushInterval: -1, BufferPool: &buffers{},
 		ErrorLog: log.New(io.Discard, "", 0), // failed says what matters
@@ -76,6 +80,12 @@ func New(o Options) *Router {
 		ErrorLog: log.New(io.Discard, "", 0), // strangers' broken requests are no news
 	}
 	return r
+}
+
+// Configure implements platform.Router.
+func (r *Router) Configure(in platform.Intake) {
+	in = in.Defaults()
+	r.intake.Store(&in)
 }
 
 // Serve answers on l until Shutdown; then it returns nil. It blocks.

@@ -8,8 +8,6 @@ import (
 // Edge is what holds for the requests of one app on their way to an instance, and for the answers on their
 // way back. Its zero value lets everything pass.
 type Edge struct {
-	Traffic
-
 	Allow       []netip.Prefix // only these clients; empty: all
 	Deny        []netip.Prefix // none of these
 	Rate        Allowance      // of each client; zero: as much as it likes
@@ -22,91 +20,6 @@ type Edge struct {
 	Compress    Compression
 	Pages       map[string][]byte // HTML for answers of the router itself, by "502", "503", … or MaintenancePage
 }
-
-// Traffic is how an app's requests reach its instances. Zero fields mean the defaults.
-type Traffic struct {
-	Balance     Balance
-	Upstream    Upstream
-	Concurrency int           // requests that one instance gets at once; 0: no limit
-	Queue       int           // requests that wait for an instance below that limit, or for a wake
-	QueueWait   time.Duration // how long each of them waits at most
-	Drain       time.Duration // what is in flight on a replaced instance may take this long
-	SlowStart   time.Duration // a new instance gets its full share after so long; 0: at once
-
-	MaxBody        int64         // bytes of a request's body; 0: no limit
-	BodyTimeout    time.Duration // between two parts of a request's body
-	ConnectTimeout time.Duration // to connect to an instance
-	ReadTimeout    time.Duration // until the head of its answer
-	IdleTimeout    time.Duration // between two parts of an answer or of a tunnel, in either direction; 0: for ever
-
-	Log LogFormat
-}
-
-// The defaults of Traffic; docs/router.md has the reasons.
-const (
-	defaultQueue          = 100
-	defaultQueueWait      = 30 * time.Second
-	defaultDrain          = 30 * time.Second
-	defaultBodyTimeout    = 60 * time.Second
-	defaultConnectTimeout = 5 * time.Second
-	defaultReadTimeout    = 60 * time.Second
-)
-
-// Defaults fills what is zero.
-func (t Traffic) Defaults() Traffic {
-	fill := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	if t.Balance == "" {
-		t.Balance = LeastRequests
-	}
-	if t.Upstream == "" {
-		t.Upstream = UpstreamHTTP1
-	}
-	if t.Log == "" {
-		t.Log = LogHeroku
-	}
-	if t.Queue == 0 {
-		t.Queue = defaultQueue
-	}
-	fill(&t.QueueWait, defaultQueueWait)
-	fill(&t.Drain, defaultDrain)
-	fill(&t.BodyTimeout, defaultBodyTimeout)
-	fill(&t.ConnectTimeout, defaultConnectTimeout)
-	fill(&t.ReadTimeout, defaultReadTimeout)
-	return t
-}
-
-// Balance is how the instance for a request is chosen.
-type Balance string
-
-// The ways to balance.
-const (
-	LeastRequests Balance = "least"       // the one with the fewest in flight
-	RoundRobin    Balance = "round-robin" // each in turn
-	Sticky        Balance = "sticky"      // the one that this client had, by a cookie
-)
-
-// Upstream is what an app's instances speak.
-type Upstream string
-
-// The protocols of instances.
-const (
-	UpstreamHTTP1 Upstream = "http1"
-	UpstreamH2C   Upstream = "h2c" // HTTP/2 without TLS and without upgrade, as gRPC servers do
-)
-
-// LogFormat is how an app's requests are logged.
-type LogFormat string
-
-// The formats.
-const (
-	LogHeroku LogFormat = "heroku" // key=value, as Heroku's router
-	LogJSON   LogFormat = "json"
-	LogOff    LogFormat = "off"
-)
 
 // Compression is whether answers are compressed on their way.
 type Compression string
@@ -170,15 +83,6 @@ type Mirror struct {
 
 // MaintenancePage is the page of an app in maintenance.
 const MaintenancePage = "maintenance"
-
-// Pool names some of an app's instances: those of a release and process type that requests are led to.
-type Pool string
-
-// Two pools are not named like a process type: the one that requests usually go to, and the second release.
-const (
-	MainPool   Pool = ""
-	CanaryPool Pool = "+canary"
-)
 
 // Intake is what holds for clients before it is known which app they ask for. Zero fields mean the defaults.
 type Intake struct {

@@ -148,20 +148,12 @@ type Router interface {
 	Configure(in Intake)
 }
 
-// Route is where requests for an app go.
-type Route struct {
-	App      AppName
-	Hosts    []string // lower case, without port
-	Stopped  bool     // the app was stopped by its owner
-	Backends []Backend
-	Edge     Edge // what holds for its requests
-}
-
-// Backend is an instance that answers HTTP/1.1 on Addr.
-type Backend struct {
-	ID   InstanceID
-	Addr netip.AddrPort
-	Pool Pool // which requests it gets: those whose rules name the pool
+// Hasher makes what is stored of a password.
+type Hasher interface {
+	// Hash takes as long as a guess shall take. A password that cannot be hashed is an *Error of kind Usage.
+	Hash(password []byte) (string, error)
+	// Check fails with kind Usage unless the text is a hash of a form that the router can compare with.
+	Check(hash string) error
 }
 
 // Key is a public SSH key that may come in.
@@ -179,6 +171,7 @@ type Store interface {
 	Ledger
 	Ledgers
 	Builds
+	Edges
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

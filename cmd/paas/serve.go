@@ -18,6 +18,7 @@ import (
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/router"
+	"paas/router/edge"
 	"paas/verbs"
 )
 
@@ -73,7 +74,7 @@ func (d *daemon) run(ctx context.Context) error {
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
 		Planner: d.rooms.builder, Repositories: d.rooms.repos,
 		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
-		Host: d.host(httpListener, sshListener), Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
+		Host: d.host(httpListener, sshListener), Hasher: edge.Hasher{}, Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
 	}, platform.Settings{
 		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
 	})

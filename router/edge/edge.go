@@ -33,7 +33,6 @@ type Rules struct {
 	canary      canary
 	mirror      platform.Mirror
 	pages       map[string][]byte
-	maxBody     int64
 	compressor  *compressor
 }
 
@@ -62,7 +61,7 @@ type Answer struct {
 // password, stays where the rule is the same; before may be nil.
 func Compile(e platform.Edge, before *Rules) *Rules {
 	r := &Rules{
-		allow: e.Allow, deny: e.Deny, maintenance: e.Maintenance, mirror: e.Mirror, pages: e.Pages, maxBody: e.MaxBody,
+		allow: e.Allow, deny: e.Deny, maintenance: e.Maintenance, mirror: e.Mirror, pages: e.Pages,
 		redirects: compileRedirects(e.Redirects), paths: sortPaths(e.Paths), compressor: newCompressor(e.Compress),
 		canary: canary{CanaryShare: e.Canary, random: rand.Float64},
 	}
@@ -71,7 +70,7 @@ func Compile(e platform.Edge, before *Rules) *Rules {
 	}
 	r.limiter = newLimiter(e.Rate, before.limiter, monotonic())
 	r.lock = newLock(e.Users, before.lock)
-	r.guarded = len(r.allow) > 0 || len(r.deny) > 0 || r.limiter != nil || r.maintenance || r.lock != nil || r.maxBody > 0
+	r.guarded = len(r.allow) > 0 || len(r.deny) > 0 || r.limiter != nil || r.maintenance || r.lock != nil
 	r.steered = len(r.redirects) > 0 || len(r.paths) > 0 || r.canary.Release != 0 || r.mirror.App != ""
 	return r
 }
@@ -139,8 +138,6 @@ func (r *Rules) open(req *wire.Request) *Answer {
 	switch {
 	case r.maintenance:
 		return r.maintained(req)
-	case r.maxBody > 0 && req.Length > r.maxBody:
-		return r.page(req, 413, "Too large", "The request's body is larger than this app takes.")
 	case r.lock == nil:
 		return nil
 	}
@@ -157,15 +154,6 @@ func (r *Rules) maintained(req *wire.Request) *Answer {
 	}
 	a.Fields = append(a.Fields, retryAfter(maintenanceRetry))
 	return a
-}
-
-// MaxBody is how many bytes a request's body may have; 0 is any number. Before has refused those that said so;
-// see LimitBody for the others.
-func (r *Rules) MaxBody() int64 {
-	if r == nil {
-		return 0
-	}
-	return r.maxBody
 }
 
 func contains(list []netip.Prefix, client netip.Addr) bool {

@@ -57,7 +57,7 @@ func newLock(users []platform.Password, before *lock) *lock {
 	if before != nil && slices.Equal(before.users, users) {
 		return before
 	}
-	l := &lock{users: users, places: make(chan struct{}, checksAtOnce)}
+	l := &lock{users: slices.Clone(users), places: make(chan struct{}, checksAtOnce)}
 	_, _ = rand.Read(l.key[:]) // never fails (crypto/rand)
 	return l
 }

@@ -81,10 +81,13 @@ func monotonic() func() int64 {
 	return func() int64 { return int64(time.Since(start)) }
 }
 
+// Any tells whether Before has anything to look at.
+func (r *Rules) Any() bool { return r != nil && (r.guarded || r.steered) }
+
 // Before decides about a request by the host of this app. client is who asks, as far as it is believed. It
 // blocks only while a password is checked for the first time.
 func (r *Rules) Before(req *wire.Request, client netip.Addr) (v Verdict) {
-	if r == nil || !r.guarded && !r.steered {
+	if !r.Any() {
 		return v
 	}
 	if v.Answer = r.admit(req, client); v.Answer != nil {

@@ -14,16 +14,28 @@ type redirect struct {
 	host, path []byte
 }
 
-// compileRedirects puts what says more in front: a host before any, a longer path before a shorter one.
+// compileRedirects puts what says more in front: a host before any, a whole path before a prefix, a longer prefix
+// before a shorter one.
 func compileRedirects(list []platform.Redirect) []redirect {
 	list = sorted(list, func(a, b platform.Redirect) int {
-		return cmp.Or(cmp.Compare(len(b.Host), len(a.Host)), cmp.Compare(len(b.Path), len(a.Path)))
+		return cmp.Or(cmp.Compare(len(b.Host), len(a.Host)), cmp.Compare(width(a), width(b)), cmp.Compare(len(b.Path), len(a.Path)))
 	})
 	var out []redirect
 	for _, d := range list {
 		out = append(out, redirect{d, []byte(d.Host), []byte(d.Path)})
 	}
 	return out
+}
+
+// width is how many paths a redirect is for: one, many, all.
+func width(d platform.Redirect) int {
+	switch {
+	case d.Path == "":
+		return 2
+	case d.Rest:
+		return 1
+	}
+	return 0
 }
 
 func (r *Rules) redirect(req *wire.Request) *Answer {

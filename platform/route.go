@@ -67,3 +67,9 @@ const (
 	AccessJSON   AccessFormat = "json" // an object a line
 	AccessOff    AccessFormat = "off"
 )
+
+// AccessLine is one line of an app's access log.
+type AccessLine struct {
+	At   time.Time
+	Text []byte // without its newline
+}

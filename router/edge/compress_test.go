@@ -15,7 +15,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"paas/platform"
-	"paas/router/wire"
 )
 
 func head(status int, length int64, fields ...string) *Head {
@@ -170,8 +169,8 @@ func TestMirror(t *testing.T) {
 	}
 	body, whole := tee.Whole()
 	c := Copy{
-		To: netip.MustParseAddrPort(s.Listener.Addr().String()), Method: "POST", Host: "a.test", Target: "/x%2f?y=1;2",
-		Fields: []wire.Field{field("X-A", "b")}, Body: body,
+		To: netip.MustParseAddrPort(s.Listener.Addr().String()), Body: body,
+		Head: []byte("POST /x%2f?y=1;2 HTTP/1.1\r\nHost: a.test\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n"),
 	}
 	if !whole || !m.Offer(c) {
 		t.Fatal("not taken")
@@ -194,7 +193,7 @@ func TestMirrorIsBounded(t *testing.T) {
 	var m Mirror
 	taken := 0
 	for range 2 * mirrorAtOnce {
-		if m.Offer(Copy{To: netip.MustParseAddrPort(s.Listener.Addr().String()), Method: "GET", Host: "a.test", Target: "/"}) {
+		if m.Offer(Copy{To: netip.MustParseAddrPort(s.Listener.Addr().String()), Head: []byte("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")}) {
 			taken++
 		}
 	}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -10,8 +11,6 @@ import (
 	"net/url"
 	"sync"
 	"time"
-
-	"paas/router/wire"
 )
 
 // Bounds of copies. What is beyond them is dropped: copies must not cost the requests themselves anything.
@@ -30,12 +29,9 @@ type Mirror struct {
 
 // Copy is a request that is sent again.
 type Copy struct {
-	To     netip.AddrPort
-	Method string
-	Host   string
-	Target string
-	Fields []wire.Field // as the instance got them
-	Body   []byte
+	To   netip.AddrPort
+	Head []byte // as the instance got it over HTTP/1.1, with the empty line
+	Body []byte
 }
 
 // Offer sends a copy in the background, or drops it when too many are on their way. It does not block; what c
@@ -65,7 +61,11 @@ func (m *Mirror) send(c Copy, way *http.Transport) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), mirrorTimeout)
 	defer cancel()
-	res, err := way.RoundTrip(c.request(ctx))
+	req, err := c.request(ctx)
+	if err != nil {
+		return
+	}
+	res, err := way.RoundTrip(req)
 	if err != nil {
 		return // nobody waits for it
 	}
@@ -73,19 +73,21 @@ func (m *Mirror) send(c Copy, way *http.Transport) {
 	_ = res.Body.Close()
 }
 
-func (c Copy) request(ctx context.Context) *http.Request {
-	req := &http.Request{
-		Method: c.Method, URL: &url.URL{Scheme: "http", Host: c.To.String(), Opaque: c.Target}, Host: c.Host,
-		Header: http.Header{"X-Mirrored": {"1"}}, Body: io.NopCloser(bytes.NewReader(c.Body)), ContentLength: int64(len(c.Body)),
+// request makes net/http's, which sees to the connection. Target and fields are kept byte for byte.
+func (c Copy) request(ctx context.Context) (*http.Request, error) {
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(c.Head)))
+	if err != nil {
+		return nil, err
 	}
+	req.URL = &url.URL{Scheme: "http", Host: c.To.String(), Opaque: req.RequestURI}
+	req.RequestURI, req.Close, req.TransferEncoding, req.Trailer = "", false, nil, nil
+	req.Header.Del("Expect")
+	req.Header.Set("X-Mirrored", "1")
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.Body)), int64(len(c.Body))
 	if len(c.Body) == 0 {
 		req.Body = http.NoBody
 	}
-	for _, f := range c.Fields {
-		name := http.CanonicalHeaderKey(string(f.Name))
-		req.Header[name] = append(req.Header[name], string(f.Value))
-	}
-	return req.WithContext(ctx)
+	return req.WithContext(ctx), nil
 }
 
 // Tee keeps what is read of a body for a copy.

@@ -16,10 +16,8 @@ func (r *Rules) Page(req *wire.Request, status int, title, text string) *Answer 
 }
 
 func (r *Rules) page(req *wire.Request, status int, title, text string) *Answer {
-	if r != nil {
-		if own := r.pages[strconv.Itoa(status)]; own != nil {
-			return ownPage(status, own)
-		}
+	if own := r.Own(status); own != nil {
+		return own
 	}
 	if !bytes.Contains(value(req.Fields, "accept"), []byte("text/html")) {
 		return &Answer{Status: status, Fields: pageFields("text/plain; charset=utf-8"), Body: []byte(text + "\n")}
@@ -27,6 +25,14 @@ func (r *Rules) page(req *wire.Request, status int, title, text string) *Answer 
 	a := &Answer{Status: status, Fields: pageFields("text/html; charset=utf-8"), Body: rendered(title, text)}
 	a.Fields = append(a.Fields, field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"))
 	return a
+}
+
+// Own is the app's page for a status, or nil.
+func (r *Rules) Own(status int) *Answer {
+	if r == nil || r.pages[strconv.Itoa(status)] == nil {
+		return nil
+	}
+	return ownPage(status, r.pages[strconv.Itoa(status)])
 }
 
 func ownPage(status int, body []byte) *Answer {

@@ -1,0 +1,52 @@
+package router
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of requests that wait for an app to wake up.
+const (
+	sleepQueue = 100
+	sleepWait  = 30 * time.Second
+)
+
+// sleep is one sleep of an app.
+type sleep struct {
+	called  atomic.Bool // Options.Wake was
+	waiting atomic.Int32
+	over    chan struct{} // closed when the app is awake, or gone
+}
+
+// fallAsleep begins a sleep. An app that is asleep already sleeps on, with those who wait for it; as nothing
+// came of a call so far, the next request calls again.
+func (rt *route) fallAsleep() {
+	if s := rt.sleep.Load(); s != nil {
+		s.called.Store(false)
+		return
+	}
+	rt.sleep.Store(&sleep{over: make(chan struct{})})
+}
+
+// awake ends the sleep.
+func (rt *route) awake() {
+	if s := rt.sleep.Swap(nil); s != nil {
+		close(s.over)
+	}
+}
+
+// rouse has the app woken up and waits for it.
+func (f *flight) rouse(s *sleep) *fault {
+	if s.waiting.Add(1) > sleepQueue {
+		s.waiting.Add(-1)
+		return asleep(f.rt.app)
+	}
+	defer s.waiting.Add(-1)
+	if s.called.CompareAndSwap(false, true) && f.r.wake != nil {
+		f.r.wake(f.rt.app)
+	}
+	if f.waitUntil.IsZero() {
+		f.waitUntil = f.start.Add(sleepWait)
+	}
+	return f.wait(s.over, asleep(f.rt.app))
+}

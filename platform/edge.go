@@ -92,9 +92,9 @@ type Intake struct {
 	MaxHead        int            // bytes of a request's head
 	MaxFields      int            // of a request's head
 	MaxTarget      int            // bytes of path and query
-	MinRate        int            // bytes a second that a client must send of a body, or take of an answer; -1: any
+	MinRate        int            // bytes a second that a client must send of a body, or take of an answer, on average; -1: any
 	MaxStreams     int            // requests at once on one HTTP/2 or HTTP/3 connection
-	MaxConnections int            // of one client address; 0: any number
+	MaxConnections int            // of one client's address or /64 network, but for loopback; -1: any number
 }
 
 // The defaults of Intake; docs/router.md has the reasons.
@@ -104,8 +104,9 @@ const (
 	defaultMaxHead       = 32 << 10
 	defaultMaxFields     = 100
 	defaultMaxTarget     = 16 << 10
-	defaultMinRate       = 1 << 10
+	defaultMinRate       = 1000
 	defaultMaxStreams    = 100
+	defaultConnections   = 1024
 )
 
 // Defaults fills what is zero.
@@ -126,5 +127,6 @@ func (i Intake) Defaults() Intake {
 	fill(&i.MaxTarget, defaultMaxTarget)
 	fill(&i.MinRate, defaultMinRate)
 	fill(&i.MaxStreams, defaultMaxStreams)
+	fill(&i.MaxConnections, defaultConnections)
 	return i
 }

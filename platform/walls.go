@@ -143,8 +143,8 @@ type Router interface {
 	Swap(route Route) (drained func(ctx context.Context))
 	// Remove forgets the app's route. Requests for its hosts get 404.
 	Remove(app AppName)
-	// Configure sets what holds for every client, from its next connection on. It is called before the first
-	// connection is taken, and whenever it changes.
+	// Configure sets what holds for every client. It is called before the first connection is taken, and whenever
+	// it changes; but for trusted proxies, changes may wait for the next start.
 	Configure(in Intake)
 }
 

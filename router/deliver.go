@@ -13,7 +13,8 @@ import (
 const (
 	// spliceFrom is the size from which the kernel moves a body between two TCP connections by itself; below that
 	// setting up the pipe costs more than copying.
-	spliceFrom = 64 << 10 // bytes
+	spliceFrom  = 64 << 10  // bytes
+	splicePiece = 512 << 10 // bytes
 	// headHold is how long the head of an answer whose size is known waits for a first piece of its body, so that
 	// both leave at once: some servers write them one after the other.
 	headHold = 5 * time.Millisecond
@@ -69,10 +70,14 @@ func (f *flight) copyBody() error {
 	if s, ok := f.x.(wire.Splicer); ok && f.req.TLS == nil && body.Left() >= spliceFrom {
 		return f.splice(s)
 	}
-	if body.Left() > 0 && f.bytes == 0 {
+	switch {
+	case body.Ready():
+	case body.Left() > 0 && f.bytes == 0:
 		f.c.arm(f.r.now().Add(headHold))
-	} else if err := f.x.Flush(); err != nil {
-		return errors.Join(errClient, err)
+	default:
+		if err := f.flush(); err != nil {
+			return err
+		}
 	}
 	return f.copyRest()
 }
@@ -111,7 +116,7 @@ func (f *flight) copyRest() error {
 			return nil
 		case isTimeout(err):
 			err = f.stall()
-		case err == nil && f.c.in.Buffered() == 0 && !f.c.body.Ended():
+		case err == nil && !f.c.body.Ended() && !f.c.body.Ready():
 			err = f.flush()
 		}
 		if err != nil {
@@ -135,19 +140,16 @@ func (f *flight) broke(err error) error {
 	return fmt.Errorf("from the instance: %w", err)
 }
 
-// splice has the kernel move the rest.
+// splice has the kernel move the rest, in pieces: each may take as long as the app may be silent.
 func (f *flight) splice(s wire.Splicer) error {
-	f.c.armGlance(f.r.now())
+	f.watchClient() // splicing notices a client that left only when there is something to write
 	for f.c.body.Left() > 0 {
-		n, err := s.Splice(f.c.TCPConn, f.c.body.Left())
+		f.c.arm(f.r.now().Add(orDefault(f.info.Traffic.Idle, defaultIdle)))
+		want := min(f.c.body.Left(), splicePiece)
+		n, err := s.Splice(f.c.TCPConn, want)
 		f.c.body.Past(n)
 		f.bytes += n
-		if n > 0 {
-			f.noteMove()
-		}
-		if isTimeout(err) {
-			err = f.stall()
-		} else if err == nil && f.c.body.Left() > 0 {
+		if err == nil && n < want {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"paas/router/wire"
@@ -203,8 +204,8 @@ func appendHandshake(out []byte, fields []field) []byte {
 // knowClient finds who asks: the peer, or behind trusted proxies the last address that none of them has.
 func (f *flight) knowClient() {
 	f.client = f.req.Client.Addr().Unmap()
-	lists := [][]netip.Prefix{f.r.trusted, f.r.intake.Load().TrustedProxies, f.info.Traffic.Trusted}
-	if f.trusted = contained(f.client, lists); !f.trusted {
+	platform, app := f.r.intake.Load().TrustedProxies, f.info.Traffic.Trusted
+	if f.trusted = contained(f.client, platform, app); !f.trusted {
 		return
 	}
 	said := f.appendEarlier(nil, "x-forwarded-for")
@@ -216,22 +217,16 @@ func (f *flight) knowClient() {
 			return
 		}
 		f.client = addr.Unmap()
-		if !contained(f.client, lists) {
+		if !contained(f.client, platform, app) {
 			return
 		}
 		said = said[:at]
 	}
 }
 
-func contained(a netip.Addr, lists [][]netip.Prefix) bool {
-	for _, list := range lists {
-		for _, p := range list {
-			if p.Contains(a) {
-				return true
-			}
-		}
-	}
-	return false
+func contained(a netip.Addr, platform, app []netip.Prefix) bool {
+	in := func(p netip.Prefix) bool { return p.Contains(a) }
+	return slices.ContainsFunc(platform, in) || slices.ContainsFunc(app, in)
 }
 
 const maxRequestID = 128 // bytes

@@ -34,7 +34,6 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 	if rt == nil {
 		rt = &route{app: to.App}
 		rt.backends.Store(&[]*backend{})
-		rt.last.Store(r.now().UnixNano())
 		r.routes[to.App] = rt
 		r.apps.Store(to.App, rt)
 	}
@@ -75,8 +74,9 @@ func (r *Router) Remove(app platform.AppName) {
 	drainAll(cut, gone)
 }
 
-// Idle tells since when an app has had no request, and how many it has right now: those that wait for it to
-// wake up and open WebSockets are among them. An app without a route is idle since the zero time.
+// Idle tells when the app's last request ended, zero if none did, and how many are in flight: WebSockets too, and
+// every request that an instance may have got, also before it has. So none in flight after Swap has said Asleep
+// means that none will be until the next Swap. It does not block.
 func (r *Router) Idle(app platform.AppName) (since time.Time, inflight int) {
 	r.mu.Lock()
 	rt := r.routes[app]
@@ -85,7 +85,10 @@ func (r *Router) Idle(app platform.AppName) (since time.Time, inflight int) {
 		return time.Time{}, 0
 	}
 	inflight = int(rt.inflight.Load()) // first: a request that ends says when before it is counted out
-	return time.Unix(0, rt.last.Load()), inflight
+	if last := rt.last.Load(); last != 0 {
+		since = time.Unix(0, last)
+	}
+	return since, inflight
 }
 
 // replace publishes the backends, keeping those that stay with their connections, and marks the others.

@@ -12,10 +12,12 @@ package router
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,13 +35,16 @@ type Options struct {
 	// Reserved are hostnames, in lower case and without port, that the platform answers at itself. No
 	// route takes them away.
 	Reserved map[string]http.Handler
-	// Wake has an app that is asleep woken up, and returns at once. It is called once for each Swap that said so,
-	// by the first request that comes.
+	// Wake has an app that is asleep woken up, and returns at once. It is called once for each
+	// sleep, by the first request that comes; the answer is a Swap.
 	Wake func(app platform.AppName)
 	// Trusted are proxies in front of this one: what they say about who asks is believed and passed on.
 	Trusted []netip.Prefix
 	// Secret signs the cookies of sticky clients; one that is made up for this Router when empty.
 	Secret []byte
+	// Covers tells whether a connection's certificate stands for the authority of a request that comes over HTTP/2;
+	// one it does not stand for is answered 421. nil: any. It must not block.
+	Covers func(state *tls.ConnectionState, authority []byte) bool
 	// Reference has net/http speak with the clients of HTTP/1, instead of package http1.
 	Reference bool
 	Now       func() time.Time
@@ -85,15 +90,17 @@ func New(o Options) *Router {
 		r.secret = make([]byte, 32)
 		_, _ = rand.Read(r.secret) // never fails (crypto/rand)
 	}
+	r.front.open(r, o)
 	r.Configure(platform.Intake{})
-	r.front.open(r, o.Reference)
 	return r
 }
 
 // Configure implements platform.Router.
 func (r *Router) Configure(in platform.Intake) {
 	in = in.Defaults()
+	in.TrustedProxies = slices.Concat(r.trusted, in.TrustedProxies)
 	r.intake.Store(&in)
+	r.front.limit(in)
 }
 
 // Shutdown stops listening and waits for requests in flight, at most until ctx ends; then it cuts them. WebSockets

@@ -138,7 +138,7 @@ func TestPagesHaveTheRightStatus(t *testing.T) {
 	r.Swap(platform.Route{App: "dead", Hosts: []string{"dead.test"}, Backends: []platform.Backend{dead.Backend}})
 	r.Swap(platform.Route{App: "broken", Hosts: []string{"broken.test"}, Backends: []platform.Backend{broken.Backend}})
 	for host, status := range map[string]int{
-		"nobody.test": 404, "empty.test": 503, "off.test": 503, "dead.test": 503, "broken.test": 502, "b\"ad": 400,
+		"nobody.test": 404, "empty.test": 503, "off.test": 503, "dead.test": 503, "broken.test": 502,
 		"EMPTY.test:80": 503, "empty.test.": 503,
 	} {
 		for _, accept := range []string{"text/html", "*/*"} {

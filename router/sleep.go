@@ -18,14 +18,11 @@ type sleep struct {
 	over    chan struct{} // closed when the app is awake, or gone
 }
 
-// fallAsleep begins a sleep. An app that is asleep already sleeps on, with those who wait for it; as nothing
-// came of a call so far, the next request calls again.
+// fallAsleep begins a sleep. An app that is asleep already sleeps on, with those who wait for it.
 func (rt *route) fallAsleep() {
-	if s := rt.sleep.Load(); s != nil {
-		s.called.Store(false)
-		return
+	if rt.sleep.Load() == nil {
+		rt.sleep.Store(&sleep{over: make(chan struct{})})
 	}
-	rt.sleep.Store(&sleep{over: make(chan struct{})})
 }
 
 // awake ends the sleep.

@@ -169,7 +169,7 @@ func (a *Answer) length(value []byte) error {
 // frame decides how the body ends (RFC 9112 section 6.3).
 func (a *Answer) frame(head, coded bool) error {
 	a.Close = a.opts.close || a.Version == wire.HTTP10 && !a.opts.keep
-	if coded && a.Version == wire.HTTP10 {
+	if a.opts.many || coded && a.Version == wire.HTTP10 {
 		return ErrAnswer
 	}
 	if coded && a.Length >= 0 { // an instance that says both is asked nothing more

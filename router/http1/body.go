@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -72,6 +73,19 @@ func (b *Body) Left() int64 {
 		return b.left
 	}
 	return -1
+}
+
+// Ready tells that Read has something to give, or the end, without asking the connection.
+func (b *Body) Ready() bool {
+	p := b.r.Peek()
+	if b.framing != Chunked || b.left > 0 {
+		return len(p) > 0
+	}
+	if b.inside {
+		p = p[min(2, len(p)):]
+	}
+	line := bytes.IndexByte(p, '\n')
+	return line >= 0 && len(p) > line+1
 }
 
 // Past tells that n bytes of a sized body were taken from the connection by other means than Read.

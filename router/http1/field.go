@@ -61,8 +61,11 @@ func HopByHop(name []byte) bool {
 // options is what Connection lists.
 type options struct {
 	close, keep, upgrade bool
+	many                 bool // more than anybody lists
 	others               [][]byte
 }
+
+const maxListed = 32 // names in Connection
 
 func (o *options) reset() { *o = options{others: o.others[:0]} }
 
@@ -75,6 +78,9 @@ func (o *options) add(list []byte) {
 			o.keep = true
 		case Is(token, "upgrade"):
 			o.upgrade = true
+		case len(o.others) == maxListed:
+			o.many = true
+			return
 		default:
 			o.others = append(o.others, token)
 		}

@@ -77,14 +77,14 @@ func ValidValue(b []byte) bool {
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
 		del := x ^ ones*0x7f
-		if ((x-ones*0x20)&^x|(del-ones)&^del)&highs != 0 && !plain(b[i:i+8]) {
+		if ((x-ones*0x20)&^x|(del-ones)&^del)&highs != 0 && !noControls(b[i:i+8]) {
 			return false
 		}
 	}
-	return plain(b[i:])
+	return noControls(b[i:])
 }
 
-func plain(b []byte) bool {
+func noControls(b []byte) bool {
 	for _, c := range b {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false

@@ -81,6 +81,16 @@ func (r *Reader) hold(n int) {
 	r.keep = r.r
 }
 
+// detach leaves the head that was read to whoever holds it, and to the garbage collector then.
+func (r *Reader) detach() {
+	waiting := r.Peek()
+	r.own, r.buf, r.r, r.w, r.keep = nil, nil, 0, 0, 0
+	if len(waiting) > 0 {
+		r.buf = append(make([]byte, 0, bufferSize), waiting...)
+		r.w, r.buf = len(waiting), r.buf[:cap(r.buf)]
+	}
+}
+
 func (r *Reader) drop() {
 	if r.own != nil {
 		buffers.Put(r.own)

@@ -1,0 +1,188 @@
+package http2
+
+import (
+	"hash/maphash"
+	"slices"
+	"strconv"
+
+	"golang.org/x/net/http2/hpack"
+
+	"paas/router/wire"
+)
+
+// The HPACK encoder (RFC 7541). hpack.Encoder wants strings and looks every field up in four maps; what a router
+// says repeats itself, so a short list with hashes is enough, and nothing is copied but what enters the table.
+
+const (
+	tableSize  = 4096 // of the dynamic table, both ways: the initial SETTINGS_HEADER_TABLE_SIZE, which we never raise
+	entryExtra = 32   // an entry's size beyond its bytes (RFC 7541, 4.1)
+	staticLen  = 61
+	// huffmanFrom is where a value that is not going to be in the table is worth being made shorter.
+	huffmanFrom = 64
+	// entryMost keeps one field from emptying the table.
+	entryMost = tableSize / 4
+)
+
+// staticNames are names in the static table (RFC 7541, appendix A) that answers have.
+var staticNames = map[string]int{
+	"accept-charset": 15, "accept-encoding": 16, "accept-language": 17, "accept-ranges": 18, "accept": 19,
+	"access-control-allow-origin": 20, "age": 21, "allow": 22, "authorization": 23, "cache-control": 24,
+	"content-disposition": 25, "content-encoding": 26, "content-language": 27, "content-length": 28,
+	"content-location": 29, "content-range": 30, "content-type": 31, "cookie": 32, "date": 33, "etag": 34,
+	"expires": 36, "last-modified": 44, "link": 45, "location": 46, "proxy-authenticate": 48, "refresh": 52,
+	"retry-after": 53, "server": 54, "set-cookie": 55, "strict-transport-security": 56, "vary": 59, "via": 60,
+	"www-authenticate": 61,
+}
+
+// staticStatus are whole fields of the static table.
+var staticStatus = map[int]byte{200: 8, 204: 9, 206: 10, 304: 11, 400: 12, 404: 13, 500: 14}
+
+// oneTime are fields whose values hardly come twice: they would only push others out of the table.
+var oneTime = map[string]bool{
+	"content-length": true, "content-range": true, "etag": true, "last-modified": true, "location": true,
+	"expires": true, "age": true, "x-request-id": true, "x-request-start": true, "x-runtime": true,
+	"traceparent": true, "server-timing": true, "content-disposition": true,
+}
+
+type entry struct {
+	hash  uint64
+	name  string
+	value string
+}
+
+func (e *entry) size() int { return len(e.name) + len(e.value) + entryExtra }
+
+type encoder struct {
+	seed    maphash.Seed
+	entries []entry // the newest is last
+	size    int
+	max     int
+	least   int  // the smallest limit since it was last told
+	resized bool // the limit is to be told
+	name    []byte
+}
+
+func newEncoder() encoder { return encoder{seed: maphash.MakeSeed(), max: tableSize, least: tableSize} }
+
+// resize follows the client's SETTINGS_HEADER_TABLE_SIZE.
+func (e *encoder) resize(limit uint32) {
+	size := int(min(limit, tableSize))
+	if size == e.max && !e.resized {
+		return
+	}
+	e.max, e.least, e.resized = size, min(e.least, size), true
+	e.evict(0)
+}
+
+// begin writes what must stand at a block's beginning.
+func (e *encoder) begin(b []byte) []byte {
+	if !e.resized {
+		return b
+	}
+	if e.least < e.max {
+		b = appendInt(b, 0x20, 5, e.least)
+	}
+	e.resized, e.least = false, e.max
+	return appendInt(b, 0x20, 5, e.max)
+}
+
+func (e *encoder) status(b []byte, status int) []byte {
+	if i, ok := staticStatus[status]; ok {
+		return append(b, 0x80|i)
+	}
+	return strconv.AppendInt(append(b, 0x08, 3), int64(status), 10)
+}
+
+func (e *encoder) length(b []byte, n int64) []byte {
+	var digits [20]byte
+	s := strconv.AppendInt(digits[:0], n, 10)
+	b = append(appendInt(b, 0, 4, staticNames["content-length"]), byte(len(s)))
+	return append(b, s...)
+}
+
+// field writes one field, its name in small letters.
+func (e *encoder) field(b []byte, f wire.Field) []byte {
+	e.name = appendLower(e.name[:0], f.Name)
+	static := staticNames[string(e.name)]
+	if string(e.name) == "set-cookie" {
+		return e.literal(b, 0x10, 4, static, f.Value)
+	}
+	if oneTime[string(e.name)] || len(e.name)+len(f.Value)+entryExtra > min(entryMost, e.max) {
+		return e.literal(b, 0, 4, static, f.Value)
+	}
+	hash := maphash.Bytes(e.seed, e.name)*31 + maphash.Bytes(e.seed, f.Value)
+	if i := e.find(hash, f.Value); i > 0 {
+		return appendInt(b, 0x80, 7, i)
+	}
+	b = e.literal(b, 0x40, 6, static, f.Value)
+	e.insert(entry{hash: hash, name: string(e.name), value: string(f.Value)})
+	return b
+}
+
+// find returns the index of the field with e.name, or 0.
+func (e *encoder) find(hash uint64, value []byte) int {
+	for i := len(e.entries) - 1; i >= 0; i-- {
+		have := &e.entries[i]
+		if have.hash == hash && have.name == string(e.name) && have.value == string(value) {
+			return staticLen + len(e.entries) - i
+		}
+	}
+	return 0
+}
+
+func (e *encoder) insert(new entry) {
+	e.evict(new.size())
+	e.entries = append(e.entries, new)
+	e.size += new.size()
+}
+
+// evict makes room for size more.
+func (e *encoder) evict(size int) {
+	n := 0
+	for n < len(e.entries) && e.size+size > e.max {
+		e.size -= e.entries[n].size()
+		n++
+	}
+	e.entries = slices.Delete(e.entries, 0, n)
+}
+
+func (e *encoder) literal(b []byte, kind byte, bits, static int, value []byte) []byte {
+	b = appendInt(b, kind, bits, static)
+	if static == 0 {
+		b = appendString(b, e.name, kind == 0x40)
+	}
+	return appendString(b, value, kind == 0x40 || len(value) >= huffmanFrom)
+}
+
+func appendString(b, s []byte, shorten bool) []byte {
+	if shorten {
+		text := string(s)
+		if n := hpack.HuffmanEncodeLength(text); n < uint64(len(s)) {
+			return hpack.AppendHuffmanString(appendInt(b, 0x80, 7, int(n)), text)
+		}
+	}
+	return append(appendInt(b, 0, 7, len(s)), s...)
+}
+
+// appendInt writes an integer with a prefix of some bits (RFC 7541, 5.1).
+func appendInt(b []byte, kind byte, bits, n int) []byte {
+	most := 1<<bits - 1
+	if n < most {
+		return append(b, kind|byte(n))
+	}
+	b = append(b, kind|byte(most))
+	for n -= most; n >= 128; n >>= 7 {
+		b = append(b, byte(n)|0x80)
+	}
+	return append(b, byte(n))
+}
+
+func appendLower(b, name []byte) []byte {
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return b
+}

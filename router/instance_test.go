@@ -1,0 +1,3 @@
+package router_test
+
+func playInstance() {}

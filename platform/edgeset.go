@@ -100,7 +100,7 @@ func guardKnobs() []edgeKnob {
 			func(s edgeSettings) string { return s.Edge.Rate.String() }},
 		{"rate-burst", false, "how many of them may come at once",
 			func(s *edgeSettings, v string) error { return setCount(&s.Edge.Rate.Burst, v, 1, 1_000_000) },
-			func(s edgeSettings) string { return strconv.Itoa(s.Edge.Rate.Burst) }},
+			func(s edgeSettings) string { return unlessZero(s.Edge.Rate.Burst) }},
 		{"compression", false, "of answers: off, on (zstd or gzip), gzip or zstd",
 			func(s *edgeSettings, v string) error {
 				return setWord((*string)(&s.Edge.Compress), v, "off", "on", "gzip", "zstd")
@@ -249,6 +249,14 @@ func setPercent(to *float64, value string) error {
 	}
 	*to = f
 	return nil
+}
+
+// unlessZero shows nothing where there is nothing.
+func unlessZero(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func showPercent(f float64) string {

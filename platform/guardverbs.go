@@ -272,7 +272,7 @@ func (p *Platform) setMaintenance(ctx context.Context, call Call, in AppInput, v
 	}); err != nil {
 		return Done{}, err
 	}
-	p.saySettings(EventRouting, app, call, list)
+	p.sayRouting(app.Name, call, list)
 	return donef(done, app.Name), nil
 }
 

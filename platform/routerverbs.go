@@ -93,8 +93,16 @@ func (p *Platform) SetRouter(ctx context.Context, call Call, in RouterSetInput) 
 	}); err != nil {
 		return RouterReport{}, err
 	}
-	p.saySettings(EventRouting, app, call, changes)
+	p.sayRouting(app.Name, call, changes)
 	return p.ReportRouter(ctx, call, RouterReportInput{App: name})
+}
+
+func (p *Platform) sayRouting(app AppName, call Call, changes []Setting) {
+	var words []string
+	for _, c := range changes {
+		words = append(words, c.Key+"="+cmp.Or(c.Value, clearValue))
+	}
+	p.say(Event{Kind: EventRouting, App: app, Actor: call.Actor.Name, Text: "requests: " + strings.Join(words, " ")})
 }
 
 func (p *Platform) mirrorsAnApp(ctx context.Context, app App, changes []Setting) error {
@@ -120,7 +128,7 @@ func (p *Platform) setRouterForAll(ctx context.Context, call Call, changes []Set
 	if err := p.Store.ChangeGlobalSettings(ctx, changes); err != nil {
 		return RouterReport{}, err
 	}
-	p.saySettings(EventRouting, App{}, call, changes)
+	p.sayRouting("", call, changes)
 	if err := p.configureRouter(ctx); err != nil {
 		return RouterReport{}, err
 	}

@@ -22,6 +22,7 @@ type accessBook struct {
 	lines []platform.AccessLine // Text is set when they are handed over
 	ends  []int                 // of the lines in text
 	timer *time.Timer           // nil while there is nothing
+	ended bool                  // the app is gone, its log too
 }
 
 // report counts the request and logs it.
@@ -54,6 +55,9 @@ func (f *flight) complain() {
 func (b *accessBook) add(f *flight, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
 	if f.info.Traffic.Access == platform.AccessJSON {
 		b.text = f.appendJSON(b.text, now)
 	} else {
@@ -74,6 +78,14 @@ func (b *accessBook) flush(r *Router, app platform.AppName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hand(r, app)
+}
+
+// end hands over what there is; nothing follows.
+func (b *accessBook) end(r *Router, app platform.AppName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hand(r, app)
+	b.ended = true
 }
 
 // hand gives the lines away. It holds the lock, so that they stay in order.

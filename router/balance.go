@@ -109,7 +109,7 @@ func (rt *route) prefer(f *flight, list []*backend, skip uint64) int {
 		}
 		load := b.load(f.start)
 		if f.info.Traffic.Balance == platform.RoundRobin {
-			load = b.turnLoad(f.start)
+			load = b.penalty(f.start)
 		}
 		if best < 0 || load < bestLoad {
 			best, bestLoad = i, load
@@ -125,25 +125,22 @@ func lighter(f *flight, list []*backend, i, j int) int {
 	return i
 }
 
-// restPenalty puts an instance that rests behind all that do not.
-const restPenalty = 1e9
+// What puts an instance behind others: one that rests behind all, and a new one, as often as it is not its share,
+// behind the old.
+const (
+	restPenalty = 1e9
+	slowPenalty = 1e6
+)
 
-// load is how busy an instance is, in requests in flight over its share.
-func (b *backend) load(now time.Time) float64 {
-	load := float64(b.inflight.Load()+1) / b.share(now)
-	if b.resting(now) {
-		load += restPenalty
-	}
-	return load
-}
+// load is how busy an instance is, in requests in flight.
+func (b *backend) load(now time.Time) float64 { return float64(b.inflight.Load()) + b.penalty(now) }
 
-// turnLoad lets a slow starter be passed over now and then, where all others are equal.
-func (b *backend) turnLoad(now time.Time) float64 {
+func (b *backend) penalty(now time.Time) float64 {
 	switch {
 	case b.resting(now):
 		return restPenalty
-	case rand.Float64() > b.share(now): //nolint:gosec // no secret
-		return 1
+	case b.begun.Load() != 0 && rand.Float64() > b.share(now): //nolint:gosec // no secret
+		return slowPenalty
 	}
 	return 0
 }

@@ -38,10 +38,12 @@ type conn struct {
 	freed  time.Time // when it became idle
 	armed  time.Time // the deadline of reads, as it stands
 	cut    atomic.Bool
-	owner  *tunnel // under the pool's mu: who is to say goodbye when draining is over
-	pool   *pool
-	before *conn // in the pool's list of all
-	after  *conn
+	// answers are how many it has carried.
+	answers int
+	owner   *tunnel // under the pool's mu: who is to say goodbye when draining is over
+	pool    *pool
+	before  *conn // in the pool's list of all
+	after   *conn
 }
 
 // pool is the connections to one instance.
@@ -58,8 +60,9 @@ type pool struct {
 
 var errClosed = errors.New("the instance is on its way out")
 
-// take gives an idle connection that lives, or nil.
-func (p *pool) take(now time.Time) *conn {
+// take gives an idle connection that lives, or nil. once says that the request must not be sent twice: then a
+// connection that was never used again and may be about to close, as those of servers that do not say so, is none.
+func (p *pool) take(now time.Time, once bool) *conn {
 	for {
 		c := p.pop()
 		if c == nil {
@@ -67,8 +70,9 @@ func (p *pool) take(now time.Time) *conn {
 		}
 		rested := now.Sub(c.freed)
 		switch {
-		case rested < probeAfter:
+		case rested < probeAfter && (c.answers > 1 || !once):
 			return c
+		case rested < probeAfter:
 		case rested > p.limit():
 		case c.alive():
 			return c
@@ -162,6 +166,7 @@ func (p *pool) dial() (*conn, error) {
 func (p *pool) put(c *conn, now time.Time) {
 	c.in.Release()
 	c.freed = now
+	c.answers++
 	p.mu.Lock()
 	if p.closed || len(p.idle) >= maxIdle {
 		p.mu.Unlock()

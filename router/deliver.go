@@ -34,11 +34,29 @@ func (f *flight) deliver() {
 		f.breakOff(err)
 		return
 	}
-	if err := f.x.End(f.c.body.Trailer()); err != nil {
+	f.clean = f.c.body.Done() && !a.Close
+	trailers := f.c.body.Trailer()
+	if len(trailers) == 0 {
+		f.settle()
+	}
+	if err := f.x.End(trailers); err != nil {
 		f.cut = errors.Join(errClient, err)
+	}
+}
+
+// settle lets the instance go as soon as its answer was read, before the client has it: then neither is the
+// instance found busy, nor its connection, by whom that client asks to do next.
+func (f *flight) settle() {
+	if !f.clean || !f.whole || f.upload != nil || f.gone != nil || f.c.cut.Load() || f.c.in.Buffered() > 0 {
 		return
 	}
-	f.clean = f.c.body.Done() && !a.Close
+	now := f.start.Add(f.first)
+	if f.bytes > bufferSize {
+		now = f.r.now()
+	}
+	f.b.pool.put(f.c, now)
+	f.b.release()
+	f.c, f.settled = nil, true
 }
 
 // breakOff ends an answer so that the client notices.

@@ -53,6 +53,7 @@ type flight struct {
 	gone     *watch
 	fields   []field // of the answer for the client
 	whole    bool    // the instance has got all of the request
+	settled  bool    // the instance was let go of
 	clean    bool    // the answer was read to its end and the connection can go on
 	headers  bool    // the answer's head was given to the client
 
@@ -241,7 +242,7 @@ var (
 func (f *flight) open() (err error) {
 	f.reused = false
 	if !f.fresh {
-		f.c = f.b.pool.take(f.start)
+		f.c = f.b.pool.take(f.start, !f.mayRepeat())
 		f.reused = f.c != nil
 	}
 	if f.c == nil {
@@ -311,7 +312,7 @@ func (f *flight) hasTried(b *backend) bool {
 
 // mayRepeat tells whether the request does the same twice as once (RFC 9110, section 9.2.2), and is still there.
 func (f *flight) mayRepeat() bool {
-	if f.upload != nil {
+	if f.upload != nil || !f.whole && f.req.Length != 0 && len(f.body) == 0 {
 		return false
 	}
 	switch string(f.req.Method) {
@@ -346,7 +347,7 @@ func (f *flight) land() {
 			f.b.pool.discard(f.c)
 		}
 	}
-	if f.b != nil {
+	if f.b != nil && !f.settled {
 		f.b.release()
 	}
 	if f.small != nil {

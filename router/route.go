@@ -72,6 +72,7 @@ func (r *Router) Remove(app platform.AppName) {
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
 	drainAll(cut, gone)
+	rt.access.end(r, app)
 }
 
 // Idle tells when the app's last request ended, zero if none did, and how many are in flight: WebSockets too, and

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -102,9 +103,12 @@ func publish(part *atomic.Pointer[map[string]*route], list []edit) {
 
 // difference lists what is in a and not in b.
 func difference(a, b []string) (out []string) {
+	if slices.Equal(a, b) {
+		return nil
+	}
 	if len(a)+len(b) < 8 {
 		for _, s := range a {
-			if !has(b, s) {
+			if !slices.Contains(b, s) {
 				out = append(out, s)
 			}
 		}
@@ -120,15 +124,6 @@ func difference(a, b []string) (out []string) {
 		}
 	}
 	return out
-}
-
-func has(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 // hostOf reads the hostname of an authority into to, in lower case and without a final dot, and tells the port.

@@ -113,6 +113,9 @@ func (u *upload) fault() error {
 	return errClient
 }
 
+// almost is how long an upload whose answer is there may take to see its own end.
+const almost = 20 * time.Millisecond
+
 // lull is how long a client whose request was answered before its end may go on sending.
 const lull = 500 * time.Millisecond
 
@@ -124,9 +127,10 @@ func (f *flight) endUpload() {
 	}
 	select {
 	case <-u.ended:
-	default:
+	case <-time.After(almost):
 		_ = u.c.SetWriteDeadline(time.Unix(1, 0))
 		f.stopReading(u)
+		_ = u.c.SetWriteDeadline(time.Time{}) // or the next request on it could not be written
 	}
 	f.whole = f.whole || u.err == nil
 	f.upload = nil

@@ -68,7 +68,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return errors.Join(err, httpListener.Close())
 	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, Reserved: own})
+	web := router.New(router.Options{Log: d.log, Access: d.access, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
@@ -105,6 +105,13 @@ func (d *daemon) run(ctx context.Context) error {
 func (d *daemon) host(web, ssh net.Listener) host {
 	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
 	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
+}
+
+// access puts the router's lines into the apps' logs.
+func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
+	if err := d.rooms.runtime.Access(app, lines); err != nil {
+		d.log.Error("access log", "app", app, "err", err)
+	}
 }
 
 type listeners struct{ http, ssh, local net.Listener }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"paas/router/wire"
@@ -116,4 +117,28 @@ func TestChunks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestResetIsANetError: who reads through a Reader tells a connection that was reset from nonsense, as with net's.
+func TestResetIsANetError(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = far.(*net.TCPConn).SetLinger(0)
+	_ = far.Close()
+	var op *net.OpError
+	if err = ReadAnswer(NewReader(c), &Answer{}, false); !errors.As(err, &op) || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%T %v", err, err)
+	}
+	_ = c.Close()
 }

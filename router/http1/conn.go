@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,19 +15,23 @@ import (
 
 // conn is a client's connection. While it waits for a request it is this and a goroutine.
 type conn struct {
-	s      *Server
-	net    net.Conn
-	raw    syscall.RawConn // of the socket, also below TLS; nil where there is none
-	tcp    *net.TCPConn    // nil with TLS, and where there is none
-	tls    *tls.ConnectionState
-	reader *Reader
-	client netip.AddrPort
-	local  netip.AddrPort
-	turn   uint32      // of the request, see sweep.go
-	last   atomic.Bool // the exchange at hand is the last
-	taken  bool        // by a tunnel, which closes it
+	s       *Server
+	net     net.Conn
+	raw     syscall.RawConn // of the socket, also below TLS; nil where there is none
+	tcp     *net.TCPConn    // nil with TLS, and where there is none
+	tls     *tls.ConnectionState
+	reader  *Reader
+	client  netip.AddrPort
+	local   netip.AddrPort
+	turn    uint32                // of the request, see sweep.go
+	last    atomic.Bool           // the exchange at hand is the last
+	taken   bool                  // by a tunnel, which closes it
+	pump    func(fd uintptr) bool // pumpOnce
+	over    error                 // what it ended with
+	lingers bool                  // at its end
 
 	aborted atomic.Bool // the exchange at hand was broken off
+	stopped atomic.Bool // nobody wants its body any more
 
 	in, out      atomic.Uint32 // what is waited for, see sweep.go
 	got          atomic.Int64  // bytes of bodies read
@@ -55,7 +58,11 @@ func newConn(s *Server, n net.Conn) *conn {
 	if sc, ok := below.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	c.reader = NewReader(n)
+	c.pump = c.pumpOnce
+	c.reader = newReader(n, nil)
+	if below == n {
+		c.reader = newReader(n, c.raw)
+	}
 	return c
 }
 
@@ -76,11 +83,10 @@ func (c *conn) serve() {
 	}
 	c.in.Store(c.turn | heading) // also a connection that says nothing at all
 	for c.next() {
-		c.turn += oneMore
-		c.in.Store(c.turn | idling)
-		if c.s.closed.Load() { // and nobody comes by any more to say so
-			c.letGo()
-		}
+		c.advance()
+	}
+	if c.lingers {
+		c.linger()
 	}
 }
 
@@ -103,6 +109,7 @@ func (c *conn) done() {
 // handshake tells whether the connection is one of HTTP/1; of another protocol it is over when this returns.
 func (c *conn) handshake(t *tls.Conn) bool {
 	if err := t.HandshakeContext(context.Background()); err != nil { // the sweep ends it
+		c.hint(err)
 		return false
 	}
 	state := t.ConnectionState()
@@ -118,7 +125,16 @@ func (c *conn) handshake(t *tls.Conn) bool {
 	return false
 }
 
-// next serves a request. It returns false when the connection has no other.
+// hint tells a client that speaks plain HTTP where TLS is spoken.
+func (c *conn) hint(err error) {
+	var odd tls.RecordHeaderError
+	if !errors.As(err, &odd) || odd.Conn == nil || classes[odd.RecordHeader[0]]&inToken == 0 {
+		return
+	}
+	_, _ = odd.Conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS.\n"))
+}
+
+// next serves a request that may have to read. It returns false when the connection has no other.
 func (c *conn) next() bool {
 	if c.reader.Buffered() == 0 && !c.await() {
 		return false
@@ -129,6 +145,11 @@ func (c *conn) next() bool {
 		x.refuse(err)
 		return false
 	}
+	return c.handle(x) && (x.body.Done() || x.drain())
+}
+
+// handle has the request answered, and tells whether another may follow.
+func (c *conn) handle(x *plain) (another bool) {
 	defer c.contain()
 	c.s.Handler.Serve(x.face())
 	return x.finish()
@@ -146,31 +167,11 @@ func (c *conn) contain() {
 	}
 }
 
-// lastLook is how long a connection that is about to be closed is looked at once more: what came in that moment is
-// served.
-const lastLook = time.Millisecond
-
-// await blocks until there is something to read. It holds no buffer meanwhile.
-func (c *conn) await() bool {
-	err := c.reader.fill(bufferSize)
-	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err == nil
-	}
-	c.poke.Lock() // whoever set the deadline is done with it
-	_ = c.net.SetReadDeadline(time.Now().Add(lastLook))
-	c.poke.Unlock()
-	if err = c.reader.fill(bufferSize); err != nil {
-		return false
-	}
-	c.last.Store(true)
-	return true
-}
-
 // write sends b, and leaves word that it is the client who is waited for.
 func (c *conn) write(b []byte) error {
 	c.out.Store(c.turn | writing)
 	_, err := c.net.Write(b)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	return err
 }
 
@@ -180,7 +181,7 @@ func (c *conn) writeBoth(a, b []byte) error {
 	c.vector = c.pair[:]
 	c.out.Store(c.turn | writing)
 	_, err := c.vector.WriteTo(c.tcp)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	c.pair, c.vector = [2][]byte{}, nil
 	return err
 }

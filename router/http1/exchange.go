@@ -19,9 +19,10 @@ var (
 	errStatus   = errors.New("no such status")
 	errNoTunnel = errors.New("the client asked for no tunnel")
 	errAborted  = errors.New("the exchange was broken off")
+	errStopped  = errors.New("the body is not wanted any more")
 )
 
-// exchange implements wire.Exchange and wire.Limited.
+// exchange implements wire.Exchange, wire.Limited and wire.Stopper.
 type exchange struct {
 	c    *conn
 	req  wire.Request
@@ -33,6 +34,7 @@ type exchange struct {
 	ended     bool
 	continued bool
 	tunnelled bool
+	limited   bool // has limits of its own
 	maxBody   int64
 	read      int64 // of the body
 
@@ -53,15 +55,15 @@ func takeExchange(c *conn) *plain {
 
 // put gives everything back.
 func (x *plain) put() {
-	if x.gone != nil { // the handler panicked
-		x.stopWatch()
-	}
+	x.unwatch()
 	x.output.drop()
 	if !x.tunnelled {
 		x.c.reader.Release()
 	}
-	x.c.readTimeout.Store(0)
-	x.c.writeTimeout.Store(0)
+	if x.limited {
+		x.c.readTimeout.Store(0)
+		x.c.writeTimeout.Store(0)
+	}
 	x.forget()
 	exchanges.Put(x)
 }
@@ -71,9 +73,8 @@ func (x *exchange) forget() {
 	fields, others, trailers := x.req.Fields[:0], x.head.opts.others[:0], x.body.trailers[:0]
 	x.c, x.req, x.head, x.body = nil, wire.Request{Fields: fields}, head{}, Body{trailers: trailers}
 	x.head.opts.others = others
-	x.begun, x.ended, x.continued, x.tunnelled, x.maxBody, x.read = false, false, false, false, 0, 0
+	x.begun, x.ended, x.continued, x.tunnelled, x.limited, x.maxBody, x.read = false, false, false, false, false, 0, 0
 	x.output = output{}
-	x.gone, x.closed = nil, false
 }
 
 // face is the exchange as the handler sees it.
@@ -98,11 +99,16 @@ func (x *exchange) receive() error {
 	if err != nil {
 		return err
 	}
+	x.open(n)
+	return nil
+}
+
+// open begins the exchange of a head of n bytes.
+func (x *exchange) open(n int) {
 	x.c.received(quiet)
 	x.c.reader.hold(n)
 	x.req.Client, x.req.Local, x.req.TLS = x.c.client, x.c.local, x.c.tls
 	x.body.Start(x.c.reader, x.head.framing, x.req.Length)
-	return nil
 }
 
 func (x *exchange) parse() (int, error) {
@@ -146,7 +152,6 @@ func (x *exchange) Read(p []byte) (int, error) {
 	if x.maxBody > 0 && (x.req.Length > x.maxBody || x.read > x.maxBody) {
 		return 0, wire.ErrTooLarge
 	}
-	x.pauseWatch()
 	if err := x.welcome(); err != nil {
 		return 0, err
 	}
@@ -154,8 +159,8 @@ func (x *exchange) Read(p []byte) (int, error) {
 	if x.read += int64(n); x.maxBody > 0 && x.read > x.maxBody {
 		return 0, wire.ErrTooLarge
 	}
-	if err != nil {
-		x.resumeWatch(err)
+	if err != nil && err != io.EOF {
+		x.lost()
 	}
 	return n, err
 }
@@ -166,8 +171,12 @@ func (x *exchange) readBody(p []byte) (int, error) {
 	n, err := x.body.Read(p)
 	c.received(quiet)
 	c.got.Add(int64(n))
-	if err != nil && x.c.aborted.Load() {
+	switch {
+	case err == nil:
+	case c.aborted.Load():
 		err = errAborted
+	case c.stopped.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+		err = errStopped
 	}
 	return n, err
 }
@@ -202,6 +211,7 @@ func (x *exchange) SetMaxBody(n int64) {
 // SetReadTimeout implements wire.Limited.
 func (x *exchange) SetReadTimeout(d time.Duration) {
 	if d > 0 {
+		x.limited = true
 		x.c.readTimeout.Store(int64(d))
 	}
 }
@@ -209,6 +219,7 @@ func (x *exchange) SetReadTimeout(d time.Duration) {
 // SetWriteTimeout implements wire.Limited.
 func (x *exchange) SetWriteTimeout(d time.Duration) {
 	if d > 0 {
+		x.limited = true
 		x.c.writeTimeout.Store(int64(d))
 	}
 }
@@ -220,37 +231,65 @@ func (x *exchange) Abort() {
 	x.lost()
 }
 
-// finish completes what the handler left, and tells whether the connection can have another request.
-func (x *exchange) finish() bool {
-	x.stopWatch()
+// StopRead implements wire.Stopper.
+func (x *exchange) StopRead() {
 	c := x.c
+	c.poke.Lock()
+	defer c.poke.Unlock()
+	c.stopped.Store(true)
+	_ = c.net.SetReadDeadline(longAgo)
+}
+
+// finish completes what the handler left, and tells whether the connection can have another request. It does not
+// read.
+func (x *exchange) finish() bool {
+	c := x.c
+	if c.stopped.CompareAndSwap(true, false) {
+		c.mayRead()
+	}
 	switch {
 	case x.tunnelled:
 		return false
-	case x.c.aborted.Load():
-		c.reset()
+	case c.aborted.Load():
+		x.lastWords()
+		x.breakOff()
 		return false
 	case !x.begun:
 		x.refuse(failed)
 		return false
 	case !x.ended || x.broken != nil:
-		c.reset()
+		_ = x.flush()
+		x.breakOff()
 		return false
 	case x.closes:
-		if !x.body.Done() || c.reader.Buffered() > 0 {
-			c.linger()
-		}
+		c.lingers = !x.body.Done() || c.reader.Buffered() > 0
 		return false
 	}
-	return x.drain()
+	return true
+}
+
+// lastWordsTime is how long the client of an answer that was broken off may take for the part that was written
+// before: it is in the kernel's hands at once, or the client is not there.
+const lastWordsTime = 50 * time.Millisecond
+
+func (x *exchange) lastWords() {
+	if x.broken == nil && len(x.out) > 0 {
+		_ = x.c.net.SetWriteDeadline(time.Now().Add(lastWordsTime))
+		_ = x.flush()
+	}
+}
+
+// breakOff makes sure that the client takes an answer for broken off: one whose end is the connection's needs a
+// reset, which costs it what it has not read yet. Others are seen to be too short.
+func (x *exchange) breakOff() {
+	if x.begun && !x.ended && !x.sized && !x.chunked {
+		x.c.reset()
+	}
 }
 
 // drain reads what the handler left of a body, since the next request begins behind it. If that is too much, or the
 // client has not been told to send it, the connection is closed.
 func (x *exchange) drain() bool {
-	if x.body.Done() {
-		return true
-	}
 	limit := x.c.s.limits.Unread
 	if !x.body.Ended() && x.body.Left() <= limit && (!x.req.Continue || x.continued) {
 		x.maxBody = 0
@@ -259,7 +298,7 @@ func (x *exchange) drain() bool {
 			return true
 		}
 	}
-	x.c.linger()
+	x.c.lingers = true
 	return false
 }
 

@@ -62,6 +62,9 @@ func (h *head) requestLine(b []byte, l *Limits) (int, error) {
 		start = 2
 	}
 	end := bytes.IndexByte(b[start:], '\n')
+	if end < 0 && len(b) > start && b[start] != '\r' && classes[b[start]]&inToken == 0 {
+		return 0, badLine // a TLS handshake on the plain port, say: no line end may ever come
+	}
 	if end < 0 {
 		return 0, errShort
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 )
@@ -39,11 +40,18 @@ type Reader struct {
 // NewReader makes a reader of a connection. Where c has SyscallConn, bytes are read by the kernel's descriptor: a
 // wrapper that holds bytes back must not have it.
 func NewReader(c net.Conn) *Reader {
-	r := &Reader{conn: c}
 	if s, ok := c.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
-			r.raw, r.try = raw, r.attempt
+			return newReader(c, raw)
 		}
+	}
+	return newReader(c, nil)
+}
+
+func newReader(c io.Reader, raw syscall.RawConn) *Reader {
+	r := &Reader{conn: c, raw: raw}
+	if raw != nil {
+		r.try = r.attempt
 	}
 	return r
 }
@@ -194,6 +202,9 @@ func (r *Reader) filled() error {
 	}
 	if r.err == nil {
 		return io.EOF
+	}
+	if errno, ok := r.err.(syscall.Errno); ok { // as package net says it
+		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", errno)}
 	}
 	return r.err
 }

@@ -145,7 +145,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close closes the listeners and cuts all connections.
 func (s *Server) Close() error {
 	err := s.shut()
-	s.conns.each(func(c *conn) { _ = c.net.Close() })
+	s.conns.each(func(c *conn) { // closing would wait for whoever reads
+		c.aborted.Store(true)
+		c.cut()
+	})
 	return err
 }
 

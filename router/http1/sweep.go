@@ -97,6 +97,10 @@ func (c *conn) glanceHead(now time.Time, phase uint32) {
 	w, word := &c.inWait, c.in.Load()
 	if w.since.IsZero() || w.moved != int64(phase) {
 		w.since, w.moved = now, int64(phase)
+		if phase == idling && c.raw != nil && hasLeft(c.raw) { // its loop may not have been told
+			c.end(word)
+			return
+		}
 	}
 	longest := c.s.limits.Idle
 	if phase == heading {
@@ -179,11 +183,11 @@ func (c *conn) received(phase uint32) {
 	c.last.Store(true)
 }
 
-// mayRead takes a deadline in the past back, but for that of Abort.
+// mayRead takes a deadline in the past back, but for those of Abort and StopRead.
 func (c *conn) mayRead() {
 	c.poke.Lock()
 	defer c.poke.Unlock()
-	if !c.aborted.Load() {
+	if !c.aborted.Load() && !c.stopped.Load() {
 		_ = c.net.SetReadDeadline(time.Time{})
 	}
 }

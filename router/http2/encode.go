@@ -57,20 +57,19 @@ type encoder struct {
 	entries []entry // the newest is last
 	size    int
 	max     int
-	least   int  // the smallest limit since it was last told
 	resized bool // the limit is to be told
 	name    []byte
 }
 
-func newEncoder() encoder { return encoder{seed: maphash.MakeSeed(), max: tableSize, least: tableSize} }
+func newEncoder() encoder { return encoder{seed: maphash.MakeSeed(), max: tableSize} }
 
-// resize follows the client's SETTINGS_HEADER_TABLE_SIZE.
+// resize follows the client's SETTINGS_HEADER_TABLE_SIZE downwards. It does not come back up: there is nothing to
+// be had from a client that changes its mind, and one change in a block is what every decoder understands.
 func (e *encoder) resize(limit uint32) {
-	size := int(min(limit, tableSize))
-	if size == e.max && !e.resized {
+	if int64(limit) >= int64(e.max) {
 		return
 	}
-	e.max, e.least, e.resized = size, min(e.least, size), true
+	e.max, e.resized = int(limit), true
 	e.evict(0)
 }
 
@@ -79,10 +78,7 @@ func (e *encoder) begin(b []byte) []byte {
 	if !e.resized {
 		return b
 	}
-	if e.least < e.max {
-		b = appendInt(b, 0x20, 5, e.least)
-	}
-	e.resized, e.least = false, e.max
+	e.resized = false
 	return appendInt(b, 0x20, 5, e.max)
 }
 

@@ -6,6 +6,7 @@ import (
 
 // exchange is a handler's hold on a stream: it lets go by itself when the stream serves another request.
 type exchange struct {
+	c  *conn
 	s  *stream
 	id uint32
 }
@@ -13,9 +14,9 @@ type exchange struct {
 var _ wire.Exchange = (*exchange)(nil)
 
 func (e *exchange) serve() {
-	e.s.c.server.Handler.Serve(e)
-	e.s.c.mu.Lock()
-	defer e.s.c.mu.Unlock()
+	e.c.server.Handler.Serve(e)
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
 	e.s.served = true
 	if !e.s.tunnel || e.s.shut {
 		e.s.finish()
@@ -24,7 +25,7 @@ func (e *exchange) serve() {
 
 // lock takes the connection's lock, and refuses a stream that is over.
 func (e *exchange) lock() error {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	switch {
 	case e.s.id != e.id:
 		return errDone
@@ -34,21 +35,21 @@ func (e *exchange) lock() error {
 	return nil
 }
 
-func (e *exchange) unlock() { e.s.c.mu.Unlock() }
+func (e *exchange) unlock() { e.c.mu.Unlock() }
 
 // Request implements wire.Exchange.
 func (e *exchange) Request() *wire.Request { return &e.s.req }
 
 // Read implements wire.Exchange.
 func (e *exchange) Read(p []byte) (int, error) {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	defer e.unlock()
 	return e.s.read(e, p)
 }
 
 // Trailer implements wire.Exchange.
 func (e *exchange) Trailer() []wire.Field {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	defer e.unlock()
 	if e.s.id != e.id {
 		return nil
@@ -70,7 +71,7 @@ func (e *exchange) Interim(status int, fields []wire.Field) error {
 		e.s.req.Continue = false
 	}
 	e.s.headers(status, fields, -1, 0)
-	e.s.c.flush()
+	e.c.flush()
 	return nil
 }
 
@@ -121,7 +122,7 @@ func (e *exchange) Flush() error {
 	err := e.lock()
 	defer e.unlock()
 	if err == nil {
-		e.s.c.flush()
+		e.c.flush()
 	}
 	return err
 }
@@ -149,7 +150,7 @@ func (e *exchange) End(trailers []wire.Field) error {
 
 // Abort implements wire.Exchange.
 func (e *exchange) Abort() {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	defer e.unlock()
 	if e.s.id != e.id {
 		return
@@ -159,12 +160,12 @@ func (e *exchange) Abort() {
 		why = codeCancel
 	}
 	e.s.breakOff(why, errAborted)
-	e.s.c.flushUrgent()
+	e.c.flushUrgent()
 }
 
 // StopRead ends Read, a running one and all that follow. The answer goes on. Anybody may call it.
 func (e *exchange) StopRead() {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	defer e.unlock()
 	if e.s.id != e.id || e.s.bodyErr != nil {
 		return
@@ -175,7 +176,7 @@ func (e *exchange) StopRead() {
 
 // Gone implements wire.Exchange. It costs nothing: somebody reads the connection all the time.
 func (e *exchange) Gone() <-chan struct{} {
-	e.s.c.mu.Lock()
+	e.c.mu.Lock()
 	defer e.unlock()
 	s := e.s
 	if s.id != e.id || s.gone == nil {
@@ -266,12 +267,18 @@ func (s *stream) starve(e *exchange) {
 	}
 }
 
+// dataFrame queues as much of p as goes into one frame: the last one, if it is still the stream's and has room.
 func (s *stream) dataFrame(p []byte) int {
 	c := s.c
-	n := int(min(int64(len(p)), frameSize, s.window, c.window))
 	b := c.out.start()
-	s.last, s.round = len(b), c.out.round
-	c.out.buf = append(appendFrameHead(b, n, frameData, 0, s.id), p[:n]...)
+	had := len(b) - s.last - frameHead
+	if s.round != c.out.round || had < 0 || had >= dataMost || b[s.last+3] != frameData || sizeOf(b[s.last:]) != had {
+		s.last, s.round, had = len(b), c.out.round, 0
+		b = appendFrameHead(b, 0, frameData, 0, s.id)
+	}
+	n := int(min(int64(len(p)), int64(dataMost-had), s.window, c.window))
+	c.out.buf = append(b, p[:n]...)
+	setFrameSize(c.out.buf[s.last:], had+n)
 	s.window -= int64(n)
 	c.window -= int64(n)
 	s.sent += int64(n)
@@ -286,7 +293,7 @@ func (s *stream) end(trailers []wire.Field) {
 	s.outEnded = true
 	c.granted++
 	switch {
-	case len(trailers) > 0:
+	case len(trailers) > 0 && !s.bodiless:
 		s.headers(0, trailers, -1, flagEnd)
 	case s.round == c.out.round && len(c.out.buf) > s.last:
 		c.out.buf[s.last+4] |= flagEnd

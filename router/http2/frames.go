@@ -263,7 +263,7 @@ func (c *conn) deliver(f *frame, p []byte) (cost int, err error) {
 	if f.id > c.most || f.id%2 == 0 {
 		return 0, connError{codeProtocol, "DATA on an idle stream"}
 	}
-	if !c.in1.spend(len(f.payload)) {
+	if !c.inbound.spend(len(f.payload)) {
 		return 0, connError{codeFlow, "more DATA than the connection's window"}
 	}
 	s := c.find(f.id)
@@ -318,7 +318,7 @@ func (c *conn) stray(f *frame, s *stream) (cost int) {
 
 // credit gives n bytes of the connection's window back. The lock is held.
 func (c *conn) credit(n int) {
-	if more := c.in1.credit(n); more > 0 {
+	if more := c.inbound.credit(n); more > 0 {
 		c.say(func(b []byte) []byte { return appendWindow(b, 0, more) })
 	}
 }

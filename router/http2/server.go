@@ -63,7 +63,7 @@ type Server struct {
 func (s *Server) Serve(nc net.Conn) error {
 	c := newConn(s, nc)
 	if !s.add(c) {
-		nc.Close()
+		c.turnAway()
 		return ErrServerClosed
 	}
 	defer s.remove(c)

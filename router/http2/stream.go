@@ -70,7 +70,7 @@ func (c *conn) start(id uint32, end bool) {
 	s.req.TLS, s.req.Client, s.req.Local = c.tls, c.client, c.local
 	c.streams = append(c.streams, s)
 	c.running++
-	go (&exchange{s: s, id: id}).serve()
+	go (&exchange{c: c, s: s, id: id}).serve()
 }
 
 func (c *conn) spare() *stream {

@@ -61,13 +61,13 @@ func (t *tunnel) CloseWrite() error {
 		return err
 	}
 	t.e.s.end(nil)
-	t.e.s.c.flush()
+	t.e.c.flush()
 	return nil
 }
 
 // Close ends both. It may be called more than once.
 func (t *tunnel) Close() error {
-	t.e.s.c.mu.Lock()
+	t.e.c.mu.Lock()
 	defer t.e.unlock()
 	s := t.e.s
 	if s.id != t.e.id || s.shut {

@@ -62,7 +62,8 @@ func (x *exchange) read() error {
 	if local, ok := req.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		x.head.Local = addr(local.String())
 	}
-	if hasToken(req.Header["Upgrade"], "websocket") && hasToken(req.Header["Connection"], "upgrade") && req.ProtoMajor == 1 {
+	if hasToken(req.Header["Upgrade"], "websocket") && hasToken(req.Header["Connection"], "upgrade") && req.ProtoMajor == 1 &&
+		req.Method == http.MethodGet && req.ContentLength == 0 {
 		x.head.Protocol = []byte("websocket")
 	}
 	if len(x.head.Target) == 0 || x.head.Target[0] != '/' && string(x.head.Target) != "*" {

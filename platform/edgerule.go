@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -89,7 +90,7 @@ func (e *Edge) take(r EdgeRule) error {
 // parseRedirect reads "www.example.com", "/old", "/old/*" or a host with a path, and where it leads to:
 // "example.com", "/new", "/new/*" or a URL.
 func parseRedirect(from, to, code string) (d Redirect, err error) {
-	if d.Code, err = strconv.Atoi(code); err != nil || !strings.Contains(" 301 302 303 307 308 ", " "+code+" ") {
+	if d.Code, err = strconv.Atoi(code); err != nil || !slices.Contains([]int{301, 302, 303, 307, 308}, d.Code) {
 		return d, Errorf(Usage, "%q is no redirect: it is 301, 302, 303, 307 or 308", code)
 	}
 	if d.Host, d.Path, err = parsePlace(from); err != nil {

@@ -3,8 +3,10 @@ package router_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"paas/platform"
+	"paas/router"
 )
 
 // The rules of package edge over real HTTP, in front of two apps: hello.test, which has them, and other.test, which
@@ -287,5 +290,31 @@ func TestEdgesTrustProxies(t *testing.T) {
 	w.Configure(platform.Intake{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	if res, _ := w.get("/", forged); res.StatusCode != 403 {
 		t.Errorf("a proxy is not believed: %d", res.StatusCode)
+	}
+}
+
+func TestConfigureBeforeServing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &served{Router: router.New(router.Options{}), t: t, url: "http://" + l.Addr().String()}
+	s.Configure(platform.Intake{MaxFields: 10, MaxTarget: 300})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Shutdown(context.Background()) })
+	s.swap(newInstance(t, says("x")))
+	many := func(req *http.Request) {
+		for n := range 20 {
+			req.Header.Set(fmt.Sprint("X-", n), "x")
+		}
+	}
+	if res, _ := s.get("/", many); res.StatusCode != 431 {
+		t.Errorf("20 fields: %d", res.StatusCode)
+	}
+	if res, _ := s.get("/"+strings.Repeat("x", 300), nil); res.StatusCode != 414 {
+		t.Errorf("a long address: %d", res.StatusCode)
+	}
+	if res, _ := s.get("/", nil); res.StatusCode != 200 {
+		t.Errorf("any other: %d", res.StatusCode)
 	}
 }

@@ -177,7 +177,7 @@ func TestMirror(t *testing.T) {
 	}
 	select {
 	case req := <-seen:
-		if req.Method != "POST" || req.Host != "a.test" || req.RequestURI != "/x%2f?y=1;2" || req.Header.Get("X-A") != "b" || req.Header.Get("X-Body") != "hello" {
+		if req.Method != http.MethodPost || req.Host != "a.test" || req.RequestURI != "/x%2f?y=1;2" || req.Header.Get("X-A") != "b" || req.Header.Get("X-Body") != "hello" {
 			t.Errorf("%s %s %s %v", req.Method, req.Host, req.RequestURI, req.Header)
 		}
 	case <-time.After(10 * time.Second):
@@ -213,20 +213,16 @@ func TestMirrorIsBounded(t *testing.T) {
 }
 
 func FuzzFields(f *testing.F) {
-	f.Add("gzip;q=0.5, zstd", "a=b; paas-canary=1.0001", "1.2.3.4, [::1]:80", "Basic YTpi")
+	f.Add("gzip;q=0.5, zstd", "a=b; paas-canary=1.0001", "Basic YTpi")
 	r := Compile(platform.Edge{Compress: "on", Canary: platform.CanaryShare{Release: 1, Percent: 50}}, nil)
-	proxies := prefixes("0.0.0.0/0")
-	f.Fuzz(func(t *testing.T, accept, cookie, forwarded, authorization string) {
-		req := request("a.test", "/", "Accept-Encoding: "+accept, "Cookie: "+cookie, "X-Forwarded-For: "+forwarded, "Authorization: "+authorization)
+	f.Fuzz(func(t *testing.T, accept, cookie, authorization string) {
+		req := request("a.test", "/", "Accept-Encoding: "+accept, "Cookie: "+cookie, "Authorization: "+authorization)
 		h := head(200, 1000, page)
 		if e := r.Encode(req, h); e != nil {
 			_ = e.Close(false)
 		}
 		if v := r.Before(req, alice); bytes.ContainsAny(v.Cookie, "\r\n") {
 			t.Fatalf("cookie %q", v.Cookie)
-		}
-		if c, _ := Client(alice, req.Fields, proxies); !c.IsValid() || c.Zone() != "" {
-			t.Fatalf("client %s", c)
 		}
 	})
 }

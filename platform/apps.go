@@ -80,13 +80,23 @@ func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
 	if err := p.free(p.defaultHost(name)); err != nil {
 		return App{}, err
 	}
+	hosts, err := p.defaultHosts(ctx, name)
+	if err != nil {
+		return App{}, err
+	}
 	for _, other := range apps {
-		if host := p.defaultHost(name); p.owns(ctx, other.Name, host) {
-			return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).
-				WithHint("choose another name, or: ssh paas domains:remove %s %s", other.Name, host)
+		for _, host := range hosts {
+			if p.owns(ctx, other.Name, host) {
+				return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).
+					WithHint("choose another name, or: ssh paas domains:remove %s %s", other.Name, host)
+			}
 		}
 	}
-	return p.Store.CreateApp(ctx, name)
+	app, err := p.Store.CreateApp(ctx, name)
+	if err != nil {
+		return app, err
+	}
+	return app, p.wish(ctx, app)
 }
 
 // withHint adds a hint to an error that has a sentence.
@@ -240,6 +250,9 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 		return err
 	}
 	p.Router.Remove(app.Name)
+	if p.Certificates != nil {
+		p.Certificates.Forget(app.Name)
+	}
 	have, err := p.Runner.Instances(ctx)
 	if err != nil {
 		return fmt.Errorf("destroy %s: %w", app.Name, err)

@@ -18,6 +18,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("boot: %w", err)
 	}
+	if err := p.openCertificates(ctx, apps); err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
 	var errs []error
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))

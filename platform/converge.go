@@ -229,10 +229,23 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
 }
 
-// hosts are the names the app answers to; its default one always.
+// hosts are the names the app answers to; its default ones always, and first.
 func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
-	domains, err := p.Store.Domains(ctx, name)
-	return append([]string{p.defaultHost(name)}, domains...), err
+	list, err := p.defaultHosts(ctx, name)
+	if err != nil {
+		return list, err
+	}
+	own, err := p.Store.Domains(ctx, name)
+	return append(list, own...), err
+}
+
+// defaultHosts are the app's names below the platform's domains.
+func (p *Platform) defaultHosts(ctx context.Context, name AppName) (list []string, err error) {
+	domains, err := p.platformDomains(ctx)
+	for _, d := range domains {
+		list = append(list, string(name)+"."+d)
+	}
+	return list, err
 }
 
 func (p *Platform) defaultHost(name AppName) string {

@@ -70,6 +70,9 @@ func (p *Platform) Diagnose(ctx context.Context) Diagnosis {
 	if p.Host != nil {
 		d.Findings = append(d.Findings, p.Host.Inspect(ctx)...)
 	}
+	if p.Certificates != nil {
+		d.Findings = append(d.Findings, p.certFinding(ctx))
+	}
 	rank := map[Grade]int{Failing: 0, Warning: 1, Fine: 2}
 	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return rank[a.Grade] - rank[b.Grade] })
 	for _, f := range d.Findings {

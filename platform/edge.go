@@ -11,7 +11,7 @@ type Edge struct {
 	Allow       []netip.Prefix // only these clients; empty: all
 	Deny        []netip.Prefix // none of these
 	Rate        Allowance      // of each client; zero: as much as it likes
-	Redirects   []Redirect
+	Redirects   []Redirection
 	Maintenance bool       // every request is answered with 503 and a page
 	Users       []Password // who may ask (RFC 7617); empty: everybody
 	Paths       []PathRule
@@ -37,8 +37,8 @@ type Allowance struct {
 	Burst int
 }
 
-// Redirect answers requests with another address.
-type Redirect struct {
+// Redirection answers requests with another address.
+type Redirection struct {
 	Host string // of the request; "" for every host of the app
 	// Path is compared byte for byte; with Rest it is a prefix that ends in "/", and what follows it is
 	// appended to To's path. "" is any path, which is kept as a whole.
@@ -48,7 +48,7 @@ type Redirect struct {
 	Code int // 301, 302, 303, 307 or 308
 }
 
-// Location is where a Redirect leads. What is empty stays as it is in the request.
+// Location is where a Redirection leads. What is empty stays as it is in the request.
 type Location struct {
 	Scheme string // "http", "https"
 	Host   string // with a port, maybe

@@ -89,7 +89,7 @@ func (e *Edge) take(r EdgeRule) error {
 
 // parseRedirect reads "www.example.com", "/old", "/old/*" or a host with a path, and where it leads to:
 // "example.com", "/new", "/new/*" or a URL.
-func parseRedirect(from, to, code string) (d Redirect, err error) {
+func parseRedirect(from, to, code string) (d Redirection, err error) {
 	if d.Code, err = strconv.Atoi(code); err != nil || !slices.Contains([]int{301, 302, 303, 307, 308}, d.Code) {
 		return d, Errorf(Usage, "%q is no redirect: it is 301, 302, 303, 307 or 308", code)
 	}
@@ -114,7 +114,7 @@ func parseRedirect(from, to, code string) (d Redirect, err error) {
 	return d, nil
 }
 
-func (d Redirect) leadsToItself() bool {
+func (d Redirection) leadsToItself() bool {
 	sameHost := d.To.Host == "" || d.To.Host == d.Host && d.To.Scheme == ""
 	path, _, _ := strings.Cut(d.To.Path, "?")
 	within := path == d.Path || d.Path == "" || d.Rest && strings.HasPrefix(path, d.Path)
@@ -127,7 +127,7 @@ func parsePlace(text string) (host, path string, err error) {
 		text, path = text[:i], text[i:]
 	}
 	if text != "" {
-		if host, err = parseHost(text); err != nil {
+		if host, err = plainHost(text); err != nil {
 			return "", "", Errorf(Usage, "%q is neither a domain nor a path: write it like www.example.com or /old", text)
 		}
 	}
@@ -155,7 +155,7 @@ func parseLocation(text string) (l Location, rest bool, err error) {
 		return l, false, bad
 	}
 	host, port, hasPort := strings.Cut(text, ":")
-	if _, err := parseHost(host); text != "" && err != nil {
+	if _, err := plainHost(host); text != "" && err != nil {
 		return l, false, bad
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); hasPort && err != nil {

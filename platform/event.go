@@ -54,6 +54,15 @@ const (
 	EventStackChanged EventKind = "stack-changed" // a base image has a new version
 	EventRebased      EventKind = "rebased"       // an app was put on it
 
+	EventDomains     EventKind = "domains"            // apps have names below other domains
+	EventCertified   EventKind = "certified"          // an authority signed
+	EventCertFailed  EventKind = "certificate-failed" // it did not
+	EventCertExpires EventKind = "certificate-expires"
+	EventCertAdded   EventKind = "certificate-added" // its owner brought it
+	EventCertRemoved EventKind = "certificate-removed"
+	EventCertRevoked EventKind = "certificate-revoked"
+	EventCertsSet    EventKind = "certificates-set"
+
 	EventStarted     EventKind = "started"   // an instance's command was executed
 	EventHealthy     EventKind = "healthy"   // it passed its startup checks
 	EventUnhealthy   EventKind = "unhealthy" // it fails a liveness or readiness check
@@ -121,7 +130,7 @@ func (p *Platform) say(e Event) {
 
 func level(k EventKind) slog.Level {
 	switch k {
-	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed:
+	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

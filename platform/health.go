@@ -167,7 +167,12 @@ func (p *Platform) get(ctx context.Context, w want, addr netip.AddrPort, c Check
 	if err != nil {
 		return err
 	}
-	req.Host = hosts[len(hosts)-1] // an own domain if there is one
+	req.Host = hosts[0]
+	for _, host := range hosts {
+		if !strings.HasPrefix(host, "*.") {
+			req.Host = host // an own domain if there is one
+		}
+	}
 	for name, value := range c.Headers {
 		req.Header.Set(name, value)
 	}

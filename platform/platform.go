@@ -14,6 +14,7 @@ import (
 type Settings struct {
 	Domain    string        // apps get <app>.<Domain>
 	HTTPPort  int           // what visitors must type; 80 is left out of URLs
+	HTTPSPort int           // the same for HTTPS and 443; 0: it is not served
 	Drain     time.Duration // requests in flight on replaced instances may take this long
 	Grace     time.Duration // between the stop signal and SIGKILL
 	StartWait time.Duration // a web process must listen within this
@@ -63,6 +64,8 @@ type Rooms struct {
 	Hasher  Hasher  // of passwords that guard apps; nil: none can be set
 	Outputs Outputs // nil: what builds print is not kept
 	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
+
+	Certificates Certificates // nil: nothing is served over TLS
 
 	Distribution Distribution
 	Archives     Archives
@@ -179,8 +182,16 @@ func (p *Platform) spawned(f func(ctx context.Context)) bool {
 
 // URL is where visitors find the app.
 func (p *Platform) URL(name AppName) string {
-	if p.Settings.HTTPPort == 80 {
-		return fmt.Sprintf("http://%s.%s", name, p.Settings.Domain)
+	if host := p.defaultHost(name); p.Certificates != nil && p.Certificates.Secured(host, true) {
+		return "https://" + host + portSuffix(p.Settings.HTTPSPort, 443)
 	}
-	return fmt.Sprintf("http://%s.%s:%d", name, p.Settings.Domain, p.Settings.HTTPPort)
+	return fmt.Sprintf("http://%s.%s%s", name, p.Settings.Domain, portSuffix(p.Settings.HTTPPort, 80))
+}
+
+// portSuffix is what an address needs behind its host.
+func portSuffix(port, usual int) string {
+	if port == usual {
+		return ""
+	}
+	return fmt.Sprintf(":%d", port)
 }

@@ -46,7 +46,7 @@ func ParseEgress(s string) (Egress, error) {
 	if p, err := netip.ParsePrefix(place); err == nil && !p.Addr().Is4In6() {
 		return Egress{Prefix: p.Masked(), Port: port}, nil
 	}
-	host, err := parseHost(strings.TrimPrefix(place, "*."))
+	host, err := plainHost(strings.TrimPrefix(place, "*."))
 	if err != nil || looksNumeric(host) {
 		return Egress{}, bad
 	}

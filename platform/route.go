@@ -13,7 +13,8 @@ type Route struct {
 	Asleep   bool     // no instance runs; a request calls Options.Wake and waits
 	Backends []Backend
 	Traffic  Traffic
-	Edge     Edge // what is done with requests before they reach an instance
+	Edge     Edge  // what is done with requests before they reach an instance
+	HTTPS    HTTPS // how plain requests are met, and what browsers are told
 }
 
 // Backend is an instance that answers HTTP/1.1 on Addr.

@@ -21,6 +21,7 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 		p.Log.Error("route without own domains", "app", app.Name, "err", err)
 	}
 	settings, edge, edgeErr := p.edge(ctx, app.Name)
+	https := p.https(ctx, app.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if edgeErr != nil {
@@ -35,7 +36,7 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 	l.routed = nil
 	l.asleep = false
 	pools := poolsOf(edge)
-	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped, Traffic: settings.Traffic, Edge: edge}
+	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped, Traffic: settings.Traffic, Edge: edge, HTTPS: https}
 	for _, i := range l.candidates {
 		pool, routed := pools.of(i)
 		l.asleep = l.asleep || i.Paused && i.Type == Web

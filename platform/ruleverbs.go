@@ -95,7 +95,7 @@ func redirectsOf(app AppName, e Edge) RedirectList {
 	return list
 }
 
-func (d Redirect) from() string {
+func (d Redirection) from() string {
 	if d.Rest {
 		return d.Host + d.Path + "*"
 	}

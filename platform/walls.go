@@ -200,10 +200,6 @@ type Store interface {
 	Release(ctx context.Context, name AppName, number int) (Release, error)
 	Releases(ctx context.Context, name AppName) ([]Release, error) // newest first
 
-	AddDomain(ctx context.Context, name AppName, host string) error
-	RemoveDomain(ctx context.Context, name AppName, host string) error
-	Domains(ctx context.Context, name AppName) ([]string, error)
-
 	// AddLink stores a link; one that is there already is no error.
 	AddLink(ctx context.Context, l Link) error
 	RemoveLink(ctx context.Context, l Link) error
@@ -217,6 +213,8 @@ type Store interface {
 	Keys(ctx context.Context) ([]Key, error)
 	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
 
+	Hostnames
+	OwnCertificates
 	Tokens
 	Logins
 	Pulls

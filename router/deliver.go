@@ -67,7 +67,10 @@ func (f *flight) breakOff(err error) {
 
 // answerFields are those of the instance and ours.
 func (f *flight) answerFields(fields []field) []field {
-	// EDGES ANSWER: the app's rules (package edge) and the policy of HTTPS change the answer's head here.
+	// EDGES ANSWER: the app's rules (package edge) change the answer's head here.
+	if policy := f.hsts(); policy != "" {
+		fields = f.harden(fields, policy)
+	}
 	if f.b.route.sticks() && !f.cookied {
 		f.fields = append(append(f.fields[:0], fields...), field{Name: setCookie, Value: f.stickyValue()})
 		return f.fields

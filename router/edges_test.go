@@ -98,7 +98,7 @@ func TestEdgesGuard(t *testing.T) {
 }
 
 func TestEdgesRedirect(t *testing.T) {
-	w := newEdges(t, platform.Edge{Redirects: []platform.Redirect{{Host: "www.hello.test", To: platform.Location{Host: "hello.test"}, Code: 301}}})
+	w := newEdges(t, platform.Edge{Redirects: []platform.Redirection{{Host: "www.hello.test", To: platform.Location{Host: "hello.test"}, Code: 301}}})
 	port := strings.TrimPrefix(w.url, "http://127.0.0.1")
 	res, _ := w.get("/a?b=c", onHost("www.hello.test"+port))
 	if res.StatusCode != 301 || res.Header.Get("Location") != "http://hello.test"+port+"/a?b=c" {

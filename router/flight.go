@@ -31,7 +31,8 @@ type flight struct {
 	pool      platform.Pool
 	rt        *route
 	info      *platform.Route
-	b         *backend // acquired
+	site      *platform.Route // of the app whose host it is; a path may lead to another one
+	b         *backend        // acquired
 	failed    [maxTries]*backend
 	tried     int
 	retried   bool
@@ -102,8 +103,9 @@ func (f *flight) run() {
 	if f.rt == nil {
 		return
 	}
+	done := why != nil || f.upgraded() // before the rules: a password must not be asked for without TLS
 	var answered *edge.Answer
-	if why == nil {
+	if !done {
 		answered = f.steer()
 	}
 	defer f.report()
@@ -111,7 +113,7 @@ func (f *flight) run() {
 	switch {
 	case answered != nil:
 		f.reply(answered)
-	case why == nil:
+	case !done:
 		f.fly()
 		f.copyOut()
 	}
@@ -126,6 +128,9 @@ func (f *flight) admit() *fault {
 	if string(f.req.Method) == "CONNECT" && f.req.Protocol == nil {
 		return noProxy()
 	}
+	if f.challenged() {
+		return nil
+	}
 	if own := f.r.own[string(f.host)]; own != nil {
 		f.serveOwn(own)
 		return nil
@@ -134,6 +139,7 @@ func (f *flight) admit() *fault {
 		return unknownHost(f.host)
 	}
 	f.info = f.rt.info.Load()
+	f.site = f.info
 	f.knowClient()
 	if most := f.info.Traffic.MaxBody; most > 0 && f.req.Length > most {
 		return tooLarge(most)

@@ -45,6 +45,10 @@ type Options struct {
 	// Covers tells whether a connection's certificate stands for the authority of a request that comes over HTTP/2;
 	// one it does not stand for is answered 421. nil: any. It must not block.
 	Covers func(state *tls.ConnectionState, authority []byte) bool
+	// Challenge answers ACME authorities; Secured tells whether a host would be served over TLS, trusted: with a
+	// certificate that browsers know. Both look in memory only; nil for no TLS. See certs.Manager.
+	Challenge func(host, path string) (answer string, ok bool)
+	Secured   func(host string, trusted bool) bool
 	// Reference has net/http speak with the clients of HTTP/1, instead of package http1.
 	Reference bool
 	Now       func() time.Time
@@ -64,6 +68,9 @@ type Router struct {
 	intake atomic.Pointer[platform.Intake]
 	mirror edge.Mirror
 
+	challenge func(host, path string) (string, bool)
+	secured   func(host string, trusted bool) bool
+
 	mu      sync.Mutex // of changes
 	routes  map[platform.AppName]*route
 	apps    sync.Map // of *route by name
@@ -78,7 +85,7 @@ type Router struct {
 func New(o Options) *Router {
 	r := &Router{
 		log: o.Log, access: o.Access, own: o.Reserved, wake: o.Wake, trusted: o.Trusted, secret: o.Secret, now: o.Now,
-		routes: map[platform.AppName]*route{}, table: newTable(),
+		routes: map[platform.AppName]*route{}, table: newTable(), challenge: o.Challenge, secured: o.Secured,
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -73,13 +73,6 @@ func declared() []Verb {
 		define(Verb{Name: "config:unset", Access: Member, Summary: "Remove config vars and release",
 			Example: "config:unset blog COLOR"}, (*p).UnsetConfig),
 
-		define(Verb{Name: "domains:add", Access: Member, Summary: "Let an app answer to more hostnames",
-			Example: "domains:add blog www.example.com"}, (*p).AddDomain),
-		define(Verb{Name: "domains:remove", Access: Member, Summary: "Take hostnames away from an app",
-			Example: "domains:remove blog www.example.com"}, (*p).RemoveDomain),
-		define(Verb{Name: "domains:report", Aliases: []string{"domains"}, Access: Member, Summary: "Show an app's hostnames",
-			Example: "domains:report blog"}, (*p).Domains),
-
 		define(Verb{Name: "links:add", Access: Member, Summary: "Let an app's instances reach another app's",
 			Example: "links:add shop payments --type web"}, (*p).AddLink),
 		define(Verb{Name: "links:remove", Access: Member, Summary: "Close the way to another app again",

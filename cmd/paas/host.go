@@ -15,15 +15,16 @@ const domainTime = 3 * time.Second
 
 // host checks what of the machine no room answers for.
 type host struct {
-	settings settings
-	httpAddr net.Addr
-	sshAddr  net.Addr
-	systemd  bool // it was started by systemd
+	settings  settings
+	httpAddr  net.Addr
+	httpsAddr net.Addr // nil: HTTPS is not served
+	sshAddr   net.Addr
+	systemd   bool // it was started by systemd
 }
 
 // Inspect implements platform.Host.
 func (h host) Inspect(ctx context.Context) []platform.Finding {
-	return []platform.Finding{h.webPort(), h.sshPort(), h.domain(ctx), h.service(), h.firewall()}
+	return []platform.Finding{h.webPort(), h.httpsFinding(), h.sshPort(), h.domain(ctx), h.service(), h.firewall()}
 }
 
 // webPort: visitors type no port, so 80 it should be.

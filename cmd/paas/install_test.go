@@ -48,6 +48,7 @@ func TestInstallRefusesWrongOptions(t *testing.T) {
 		{"--bogus", 2, "no option --bogus"},
 		{"--http-port", 2, "--http-port needs a value"},
 		{"--http-port 0", 2, "0 does not fit --http-port"},
+		{"--https-port maybe", 2, "maybe does not fit --https-port"},
 		{"--ssh-port 65536", 2, "65536 does not fit --ssh-port"},
 		{"--ssh-port=2x", 2, "2x does not fit --ssh-port"},
 		{"--domain Up.Case", 2, "does not fit --domain"},
@@ -133,6 +134,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	must("git remote add paas paas:myapp", options...)
 	must("paas is already current.", options...)
 	h.in(t, "grep", "-qx", `domain = "example.test"`, "/etc/paas/paas.toml")
+	h.in(t, "grep", "-qx", `https = "off"`, "/etc/paas/paas.toml") // the HTTP port is another than 80
 
 	h.serve(t)
 	first := h.over(t, "version")

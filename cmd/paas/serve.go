@@ -67,16 +67,28 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close())
 	}
+	httpsListener, err := d.listenTLS()
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), sshListener.Close())
+	}
+	certificates, err := d.openCertificates(ctx, httpListener, httpsListener)
+	if err != nil {
+		return err
+	}
+	defer certificates.Close()
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, Access: d.access, Reserved: own})
+	web := router.New(router.Options{
+		Log: d.log, Access: d.access, Reserved: own,
+		Challenge: certificates.Challenge, Secured: certificates.Secured, Covers: certificates.Covers,
+	})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
-		Planner: d.rooms.builder, Repositories: d.rooms.repos,
+		Certificates: certificates, Planner: d.rooms.builder, Repositories: d.rooms.repos,
 		Distribution: d.rooms.exchange, Bases: d.rooms.builder, Archives: d.rooms.repos,
-		Host: d.host(httpListener, sshListener), Hasher: edge.Hasher{}, Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
+		Host: d.host(httpListener, httpsListener, sshListener), Hasher: edge.Hasher{}, Log: d.log, Outputs: d.rooms.outputs, Gauge: d.rooms.runtime,
 	}, platform.Settings{
-		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), KeepReleases: d.settings.KeepReleases,
+		Domain: d.settings.Domain, HTTPPort: port(httpListener.Addr()), HTTPSPort: httpsPort(httpsListener), KeepReleases: d.settings.KeepReleases,
 	})
 	defer p.Close()
 	images := registry.New(registry.Options{Platform: p, Store: d.rooms.shelves(), Log: d.log})
@@ -99,12 +111,20 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, note := range d.rooms.disk(d.settings).Report() {
 		d.log.Warn("images", "warning", note)
 	}
-	return d.serveAll(ctx, web, door, p, listeners{httpListener, sshListener, local})
+	l := listeners{http: httpListener, ssh: sshListener, local: local}
+	if httpsListener != nil {
+		l.https = overTLS(httpsListener, certificates)
+	}
+	return d.serveAll(ctx, web, door, p, l)
 }
 
-func (d *daemon) host(web, ssh net.Listener) host {
+func (d *daemon) host(web, secure, ssh net.Listener) host {
 	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
-	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
+	h := host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
+	if secure != nil {
+		h.httpsAddr = secure.Addr()
+	}
+	return h
 }
 
 // access puts the router's lines into the apps' logs.
@@ -114,12 +134,12 @@ func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
 	}
 }
 
-type listeners struct{ http, ssh, local net.Listener }
+type listeners struct{ http, https, ssh, local net.Listener } // https may be nil
 
 // serveAll runs the doors until ctx ends or one of them breaks, then closes them in order: no new
 // pushes, then no new requests.
 func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitreceive.Server, p *platform.Platform, l listeners) error {
-	broken := make(chan error, 3)
+	broken := make(chan error, 4)
 	ctx, cancelChores := context.WithCancel(ctx)
 	var chores sync.WaitGroup
 	chores.Go(func() { d.keepWalls(ctx) })
@@ -128,6 +148,9 @@ func (d *daemon) serveAll(ctx context.Context, web *router.Router, door *gitrece
 	defer chores.Wait()
 	defer cancelChores()
 	go func() { broken <- web.Serve(l.http) }()
+	if l.https != nil {
+		go func() { broken <- web.Serve(l.https) }()
+	}
 	go func() { broken <- door.Serve(l.ssh) }()
 	go func() { broken <- door.ServeLocal(l.local) }()
 	d.log.Info("serving", "version", version, "http", l.http.Addr(), "ssh", l.ssh.Addr(), "data", d.settings.Data)

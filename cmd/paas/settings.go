@@ -20,6 +20,7 @@ const defaultConfig = "/etc/paas/paas.toml"
 type settings struct {
 	Data   string `toml:"data"`
 	HTTP   string `toml:"http"`
+	HTTPS  string `toml:"https"` // empty: :443 beside :80, else none; "off": none
 	SSH    string `toml:"ssh"`
 	Domain string `toml:"domain"`
 	Subnet string `toml:"subnet"`
@@ -30,6 +31,7 @@ type settings struct {
 	KeepReleases int    `toml:"keep_releases"`
 	Buildpacks   string `toml:"buildpacks"` // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file         string
+	httpsAsked   bool // somebody wrote where HTTPS is to be served
 
 	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
 }
@@ -40,6 +42,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set := newFlags(name)
 	set.StringVar(&s.Data, "data", "", "directory that holds everything (default "+defaultData+")")
 	set.StringVar(&s.HTTP, "http", "", "address of the HTTP router (default :80)")
+	set.StringVar(&s.HTTPS, "https", "", "address of HTTPS, or off (default :443 when http is on port 80, else off)")
 	set.StringVar(&s.SSH, "ssh", "", "address of the SSH server (default :2222)")
 	set.StringVar(&s.Domain, "domain", "", "apps answer at APP.DOMAIN (default localhost)")
 	set.StringVar(&s.Subnet, "subnet", "", "addresses of instances, like 10.99.0.0/16 (default: a free one)")
@@ -74,7 +77,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks and [bases]")
+			WithHint("known are data, http, https, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -87,6 +90,9 @@ func (s settings) complete() (settings, error) {
 	s.Bases = file.Bases
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
+	s.HTTPS = first(s.HTTPS, file.HTTPS)
+	s.httpsAsked = s.HTTPS != ""
+	s.HTTPS = first(s.HTTPS, s.usualHTTPS())
 	s.SSH = first(s.SSH, file.SSH, ":2222")
 	s.Domain = first(s.Domain, file.Domain, "localhost")
 	s.Subnet = first(s.Subnet, file.Subnet)
@@ -99,6 +105,17 @@ func (s settings) complete() (settings, error) {
 		return s, platform.Errorf(platform.Usage, "keep_releases is %d: it is a number from 1 up", s.KeepReleases)
 	}
 	return s, nil
+}
+
+// noHTTPS is what --https says when there shall be none.
+const noHTTPS = "off"
+
+// usualHTTPS: who serves the world's port 80 serves its 443 too; others choose.
+func (s settings) usualHTTPS() string {
+	if host, port, err := net.SplitHostPort(s.HTTP); err == nil && (port == "80" || port == "http") {
+		return net.JoinHostPort(host, "443")
+	}
+	return noHTTPS
 }
 
 // port is the number at the end of an address.

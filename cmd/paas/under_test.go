@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"paas/router/certs/acmetest"
 )
 
 // platformUnderTest is one script's platform.
@@ -20,7 +22,8 @@ type platformUnderTest struct {
 	binary, data, home string
 	template           string
 	disk               string // where a file system of its own is mounted, if makeDisk did that
-	http, ssh          int
+	http, ssh, https   int
+	acme               *acmetest.Authority // nil until the script starts it
 	mu                 sync.Mutex
 	process            *exec.Cmd
 	exited             chan struct{}
@@ -35,6 +38,9 @@ func newPlatform(binary, template, home string) (*platformUnderTest, error) {
 	}
 	p := &platformUnderTest{binary: binary, data: data, home: home, template: template}
 	if p.http, p.ssh, err = freePorts(); err != nil {
+		return p, err
+	}
+	if p.https, _, err = freePorts(); err != nil {
 		return p, err
 	}
 	for _, shared := range sharedDirs {
@@ -105,7 +111,7 @@ func (p *platformUnderTest) environ() map[string]string {
 	return map[string]string{
 		"HOME": p.home, "GIT_SSH_COMMAND": filepath.Join(bin, "ssh"), "DATA": p.data, "PAAS_DATA": p.data,
 		"PATH":      bin + ":" + filepath.Dir(p.binary) + ":" + os.Getenv("PATH"),
-		"HTTP_PORT": strconv.Itoa(p.http), "SSH_PORT": strconv.Itoa(p.ssh), "EXAMPLES": examples(),
+		"HTTP_PORT": strconv.Itoa(p.http), "HTTPS_PORT": strconv.Itoa(p.https), "SSH_PORT": strconv.Itoa(p.ssh), "EXAMPLES": examples(),
 	}
 }
 
@@ -186,6 +192,9 @@ func hasRace(log []byte) bool {
 // tearDown removes everything the platform made and fails if anything is left.
 func (p *platformUnderTest) tearDown(t reporter) {
 	p.end(syscall.SIGTERM)
+	if p.acme != nil {
+		p.acme.Close()
+	}
 	text, _ := os.ReadFile(filepath.Join(p.data, "daemon.log"))
 	host, _ := os.Hostname()
 	out, err := exec.Command(p.binary, "uninstall", "--data", p.data, "--purge", "--confirm", host).CombinedOutput()

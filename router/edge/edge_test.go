@@ -124,7 +124,7 @@ func TestRedirects(t *testing.T) {
 	to := func(scheme, host, path string) platform.Location {
 		return platform.Location{Scheme: scheme, Host: host, Path: path}
 	}
-	r := Compile(platform.Edge{Redirects: []platform.Redirect{
+	r := Compile(platform.Edge{Redirects: []platform.Redirection{
 		{Host: "www.example.com", To: to("", "example.com", ""), Code: 301},
 		{Host: "shop.example.com", Path: "/a/", Rest: true, To: to("https", "x.test", "/b/"), Code: 308},
 		{Path: "/old", To: to("", "", "/new"), Code: 302},
@@ -164,7 +164,7 @@ func TestRedirects(t *testing.T) {
 func FuzzRedirectKeepsTheHost(f *testing.F) {
 	f.Add("/old//evil.test/", "www.example.com")
 	f.Add(`/old/\evil.test`, "x")
-	r := Compile(platform.Edge{Redirects: []platform.Redirect{
+	r := Compile(platform.Edge{Redirects: []platform.Redirection{
 		{Host: "www.example.com", To: platform.Location{Host: "example.com"}, Code: 301},
 		{Path: "/old/", Rest: true, To: platform.Location{Path: "/"}, Code: 301},
 	}}, nil)
@@ -276,7 +276,7 @@ func TestGuardOfTheOtherApp(t *testing.T) {
 	hash, _ := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
 	r := Compile(platform.Edge{
 		Users:     []platform.Password{{Name: "a", Hash: string(hash)}},
-		Redirects: []platform.Redirect{{Path: "/x", To: platform.Location{Path: "/y"}, Code: 301}},
+		Redirects: []platform.Redirection{{Path: "/x", To: platform.Location{Path: "/y"}, Code: 301}},
 	}, nil)
 	if a := r.Guard(request("blog.test", "/x"), alice); status(a) != 401 {
 		t.Errorf("another app's path is a way around a password: %v", a)
@@ -349,7 +349,7 @@ func TestPassingAllocatesNothing(t *testing.T) {
 	hash, _ := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
 	full := Compile(platform.Edge{
 		Allow: prefixes("198.51.100.0/24"), Rate: platform.Allowance{Every: time.Nanosecond, Burst: 1000},
-		Redirects: []platform.Redirect{{Path: "/old", To: platform.Location{Path: "/new"}, Code: 301}},
+		Redirects: []platform.Redirection{{Path: "/old", To: platform.Location{Path: "/new"}, Code: 301}},
 		Users:     []platform.Password{{Name: "a", Hash: string(hash)}},
 		Paths:     []platform.PathRule{{Prefix: "/api", App: "api", Strip: true}},
 		Canary:    platform.CanaryShare{Release: 13, Percent: 10},

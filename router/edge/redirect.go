@@ -10,14 +10,14 @@ import (
 )
 
 type redirect struct {
-	platform.Redirect
+	platform.Redirection
 	host, path []byte
 }
 
 // compileRedirects puts what says more in front: a host before any, a whole path before a prefix, a longer prefix
 // before a shorter one.
-func compileRedirects(list []platform.Redirect) []redirect {
-	list = sorted(list, func(a, b platform.Redirect) int {
+func compileRedirects(list []platform.Redirection) []redirect {
+	list = sorted(list, func(a, b platform.Redirection) int {
 		return cmp.Or(cmp.Compare(len(b.Host), len(a.Host)), cmp.Compare(width(a), width(b)), cmp.Compare(len(b.Path), len(a.Path)))
 	})
 	var out []redirect
@@ -28,7 +28,7 @@ func compileRedirects(list []platform.Redirect) []redirect {
 }
 
 // width is how many paths a redirect is for: one, many, all.
-func width(d platform.Redirect) int {
+func width(d platform.Redirection) int {
 	switch {
 	case d.Path == "":
 		return 2

@@ -1,0 +1,8 @@
+package certs_test
+
+import (
+	"io"
+	"log"
+)
+
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }

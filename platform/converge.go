@@ -18,7 +18,8 @@ type want struct {
 	formation Formation
 	settings  []Setting
 	security  Security
-	shut      error // why what was opened cannot be given
+	shut      error                // why what was opened cannot be given
+	routed    map[ProcessType]bool // beside web: paths lead to them
 
 	canary Release     // a second release that runs beside; Number 0: none
 	share  CanaryShare // of the clients that it gets
@@ -50,7 +51,9 @@ func (p *Platform) equip(ctx context.Context, w *want) (err error) {
 		return err
 	}
 	w.security, w.shut = p.opened(w.settings)
-	return nil
+	rules, err := p.Store.EdgeRules(ctx, w.app.Name)
+	w.routed = routedTypes(rules)
+	return err
 }
 
 // slots lists the places of the formation, in a stable order. A stopped app has none.

@@ -146,6 +146,9 @@ func TestPathsLeadToProcesses(t *testing.T) {
 	if len(r.Backends) != 3 || r.Backends[0].Pool == r.Backends[2].Pool || len(r.Edge.Paths) != 1 || r.Edge.Paths[0].Prefix != "/admin" {
 		t.Fatalf("%+v", r)
 	}
+	if _, err := w.push("web: serve\nadmin: deaf"); platform.KindOf(err) != platform.Unhealthy || w.table.backends("blog") != 3 {
+		t.Errorf("one that requests are led to and that does not listen: %v", err)
+	}
 	for _, bad := range []platform.PathInput{
 		{Prefix: "api", To: "blog"}, {Prefix: "/api"}, {Prefix: "/api", To: "nope"}, {Prefix: "/api", To: "blog"}, {Prefix: "/a?b", Process: "admin"},
 		{Prefix: "//x", Process: "admin"}, {Prefix: "/x", Process: "nope"}, {Prefix: "/x", To: "a", Process: "admin"},

@@ -1,6 +1,9 @@
 package platform
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // candidates are the instances that an app's requests may go to as far as releases are concerned. Those that
 // stand still, fail a readiness check or have ended are left out of the route until that changes, and those of
@@ -57,6 +60,17 @@ func (l *lane) lastRules() (edgeSettings, Edge) {
 		return edgeSettings{}, Edge{Maintenance: true}
 	}
 	return *l.settings, l.edge
+}
+
+// routedTypes are the process types that paths lead to. Like web, they have to listen before they count as healthy.
+func routedTypes(rules []EdgeRule) map[ProcessType]bool {
+	types := map[ProcessType]bool{}
+	for _, r := range rules {
+		if rule, err := parsePath(r.Key, strings.Fields(r.Value)); r.Kind == PathKind && err == nil && rule.App == "" {
+			types[rule.Process] = true
+		}
+	}
+	return types
 }
 
 // pools tell which of an app's instances get which requests.

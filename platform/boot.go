@@ -25,6 +25,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
 	}
+	errs = append(errs, p.configureRouter(ctx))
 	for _, app := range apps {
 		errs = append(errs, p.failPending(ctx, app))
 		p.adopt(ctx, app, have)
@@ -42,14 +43,28 @@ func (p *Platform) failPending(ctx context.Context, app App) error {
 	if err != nil {
 		return err
 	}
+	canary, err := p.Store.Canary(ctx, app.Name)
+	if err != nil {
+		return err
+	}
 	for _, r := range releases {
-		if r.Status != Pending {
+		if r.Status != Pending || r.Number == canary.Release {
 			continue
 		}
 		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
 			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
 		}
 	}
+	return nil
+}
+
+// configureRouter tells the router what holds for every client.
+func (p *Platform) configureRouter(ctx context.Context) error {
+	s, _, err := p.edgeSettings(ctx, "")
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	p.Router.Configure(s.Intake)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // want is what shall run of an app.
@@ -17,7 +18,13 @@ type want struct {
 	formation Formation
 	settings  []Setting
 	security  Security
-	shut      error // why what was opened cannot be given
+	shut      error                // why what was opened cannot be given
+	routed    map[ProcessType]bool // beside web: paths lead to them
+
+	canary Release     // a second release that runs beside; Number 0: none
+	share  CanaryShare // of the clients that it gets
+
+	note func(context.Context) error // stores what was asked for, once it is healthy; may be nil
 }
 
 // wanted reads what shall run now. ok is false for an app without a release.
@@ -31,6 +38,9 @@ func (p *Platform) wanted(ctx context.Context, name AppName) (w want, ok bool, e
 	if w.release, err = p.Store.Release(ctx, name, w.app.Release); err != nil {
 		return w, false, err
 	}
+	if err = p.addCanary(ctx, &w); err != nil {
+		return w, false, err
+	}
 	err = p.equip(ctx, &w)
 	return w, err == nil, err
 }
@@ -41,7 +51,9 @@ func (p *Platform) equip(ctx context.Context, w *want) (err error) {
 		return err
 	}
 	w.security, w.shut = p.opened(w.settings)
-	return nil
+	rules, err := p.Store.EdgeRules(ctx, w.app.Name)
+	w.routed = routedTypes(rules)
+	return err
 }
 
 // slots lists the places of the formation, in a stable order. A stopped app has none.
@@ -58,13 +70,13 @@ func (w want) slots() []slot {
 			list = append(list, slot{typ, n})
 		}
 	}
-	return list
+	return append(list, w.canarySlots()...)
 }
 
 // fits tells whether a running instance is one that w asks for.
 func (w want) fits(i Instance) bool {
-	return i.Exit == nil && i.Release == w.release.Number && i.Epoch == w.app.Epoch &&
-		slices.Contains(w.slots(), slot{i.Type, i.Number})
+	s := slot{i.Type, i.Number}
+	return i.Exit == nil && i.Release == w.at(s).release.Number && i.Epoch == w.app.Epoch && slices.Contains(w.slots(), s)
 }
 
 // divide splits the app's instances into those that stay and those that are too much, and lists the
@@ -101,6 +113,9 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err == nil && w.note != nil {
+		err = w.note(ctx)
+	}
 	if err != nil {
 		p.discard(w.app.Name, started)
 		return err
@@ -111,7 +126,9 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
 	before := p.candidates(w.app.Name)
-	drained := p.publish(ctx, w.app, running)
+	after := w.app
+	after.Release = w.release.Number
+	drained := p.publish(ctx, after, running)
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
 			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
@@ -133,7 +150,7 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 	var wg sync.WaitGroup
 	for _, s := range slots {
 		wg.Go(func() {
-			i, err := p.startHealthy(ctx, w, s, story)
+			i, err := p.startHealthy(ctx, w.at(s), s, story)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -215,14 +232,6 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
 }
 
-func route(app App, hosts []string, web []Instance) Route {
-	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
-	for _, i := range web {
-		r.Backends = append(r.Backends, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr})
-	}
-	return r
-}
-
 // hosts are the names the app answers to; its default ones always, and first.
 func (p *Platform) hosts(ctx context.Context, name AppName) ([]string, error) {
 	list, err := p.defaultHosts(ctx, name)
@@ -251,13 +260,24 @@ func (p *Platform) defaultHost(name AppName) string {
 func (p *Platform) retire(name AppName, drained func(context.Context), excess []Instance) {
 	p.markRetiring(name, excess)
 	p.spawn(func(ctx context.Context) {
-		draining, cancel := context.WithTimeout(ctx, p.Settings.Drain)
+		draining, cancel := context.WithTimeout(ctx, p.drain(name))
 		drained(draining)
 		cancel()
 		if ctx.Err() == nil {
 			p.stopAll(ctx, excess)
 		}
 	})
+}
+
+// drain is how long requests in flight on an app's replaced instances may take.
+func (p *Platform) drain(name AppName) time.Duration {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.settings == nil || l.settings.Drain == 0 {
+		return p.Settings.Drain
+	}
+	return l.settings.Drain
 }
 
 // discard stops instances that never served, at once and whatever happens to the caller.
@@ -294,15 +314,6 @@ func (p *Platform) stop(ctx context.Context, i Instance) {
 	delete(l.retiring, i.ID)
 	delete(l.gone, i.ID)
 	delete(l.unready, i.ID)
-}
-
-func webOf(list []Instance) (web []Instance) {
-	for _, i := range list {
-		if i.Type == Web {
-			web = append(web, i)
-		}
-	}
-	return web
 }
 
 func without(list, remove []Instance) (rest []Instance) {

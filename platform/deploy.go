@@ -53,11 +53,15 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 		p.say(Event{Kind: EventPushFailed, App: name, Release: release.Number, Actor: push.Actor.Name, Text: sentence(err)})
 		return release, err
 	}
+	what := "live"
+	if release.Status == Pending {
+		what = "a canary for a part of the clients"
+	}
 	p.say(Event{
 		Kind: EventDeployed, App: name, Release: release.Number, Actor: push.Actor.Name,
-		Text: fmt.Sprintf("v%d of commit %s is live", release.Number, shortCommit(push.Commit)),
+		Text: fmt.Sprintf("v%d of commit %s is %s", release.Number, shortCommit(push.Commit), what),
 	})
-	story.Result("%s v%d is live after %s", name, release.Number, Seconds(p.Now().Sub(start)))
+	story.Result("%s v%d is %s after %s", name, release.Number, what, Seconds(p.Now().Sub(start)))
 	story.Line("%s", p.URL(name))
 	return release, nil
 }
@@ -66,6 +70,9 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	story := b.story
 	app, err := p.Store.App(ctx, push.App.Name) // as it is now that the lane is ours
 	if err != nil {
+		return Release{}, err
+	}
+	if err := p.noCanary(ctx, app.Name); err != nil {
 		return Release{}, err
 	}
 	req, err := p.buildRequest(ctx, app, Source{Commit: push.Commit, Tree: push.Source})
@@ -86,10 +93,17 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	if err := p.firstFormation(ctx, app, image); err != nil {
 		return Release{}, err
 	}
-	return p.release(ctx, Release{
+	r := Release{
 		App: app.Name, Image: image, Config: config, Actor: push.Actor.Name, Commit: push.Commit,
 		Description: "Deploy " + shortCommit(push.Commit),
-	}, story)
+	}
+	if share, armed, err := p.armed(ctx, app); err != nil || armed {
+		if err != nil {
+			return r, err
+		}
+		return p.releaseBesides(ctx, r, share, story)
+	}
+	return p.release(ctx, r, story)
 }
 
 func shortCommit(id string) string { return id[:min(len(id), 8)] }
@@ -144,8 +158,16 @@ func (p *Platform) firstFormation(ctx context.Context, app App, image Image) err
 	return p.Store.SetFormation(ctx, app.Name, first)
 }
 
-// release numbers r and puts it live. The caller holds the app's lane.
+// release numbers r and puts it live, unless a canary runs. The caller holds the app's lane.
 func (p *Platform) release(ctx context.Context, r Release, story *Story) (Release, error) {
+	if err := p.noCanary(ctx, r.App); err != nil {
+		return r, err
+	}
+	return p.putLive(ctx, r, story)
+}
+
+// putLive is release without looking for a canary: what runs of it ends with the current release.
+func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Release, error) {
 	r, err := p.Store.AddRelease(ctx, r)
 	if err != nil {
 		return r, fmt.Errorf("record release of %s: %w", r.App, err)

@@ -48,6 +48,9 @@ const (
 	EventLimited    EventKind = "limited"   // what it may use or keeps was changed
 	EventOpened     EventKind = "opened"    // an admin opened or closed something
 
+	EventCanary  EventKind = "canary"  // a second release gets another part of the clients
+	EventRouting EventKind = "routing" // what is done with its requests was changed
+
 	EventStackChanged EventKind = "stack-changed" // a base image has a new version
 	EventRebased      EventKind = "rebased"       // an app was put on it
 

@@ -61,7 +61,7 @@ func (w want) checks(typ ProcessType, startWait time.Duration) []Check {
 	if len(list) > 0 {
 		return list
 	}
-	if typ == Web {
+	if typ == Web || w.routed[typ] {
 		return []Check{{Listening: true, Attempts: 1, Timeout: startWait}}
 	}
 	return []Check{{Uptime: defaultUptime, Attempts: 1}}

@@ -19,7 +19,8 @@ type ReleaseView struct {
 	Commit      string        `json:"commit"`
 	CreatedAt   time.Time     `json:"created_at"`
 	Current     bool          `json:"current"`
-	ImageKept   bool          `json:"image_kept"` // false: it cannot be rolled back to any more
+	Canary      float64       `json:"canary_percent,omitempty"` // of the clients; 0: it is no canary
+	ImageKept   bool          `json:"image_kept"`               // false: it cannot be rolled back to any more
 }
 
 // ReleaseList is releases, newest first.
@@ -32,6 +33,8 @@ func (l ReleaseList) Text(w io.Writer) error {
 		status := string(v.Status)
 		if v.Current {
 			status = "current"
+		} else if v.Canary > 0 {
+			status = "canary " + showPercent(v.Canary)
 		} else if !v.ImageKept {
 			status += ", image no longer kept"
 		}
@@ -46,14 +49,22 @@ func (p *Platform) History(ctx context.Context, _ Call, in AppInput) (ReleaseLis
 	if err != nil {
 		return nil, err
 	}
+	canary, err := p.Store.Canary(ctx, app.Name)
+	if err != nil {
+		return nil, err
+	}
 	releases, err := p.Store.Releases(ctx, app.Name)
 	list := ReleaseList{}
 	for _, r := range releases {
-		list = append(list, ReleaseView{
+		view := ReleaseView{
 			Release: r.Number, Status: r.Status, Description: r.Description, Actor: r.Actor,
 			Commit: r.Commit, CreatedAt: r.CreatedAt, Current: r.Number == app.Release,
 			ImageKept: p.Images.Kept(r.Image.Layers),
-		})
+		}
+		if r.Number == canary.Release && !view.Current {
+			view.Canary = canary.Percent
+		}
+		list = append(list, view)
 	}
 	return list, err
 }

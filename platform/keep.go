@@ -97,6 +97,13 @@ func (p *Platform) runningReleases(ctx context.Context, apps []App) (map[AppName
 		return nil, fmt.Errorf("list instances: %w", err)
 	}
 	runs := map[AppName]map[int]bool{}
+	for _, app := range apps {
+		canary, err := p.Store.Canary(ctx, app.Name)
+		if err != nil && KindOf(err) != NotFound {
+			return nil, fmt.Errorf("read canary of %s: %w", app.Name, err)
+		}
+		runs[app.Name] = map[int]bool{canary.Release: true}
+	}
 	for _, i := range list {
 		if !slices.ContainsFunc(apps, func(a App) bool { return a.Name == i.App }) {
 			return nil, Errorf(Conflict, "an instance of %s still runs, which is being destroyed", i.App).

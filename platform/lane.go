@@ -15,8 +15,12 @@ type lane struct {
 	free    chan struct{}      // closed when the holder leaves
 	waiting int                // people who wait; a repair does not start before them
 
+	routing sync.Mutex // held while a route is made and published, so that the last change wins
+
 	candidates []Instance                     // instances that may be routed, see routing.go
-	routed     []Instance                     // those the router sends requests to
+	routed     []Instance                     // the web ones that the router sends requests to
+	settings   *edgeSettings                  // that the route was published with; nil before the first time
+	edge       Edge                           // as well
 	asleep     bool                           // a candidate is paused
 	unready    map[InstanceID]map[string]bool // readiness checks that fail
 	retiring   map[InstanceID]bool            // on their way out: not counted, their end is no crash

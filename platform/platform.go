@@ -62,6 +62,7 @@ type Rooms struct {
 	Host    Host    // nil: only the runner's checks
 	Walls   Walls   // nil: there are none
 	Ports   Ports   // nil: none can be mapped
+	Hasher  Hasher  // of passwords that guard apps; nil: none can be set
 	Outputs Outputs // nil: what builds print is not kept
 	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
 
@@ -139,18 +140,21 @@ func (p *Platform) Close() {
 // adopt routes to the app's instances that outlived the predecessor. A restart that was cut off may
 // have left instances of an older epoch: they serve until converge has replaced them.
 func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
-	var all []Instance
+	w, ok, err := p.wanted(ctx, app.Name)
+	if err != nil {
+		p.Log.Error("adopt", "app", app.Name, "err", err)
+	}
+	var running []Instance
 	for _, i := range have {
-		if i.App == app.Name && i.Release == app.Release && i.Exit == nil {
-			all = append(all, i)
+		ours := i.Release == app.Release || w.canary.Number != 0 && i.Release == w.canary.Number
+		if i.App == app.Name && i.Exit == nil && ours {
+			running = append(running, i)
 		}
 	}
-	p.publish(ctx, app, all)
-	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
-		for _, i := range have {
-			if w.fits(i) {
-				p.tend(w, i)
-			}
+	p.publish(ctx, app, running)
+	for _, i := range have {
+		if ok && w.fits(i) && i.App == app.Name {
+			p.tend(w.at(slot{i.Type, i.Number}), i)
 		}
 	}
 }

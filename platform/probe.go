@@ -98,9 +98,6 @@ func (p *Platform) setReady(ctx context.Context, i Instance, c Check, failure er
 	} else {
 		p.sayOf(EventUnhealthy, i, "", "%s fails its readiness check %s and gets no requests: %v", i.Name(), c.Name, failure)
 	}
-	if i.Type != Web {
-		return
-	}
 	app, err := p.Store.App(ctx, i.App)
 	if err != nil {
 		return // destroyed meanwhile

@@ -95,7 +95,7 @@ func (p *Platform) running(w want, i Instance) ProcessView {
 	return ProcessView{
 		Name: i.Name(), Type: i.Type, Number: i.Number, Status: status,
 		Release: i.Release, StartedAt: &i.StartedAt, Address: i.Addr.String(),
-		Command: w.release.Image.Processes[i.Type],
+		Command: w.at(slot{i.Type, i.Number}).release.Image.Processes[i.Type],
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *Platform) absent(w want, s slot) ProcessView {
 	}
 	return ProcessView{
 		Name: fmt.Sprintf("%s.%d", s.Type, s.Number), Type: s.Type, Number: s.Number, Status: status,
-		Command: w.release.Image.Processes[s.Type],
+		Command: w.at(s).release.Image.Processes[s.Type],
 	}
 }
 

@@ -172,13 +172,13 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 	have, excess, missing = without(have, rest), without(excess, rest), notFilledBy(missing, rest)
 	var started []Instance
 	for _, s := range p.due(w.app.Name, missing) {
-		i, err := p.startHealthy(ctx, w, s, nil)
+		i, err := p.startHealthy(ctx, w.at(s), s, nil)
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
 			p.say(Event{
-				Kind: EventCrashed, App: w.app.Name, Process: fmt.Sprintf("%s.%d", s.Type, s.Number), Release: w.release.Number,
+				Kind: EventCrashed, App: w.app.Name, Process: fmt.Sprintf("%s.%d", s.Type, s.Number), Release: w.at(s).release.Number,
 				Text: "it could not be started again: " + sentence(err),
 			})
 			p.countCrash(Instance{App: w.app.Name, Type: s.Type, Number: s.Number})
@@ -190,8 +190,8 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 		excess = ended(excess) // keep what still serves, though out of date, until it can be replaced
 		stay = without(have, excess)
 	}
-	all := append(stay, started...)
-	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, all), excess)
+	running := append(stay, started...)
+	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, running), excess)
 	return nil
 }
 

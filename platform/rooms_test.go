@@ -144,6 +144,7 @@ func (h *host) Logs(_ context.Context, q platform.LogQuery, yield func(platform.
 type table struct {
 	mu     sync.Mutex
 	routes map[platform.AppName]platform.Route
+	intake platform.Intake
 }
 
 func (r *table) Swap(route platform.Route) func(context.Context) {
@@ -160,6 +161,11 @@ func (r *table) Remove(app platform.AppName) {
 }
 
 func (r *table) Stats(platform.AppName) platform.RequestStats { return platform.RequestStats{} }
+func (r *table) Configure(in platform.Intake) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.intake = in
+}
 
 func (r *table) backends(app platform.AppName) int {
 	r.mu.Lock()

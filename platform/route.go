@@ -14,6 +14,7 @@ type Route struct {
 	Backends []Backend
 	Ports    []PortRoute // mapped ports of the host
 	Traffic  Traffic
+	Edge     Edge  // what is done with requests before they reach an instance
 	HTTPS    HTTPS // how plain requests are met, and what browsers are told
 }
 
@@ -22,7 +23,17 @@ type Backend struct {
 	ID   InstanceID
 	Name string // its place in the formation: "web.1"
 	Addr netip.AddrPort
+	Pool Pool // which requests it gets: those that Edge leads there
 }
+
+// Pool names some of an app's instances: those of a release and process type that requests are led to.
+type Pool string
+
+// Two pools are not named like a process type: the one that requests usually go to, and the second release.
+const (
+	MainPool   Pool = ""
+	CanaryPool Pool = "+canary"
+)
 
 // Traffic is how an app's requests are handled. Zero fields mean the router's defaults, which are named there.
 type Traffic struct {

@@ -145,6 +145,17 @@ type Router interface {
 	Remove(app AppName)
 	// Stats tells what the app's requests came to, nothing for an app without a route. It does not block.
 	Stats(app AppName) RequestStats
+	// Configure sets what holds for every client. It is called before the first connection is taken, and whenever
+	// it changes; but for trusted proxies, changes may wait for the next start.
+	Configure(in Intake)
+}
+
+// Hasher makes what is stored of a password.
+type Hasher interface {
+	// Hash takes as long as a guess shall take. A password that cannot be hashed is an *Error of kind Usage.
+	Hash(password []byte) (string, error)
+	// Check fails with kind Usage unless the text is a hash of a form that the router can compare with.
+	Check(hash string) error
 }
 
 // Key is a public SSH key that may come in.
@@ -163,6 +174,7 @@ type Store interface {
 	Ledgers
 	Builds
 	Mappings
+	Edges
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

@@ -32,7 +32,7 @@ const scanAll = 8
 // pick acquires an instance that has not been tried: one that does not rest if there is one. busy says that there
 // are some, all at their bound.
 func (rt *route) pick(f *flight) (b *backend, busy bool) {
-	list := *rt.backends.Load()
+	list := rt.of(f.pool)
 	if len(list) == 1 && f.tried == 0 {
 		return rt.only(f, list[0])
 	}
@@ -41,7 +41,7 @@ func (rt *route) pick(f *flight) (b *backend, busy bool) {
 		if b != nil {
 			return b, false
 		}
-		again := *rt.backends.Load() // a swap may have come in between
+		again := rt.of(f.pool) // a swap may have come in between
 		if same(list, again) {
 			return nil, busy
 		}
@@ -54,7 +54,7 @@ func (rt *route) only(f *flight, b *backend) (*backend, bool) {
 		if b.acquire(f.info.Traffic.Concurrency) {
 			return b, false
 		}
-		list := *rt.backends.Load()
+		list := rt.of(f.pool)
 		if len(list) == 1 && list[0] == b {
 			return nil, !b.leaving.Load()
 		}

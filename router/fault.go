@@ -88,7 +88,12 @@ func (f *flight) refuse(why *fault) {
 		fields = append(fields, retryAfter(why.retry))
 	}
 	f.fields = append(fields, field{Name: []byte("Content-Type"), Value: []byte(kind)})
-	// EDGES PAGE: an app's own page takes the place of ours here.
+	if own := f.ownPage(why); own != nil {
+		text, f.fields = string(own.Body), own.Fields
+		if why.retry > 0 {
+			f.fields = append(f.fields, retryAfter(why.retry))
+		}
+	}
 	f.sayPage(text)
 }
 

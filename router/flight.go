@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/router/edge"
 	"paas/router/wire"
 )
 
@@ -26,9 +27,12 @@ type flight struct {
 	client  netip.Addr
 	id      []byte // of the request
 
+	verdict   edge.Verdict
+	pool      platform.Pool
 	rt        *route
 	info      *platform.Route
-	b         *backend // acquired
+	site      *platform.Route // of the app whose host it is; a path may lead to another one
+	b         *backend        // acquired
 	failed    [maxTries]*backend
 	tried     int
 	retried   bool
@@ -99,10 +103,19 @@ func (f *flight) run() {
 	if f.rt == nil {
 		return
 	}
+	done := why != nil || f.upgraded() // before the rules: a password must not be asked for without TLS
+	var answered *edge.Answer
+	if !done {
+		answered = f.steer()
+	}
 	defer f.report()
 	f.rt.inflight.Add(1)
-	if why == nil {
+	switch {
+	case answered != nil:
+		f.reply(answered)
+	case !done:
 		f.fly()
+		f.copyOut()
 	}
 }
 
@@ -126,6 +139,7 @@ func (f *flight) admit() *fault {
 		return unknownHost(f.host)
 	}
 	f.info = f.rt.info.Load()
+	f.site = f.info
 	f.knowClient()
 	if most := f.info.Traffic.MaxBody; most > 0 && f.req.Length > most {
 		return tooLarge(most)
@@ -136,10 +150,6 @@ func (f *flight) admit() *fault {
 // fly has the request answered and gives back what it has taken.
 func (f *flight) fly() {
 	defer f.land()
-	if f.upgraded() {
-		return
-	}
-	// EDGES BEFORE: the app's rules (package edge) look at the request here; what they answer ends it.
 	if why := f.readSmall(); why != nil {
 		f.refuse(why)
 		return
@@ -180,6 +190,9 @@ func (f *flight) place() *fault {
 			if b = f.b; b == nil {
 				continue
 			}
+		}
+		if b == nil && f.fallBack() {
+			continue
 		}
 		if b == nil {
 			return nobody(f.rt.app)
@@ -290,7 +303,7 @@ func (f *flight) recover(err error) *fault {
 
 // another tells whether there is an instance beside b.
 func (f *flight) another(b *backend) bool {
-	list := *f.rt.backends.Load()
+	list := f.rt.of(f.pool)
 	return len(list) > 1 || len(list) == 1 && list[0] != b
 }
 

@@ -30,7 +30,7 @@ func (f *flight) appendHead(out []byte) []byte {
 			out = appendField(out, req.Fields[i].Name, req.Fields[i].Value)
 		}
 	}
-	out = f.appendOrigin(out)
+	out = f.appendPrefix(f.appendOrigin(out))
 	out = f.appendFraming(out)
 	return append(out, "\r\n"...)
 }
@@ -59,7 +59,7 @@ func ours(name []byte, trusted bool) bool {
 	switch {
 	case hasPrefix(name, "x-forwarded-"):
 		return !trusted || nameIs(name, "x-forwarded-for") || nameIs(name, "x-forwarded-proto") ||
-			nameIs(name, "x-forwarded-host") || nameIs(name, "x-forwarded-port")
+			nameIs(name, "x-forwarded-host") || nameIs(name, "x-forwarded-port") || nameIs(name, "x-forwarded-prefix")
 	case nameIs(name, "x-real-ip"):
 		return !trusted
 	}
@@ -204,7 +204,7 @@ func appendHandshake(out []byte, fields []field) []byte {
 // knowClient finds who asks: the peer, or behind trusted proxies the last address that none of them has.
 func (f *flight) knowClient() {
 	f.client = f.req.Client.Addr().Unmap()
-	platform, app := f.r.trusted, f.info.Traffic.Trusted
+	platform, app := f.r.intake.Load().TrustedProxies, f.info.Traffic.Trusted
 	if f.trusted = contained(f.client, platform, app); !f.trusted {
 		return
 	}

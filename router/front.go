@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"paas/platform"
 	"paas/router/http1"
 	"paas/router/http2"
 	"paas/router/std"
@@ -23,6 +24,31 @@ type front struct {
 	http1 *http1.Server
 	http2 *http2.Server
 	std   *http.Server // nil but for the reference
+
+	mu      sync.Mutex
+	serving bool
+}
+
+// limit sets what clients may do. What serves already keeps its limits.
+func (f *front) limit(in platform.Intake) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.serving {
+		return
+	}
+	f.http1.Limits = http1.Limits{
+		Head: in.MaxHead, Target: in.MaxTarget, Fields: in.MaxFields, Header: in.HeaderTimeout, Idle: in.KeepAlive,
+		Rate: int64(in.MinRate), PerClient: in.MaxConnections,
+	}
+	f.http2.Limits = http2.Limits{
+		Streams: in.MaxStreams, Head: in.MaxHead, Fields: in.MaxFields, Target: in.MaxTarget, Idle: in.KeepAlive, Begun: in.HeaderTimeout,
+	}
+}
+
+func (f *front) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.serving = true
 }
 
 // Limits of the reference. Those of http1 and http2 are theirs.
@@ -37,7 +63,7 @@ func (f *front) open(r *Router, o Options) {
 	f.http1 = &http1.Server{
 		Handler: r.Handler(), Log: r.log,
 		Protocols: map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { _ = f.http2.Serve(c) }}, // strangers' broken ones are no news
-		Trusted:   func(a netip.Addr) bool { return contained(a.Unmap(), r.trusted, nil) },
+		Trusted:   func(a netip.Addr) bool { return contained(a.Unmap(), r.intake.Load().TrustedProxies, nil) },
 	}
 	if o.Reference {
 		f.std = &http.Server{
@@ -50,6 +76,7 @@ func (f *front) open(r *Router, o Options) {
 // Serve answers on l until Shutdown; then it returns nil. It blocks. A listener of package tls brings HTTP/2 where
 // its configuration has "h2" in NextProtos.
 func (r *Router) Serve(l net.Listener) error {
+	r.front.begin()
 	var err error
 	if r.front.std != nil {
 		err = r.front.std.Serve(l)

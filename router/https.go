@@ -56,10 +56,10 @@ var strictTransport = []byte("Strict-Transport-Security")
 
 // hsts is what browsers are told about coming by HTTPS only. Plain answers must not say it (RFC 6797, 7.2).
 func (f *flight) hsts() string {
-	if f.req.TLS == nil || f.info == nil {
+	if f.req.TLS == nil || f.site == nil {
 		return ""
 	}
-	return f.info.HTTPS.HSTS
+	return f.site.HTTPS.HSTS
 }
 
 // harden puts the app's policy in the place of what the instance says about it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/router/edge"
 )
 
 // route is an app's way: its hosts lead here.
@@ -14,6 +15,8 @@ type route struct {
 	app      platform.AppName
 	info     atomic.Pointer[platform.Route]
 	backends atomic.Pointer[[]*backend]
+	pools    atomic.Pointer[pools] // the same, sorted
+	rules    atomic.Pointer[edge.Rules]
 	sleep    atomic.Pointer[sleep] // nil while the app is awake
 	turn     atomic.Uint32         // round robin
 	line     line                  // of requests that wait for an instance to be less busy
@@ -32,7 +35,9 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 		rt = &route{app: to.App}
 		rt.backends.Store(&[]*backend{})
 		r.routes[to.App] = rt
+		r.apps.Store(to.App, rt)
 	}
+	rt.rules.Store(edge.Compile(to.Edge, rt.rules.Load()))
 	var before []string
 	if was := rt.info.Swap(&to); was != nil {
 		before = was.Hosts
@@ -58,6 +63,7 @@ func (r *Router) Remove(app platform.AppName) {
 		return
 	}
 	delete(r.routes, app)
+	r.apps.Delete(app)
 	r.table.change(rt, nil, rt.info.Load().Hosts)
 	rt.info.Store(&platform.Route{App: app, Stopped: true})
 	gone := rt.replace(r, platform.Route{})
@@ -109,6 +115,7 @@ func (rt *route) replace(r *Router, to platform.Route) (gone []*backend) {
 			b.startSlowly(r.now(), slowStart(to.Traffic))
 		}
 	}
+	rt.pools.Store(divide(to.Backends, list))
 	rt.backends.Store(&list)
 	for _, b := range have {
 		b.leaving.Store(true)

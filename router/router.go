@@ -17,11 +17,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"paas/platform"
+	"paas/router/edge"
 )
 
 // Options are what a Router needs. Zero values mean the defaults.
@@ -63,11 +65,15 @@ type Router struct {
 	now     func() time.Time
 	front   front
 
+	intake atomic.Pointer[platform.Intake]
+	mirror edge.Mirror
+
 	challenge func(host, path string) (string, bool)
 	secured   func(host string, trusted bool) bool
 
 	mu      sync.Mutex // of changes
 	routes  map[platform.AppName]*route
+	apps    sync.Map // of *route by name
 	table   *table
 	tunnels tunnels
 	flights sync.Pool
@@ -92,7 +98,16 @@ func New(o Options) *Router {
 		_, _ = rand.Read(r.secret) // never fails (crypto/rand)
 	}
 	r.front.open(r, o)
+	r.Configure(platform.Intake{})
 	return r
+}
+
+// Configure implements platform.Router.
+func (r *Router) Configure(in platform.Intake) {
+	in = in.Defaults()
+	in.TrustedProxies = slices.Concat(r.trusted, in.TrustedProxies)
+	r.intake.Store(&in)
+	r.front.limit(in)
 }
 
 // Shutdown stops listening and waits for requests in flight, at most until ctx ends; then it cuts them. WebSockets

@@ -1,0 +1,4 @@
+package platform
+
+// ParseRedirect is for the fuzzer, which is outside.
+var ParseRedirect = parseRedirect

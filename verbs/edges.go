@@ -1,0 +1,56 @@
+package verbs
+
+import "paas/platform"
+
+// edges is every verb about requests on their way to an app.
+func edges() []Verb {
+	type p = platform.Platform
+	return []Verb{
+		define(Verb{Name: "router:set", Aliases: []string{"nginx:set", "proxy:set"}, Access: Member,
+			Summary: "Set how an app's requests are handled",
+			Example: "router:set blog rate-limit 10/s"}, (*p).SetRouter),
+		define(Verb{Name: "router:report", Aliases: []string{"router", "nginx:report", "proxy:report"}, Access: Member,
+			Summary: "Show how an app's requests are handled",
+			Example: "router:report blog --json"}, (*p).ReportRouter),
+		define(Verb{Name: "redirects:add", Aliases: []string{"redirect:set"}, Access: Member, Summary: "Answer a domain or path with another address",
+			Example: "redirects:add blog www.example.com example.com"}, (*p).AddRedirect),
+		define(Verb{Name: "redirects:remove", Aliases: []string{"redirect:unset"}, Access: Member, Summary: "Take a redirect away",
+			Example: "redirects:remove blog /old"}, (*p).RemoveRedirect),
+		define(Verb{Name: "redirects:list", Aliases: []string{"redirects", "redirect"}, Access: Member, Summary: "List an app's redirects",
+			Example: "redirects:list blog"}, (*p).Redirects),
+		define(Verb{Name: "paths:add", Access: Member, Summary: "Lead a path to another app or process type",
+			Example: "paths:add blog /api api --strip"}, (*p).AddPath),
+		define(Verb{Name: "paths:remove", Access: Member, Summary: "Give a path back to the app itself",
+			Example: "paths:remove blog /api"}, (*p).RemovePath),
+		define(Verb{Name: "paths:list", Aliases: []string{"paths"}, Access: Member, Summary: "List where an app's paths lead",
+			Example: "paths:list blog"}, (*p).Paths),
+		define(Verb{Name: "auth:add", Aliases: []string{"http-auth:add-user"}, Access: Member, Summary: "Ask for a password; it comes on stdin",
+			Example: "auth:add blog alice"}, (*p).AddUser),
+		define(Verb{Name: "auth:remove", Aliases: []string{"http-auth:remove-user"}, Access: Member, Summary: "Take a password away",
+			Example: "auth:remove blog alice"}, (*p).RemoveUser),
+		define(Verb{Name: "auth:off", Aliases: []string{"http-auth:disable"}, Access: Member, Summary: "Take all passwords away: everybody may ask",
+			Example: "auth:off blog"}, (*p).OpenToAll),
+		define(Verb{Name: "auth:report", Aliases: []string{"auth", "http-auth:report"}, Access: Member, Summary: "List who may ask",
+			Example: "auth:report blog"}, (*p).Users),
+		define(Verb{Name: "maintenance:on", Aliases: []string{"maintenance:enable"}, Access: Member, Summary: "Answer every request with a page",
+			Example: "maintenance:on blog"}, (*p).MaintenanceOn),
+		define(Verb{Name: "maintenance:off", Aliases: []string{"maintenance:disable"}, Access: Member, Summary: "Let an app serve again",
+			Example: "maintenance:off blog"}, (*p).MaintenanceOff),
+		define(Verb{Name: "maintenance:page", Aliases: []string{"maintenance:custom-page"}, Access: Member, Summary: "Set that page; its HTML comes on stdin",
+			Example: "maintenance:page blog < page.html"}, (*p).SetMaintenancePage),
+		define(Verb{Name: "maintenance:report", Aliases: []string{"maintenance"}, Access: Member, Summary: "Tell whether an app is in maintenance",
+			Example: "maintenance:report blog"}, (*p).Maintenance),
+		define(Verb{Name: "pages:set", Access: Member, Summary: "Set an app's page for an error; its HTML comes on stdin",
+			Example: "pages:set blog 503 < 503.html"}, (*p).SetPage),
+		define(Verb{Name: "pages:remove", Access: Member, Summary: "Answer an error with the router's own page again",
+			Example: "pages:remove blog 503"}, (*p).RemovePage),
+		define(Verb{Name: "pages:list", Aliases: []string{"pages"}, Access: Member, Summary: "List an app's pages for errors",
+			Example: "pages:list blog"}, (*p).Pages),
+		define(Verb{Name: "releases:canary", Access: Member, Summary: "Give a part of the clients to a second release",
+			Example: "releases:canary blog 10% v12"}, (*p).StartCanary),
+		define(Verb{Name: "releases:promote", Access: Member, Summary: "Give all clients to the canary",
+			Example: "releases:promote blog"}, (*p).PromoteCanary),
+		define(Verb{Name: "releases:abort", Access: Member, Summary: "End the canary, and give its clients back",
+			Example: "releases:abort blog"}, (*p).AbortCanary),
+	}
+}

@@ -120,15 +120,22 @@ func (d *daemon) newPorts(ssh net.Addr, key []byte) *ports.Ports {
 	return ports.New(ports.Options{
 		Sockets: d.sockets, Host: d.settings.PortsAddress, Log: d.log,
 		Reserved: map[int]string{port(d.http.Addr()): "HTTP", d.httpsPort(): "HTTPS", port(ssh): "SSH"},
-		Site:     func() ports.Site { return d.newRouter(key, nil) },
+		Site:     func() ports.Site { return d.newRouter(key, nil) }, TLS: d.tlsConfig(), Wake: d.wake,
 	})
 }
 
 func (d *daemon) newRouter(key []byte, own map[string]http.Handler) *router.Router {
 	return router.New(router.Options{
 		Log: d.log, Access: d.access, Secret: key, Reserved: own,
-		Challenge: d.challenge, Secured: d.secured, Covers: d.covers,
+		Challenge: d.challenge, Secured: d.secured, Covers: d.covers, Wake: d.wake,
 	})
+}
+
+// wake has an app woken that sleeps. Between two reigns nobody sleeps or wakes.
+func (d *daemon) wake(app platform.AppName) {
+	if r := d.ruling.Load(); r != nil {
+		r.platform.WakeSoon(app)
+	}
 }
 
 // access puts the router's lines into the apps' logs.

@@ -53,7 +53,11 @@ var errNoReign = errors.New("the daemon is being replaced")
 
 // overTLS shakes hands as the reign of the moment does.
 func (d *daemon) overTLS() net.Listener {
-	return tls.NewListener(d.https, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: d.tlsFor})
+	return tls.NewListener(d.https, d.tlsConfig())
+}
+
+func (d *daemon) tlsConfig() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: d.tlsFor}
 }
 
 func (d *daemon) tlsFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {

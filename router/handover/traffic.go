@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"sync"
+	"time"
 
 	"paas/platform"
 )
@@ -67,6 +68,28 @@ func (t *Traffic) Remove(app platform.AppName) {
 	for _, room := range t.rooms {
 		room.Remove(app)
 	}
+}
+
+// Stats implements platform.Router, for the first room.
+func (t *Traffic) Stats(app platform.AppName) platform.RequestStats { return t.rooms[0].Stats(app) }
+
+// Configure implements platform.Router.
+func (t *Traffic) Configure(in platform.Intake) {
+	for _, room := range t.rooms {
+		room.Configure(in)
+	}
+}
+
+// Idle implements platform.Router, for this process: what a predecessor still has in flight keeps nobody awake
+// longer than it drains.
+func (t *Traffic) Idle(app platform.AppName) (since time.Time, inflight int) {
+	for _, room := range t.rooms {
+		at, n := room.Idle(app)
+		if inflight += n; at.After(since) {
+			since = at
+		}
+	}
+	return since, inflight
 }
 
 // run drains every part, in the background.

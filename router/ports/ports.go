@@ -57,6 +57,8 @@ type Ports struct {
 	mu     sync.Mutex
 	apps   map[platform.AppName]map[key]*mapped
 	routes map[platform.AppName]platform.Route
+	busy   map[platform.AppName]time.Time // when somebody was last seen to use an app's ports
+	intake platform.Intake
 	retry  *time.Timer // of ports that could not be had
 	left   bool        // a successor takes what comes
 }
@@ -95,7 +97,7 @@ func New(o Options) *Ports {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Ports{options: o, apps: map[platform.AppName]map[key]*mapped{}, routes: map[platform.AppName]platform.Route{}}
+	return &Ports{options: o, apps: map[platform.AppName]map[key]*mapped{}, routes: map[platform.AppName]platform.Route{}, busy: map[platform.AppName]time.Time{}}
 }
 
 func keyOf(m platform.Mapping) key { return key{m.Transport(), m.HostPort} }
@@ -186,9 +188,9 @@ func (p *Ports) newDoor(app platform.AppName, m platform.Mapping) (door, error) 
 	}
 	switch m.Scheme {
 	case platform.HTTPScheme:
-		return newSite(l, l, p.options.Site(), p.options.Log), nil
+		return p.newSite(l, l), nil
 	case platform.HTTPSScheme:
-		return newSite(l, tls.NewListener(l, p.options.TLS), p.options.Site(), p.options.Log), nil
+		return p.newSite(l, tls.NewListener(l, p.options.TLS)), nil
 	}
 	return newStream(l, p.wake(app), p.options.Log), nil
 }

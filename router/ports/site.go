@@ -24,7 +24,9 @@ type site struct {
 // siteEnd is how long requests may take when a mapping is removed at once.
 const siteEnd = time.Second
 
-func newSite(socket *sockets.Listener, l net.Listener, what Site, log *slog.Logger) *site {
+func (p *Ports) newSite(socket *sockets.Listener, l net.Listener) *site {
+	what, log := p.options.Site(), p.options.Log
+	what.Configure(p.intake)
 	s := &site{listener: socket, site: what, log: log, over: make(chan struct{})}
 	socket.Pause() // until the first swap says where to
 	go func() {
@@ -49,7 +51,12 @@ func (s *site) swap(route platform.Route, to platform.PortRoute) []farewell {
 	return []farewell{drained}
 }
 
-func (s *site) usage() platform.PortUsage { return platform.PortUsage{} }
+func (s *site) usage() (u platform.PortUsage) {
+	if app := s.app.Load(); app != nil {
+		_, u.Connections = s.site.Idle(*app)
+	}
+	return u
+}
 
 func (s *site) pause() { s.listener.Pause() }
 

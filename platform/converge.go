@@ -18,6 +18,9 @@ type want struct {
 	settings  []Setting
 	security  Security
 	shut      error // why what was opened cannot be given
+
+	asleep bool          // of the formation, only what stays awake is wanted
+	keep   []ProcessType // that
 }
 
 // wanted reads what shall run now. ok is false for an app without a release.
@@ -51,7 +54,7 @@ func (w want) slots() []slot {
 	}
 	var list []slot
 	for _, typ := range slices.Sorted(maps.Keys(w.formation)) {
-		if _, ok := w.release.Image.Processes[typ]; !ok {
+		if _, ok := w.release.Image.Processes[typ]; !ok || w.asleep && !slices.Contains(w.keep, typ) {
 			continue
 		}
 		for n := 1; n <= w.formation[typ]; n++ {
@@ -92,11 +95,19 @@ func (w want) divide(have []Instance) (stay, excess []Instance, missing []slot) 
 // moves the requests over, records the release as current, and lets go of what is too much. Until the
 // requests move, a failure or the end of ctx undoes everything; after that it completes.
 func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
+	leave, err := p.lane(w.app.Name).takeHelm(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	have, err := p.instances(ctx, w.app.Name)
 	if err != nil {
 		return err
 	}
 	stay, excess, missing := w.divide(have)
+	if len(stay) > 0 {
+		stay = p.stir(w.app.Name, stay)
+	}
 	started, err := p.launch(ctx, w, missing, story)
 	if err == nil {
 		err = ctx.Err()
@@ -111,6 +122,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
 	before := p.candidates(w.app.Name)
+	p.endSleep(w.app.Name)
 	drained := p.publish(ctx, w.app, webOf(running))
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
@@ -215,12 +227,16 @@ func (p *Platform) instances(ctx context.Context, name AppName) ([]Instance, err
 	return slices.DeleteFunc(all, func(i Instance) bool { return i.App != name || l.retiring[i.ID] }), nil
 }
 
-func route(app App, hosts []string, web []Instance) Route {
-	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
+// route is the app's, without instances.
+func route(app App, hosts []string) Route {
+	return Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped}
+}
+
+func backends(web []Instance) (list []Backend) {
 	for _, i := range web {
-		r.Backends = append(r.Backends, Backend{ID: i.ID, Addr: i.Addr})
+		list = append(list, Backend{ID: i.ID, Addr: i.Addr})
 	}
-	return r
+	return list
 }
 
 // hosts are the names the app answers to; its default one always.

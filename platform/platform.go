@@ -90,7 +90,8 @@ type Platform struct {
 	numbers   map[int64]int         // of the last build, by app
 	queue     buildQueue
 
-	feed feed
+	feed     feed
+	sleepers sleepers
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -115,6 +116,7 @@ func New(rooms Rooms, settings Settings) *Platform {
 	return &Platform{
 		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
 		buildings: map[int64][]*building{}, numbers: map[int64]int{},
+		sleepers: newSleepers(),
 	}
 }
 
@@ -137,7 +139,7 @@ func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
 			web = append(web, i)
 		}
 	}
-	p.publish(ctx, app, web)
+	p.publish(ctx, app, p.unfreezing(app.Name, web))
 	if w, ok, err := p.wanted(ctx, app.Name); err == nil && ok {
 		for _, i := range have {
 			if w.fits(i) {

@@ -87,6 +87,8 @@ func (p *Platform) running(w want, i Instance) ProcessView {
 	defer l.mu.Unlock()
 	status := "up"
 	switch {
+	case l.nap.sleeps(i):
+		status = l.nap.text(p.Now())
 	case i.Paused:
 		status = "paused"
 	case len(l.unready[i.ID]) > 0:
@@ -105,7 +107,9 @@ func (p *Platform) absent(w want, s slot) ProcessView {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	status := "starting"
-	if c, crashed := l.crashes[s]; crashed {
+	if l.nap.Depth != Awake && l.nap.waking == nil && !p.idleRules(w.app.Name).keeps(s.Type) {
+		status = l.nap.text(p.Now())
+	} else if c, crashed := l.crashes[s]; crashed {
 		status = c.status(p.Now())
 	}
 	return ProcessView{

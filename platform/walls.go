@@ -143,13 +143,21 @@ type Router interface {
 	Swap(route Route) (drained func(ctx context.Context))
 	// Remove forgets the app's route. Requests for its hosts get 404.
 	Remove(app AppName)
+	// Idle tells when the app's last request ended, zero if none did, and how many are in flight: WebSockets
+	// too, and every request that a backend may have got, also before it has. So none in flight after Swap
+	// has said Asleep means that none will be until the next Swap. It does not block.
+	Idle(app AppName) (since time.Time, inflight int)
 }
 
 // Route is where requests for an app go.
 type Route struct {
-	App      AppName
-	Hosts    []string // lower case, without port
-	Stopped  bool     // the app was stopped by its owner
+	App     AppName
+	Hosts   []string // lower case, without port
+	Stopped bool     // the app was stopped by its owner
+	// Asleep says that no instance answers now: a request asks for the app to be woken, once for each sleep, and
+	// waits for the next Swap. Backends, if any, are frozen ones; the router leaves them and its connections to
+	// them alone.
+	Asleep   bool
 	Backends []Backend
 }
 
@@ -174,6 +182,7 @@ type Store interface {
 	Ledger
 	Ledgers
 	Builds
+	Sleeps
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

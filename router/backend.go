@@ -144,6 +144,9 @@ func (x *exchange) leave() {
 // another is asked; a reused connection that died is net/http's to replace where HTTP allows it.
 func (r *Router) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := exchangeOf(req)
+	if err := r.awaitWake(req.Context(), x.route); err != nil {
+		return nil, err
+	}
 	if x.route.info.Load().Stopped {
 		return nil, errStopped
 	}

@@ -14,6 +14,9 @@ type route struct {
 	backends atomic.Pointer[[]*backend]
 	next     atomic.Uint64 // round robin
 	requests atomic.Uint64
+	inflight atomic.Int64
+	last     atomic.Int64         // when the last request ended, in unix nanoseconds
+	gate     atomic.Pointer[gate] // nil: the app is awake
 }
 
 // Swap implements platform.Router.
@@ -28,6 +31,7 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 	}
 	before := rt.info.Swap(&to)
 	gone := rt.replace(to.Backends)
+	rt.shut(to.Asleep)
 	if before == nil || !sameHosts(before.Hosts, to.Hosts) {
 		r.retable()
 	}
@@ -47,6 +51,7 @@ func (r *Router) Remove(app platform.AppName) {
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
 	drainAll(cut, rt.replace(nil))
+	rt.shut(false)
 }
 
 // retable builds the table anew and publishes it.

@@ -32,6 +32,9 @@ type Options struct {
 	// route takes them away.
 	Reserved map[string]http.Handler
 	Now      func() time.Time
+	// Wake asks for an app that sleeps to be woken. It must return at once. It is called once for each sleep;
+	// the answer is a Swap.
+	Wake func(app platform.AppName)
 }
 
 // Limits of what clients may do.
@@ -49,6 +52,7 @@ type Router struct {
 	now    func() time.Time
 	server *http.Server
 	own    map[string]http.Handler
+	wake   func(platform.AppName)
 	proxy  *httputil.ReverseProxy
 
 	mu     sync.Mutex // of changes
@@ -58,9 +62,12 @@ type Router struct {
 
 // New makes a router without routes.
 func New(o Options) *Router {
-	r := &Router{log: o.Log, now: o.Now, own: o.Reserved, routes: map[platform.AppName]*route{}}
+	r := &Router{log: o.Log, now: o.Now, own: o.Reserved, wake: o.Wake, routes: map[platform.AppName]*route{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.wake == nil {
+		r.wake = func(platform.AppName) {}
 	}
 	if r.now == nil {
 		r.now = time.Now
@@ -133,6 +140,8 @@ func (r *Router) answer(w http.ResponseWriter, req *http.Request, x *exchange) {
 		return
 	}
 	rt.requests.Add(1)
+	rt.inflight.Add(1)
+	defer rt.done(r.now)
 	x.route = rt
 	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), exchangeKey{}, x))
 	x.cancel = cancel
@@ -147,6 +156,9 @@ func (r *Router) failed(w http.ResponseWriter, req *http.Request, err error) {
 	switch {
 	case errors.Is(err, errStopped):
 		page(w, req, http.StatusServiceUnavailable, "Stopped", app+" is stopped.")
+	case errors.Is(err, errAsleep):
+		w.Header().Set("Retry-After", "5")
+		page(w, req, http.StatusServiceUnavailable, "Waking up", app+" is waking up; too many wait for it, or it takes too long.")
 	case errors.Is(err, errNobody):
 		w.Header().Set("Retry-After", "5")
 		page(w, req, http.StatusServiceUnavailable, "No instance", app+" has no healthy instance at the moment.")

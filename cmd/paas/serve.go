@@ -67,8 +67,11 @@ func (d *daemon) run(ctx context.Context) error {
 		return errors.Join(err, httpListener.Close())
 	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, AccessLog: nil, Reserved: own})
-	p := platform.New(platform.Rooms{
+	var p *platform.Platform
+	web := router.New(router.Options{
+		Log: d.log, AccessLog: nil, Reserved: own, Wake: func(app platform.AppName) { p.WakeSoon(app) },
+	})
+	p = platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,
 		Planner: d.rooms.builder, Repositories: d.rooms.repos,

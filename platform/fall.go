@@ -96,7 +96,7 @@ func (l *lane) beginFall(name AppName, who []Instance, now time.Time) bool {
 	if l.nap.Depth != Awake || l.visitors > 0 {
 		return false
 	}
-	l.nap = nap{Sleep: Sleep{App: name, Depth: Frozen, Since: now}, frozen: who, falling: true}
+	l.nap = nap{Sleep: Sleep{App: name, Depth: Frozen, Since: now}, types: typesOf(who), frozen: who, falling: true}
 	return true
 }
 

@@ -51,6 +51,7 @@ type Doorbell interface {
 // nap is how an app sleeps, or that it does not. The lane's mu guards it.
 type nap struct {
 	Sleep
+	types   []ProcessType      // that sleep
 	frozen  []Instance         // those that were let stand still
 	falling bool               // they are just being frozen
 	slept   bool               // they were frozen, and people were told
@@ -138,7 +139,7 @@ func (p *Platform) keepSleep(name AppName) error {
 	l.keeping.Lock() // what is written last is what was last
 	defer l.keeping.Unlock()
 	l.mu.Lock()
-	s, types := l.nap.Sleep, typesOf(l.nap.frozen)
+	s, types := l.nap.Sleep, l.nap.types
 	l.mu.Unlock()
 	s.App = name
 	var err error

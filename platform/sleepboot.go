@@ -15,7 +15,7 @@ func (p *Platform) rememberSleep(app App, sleeps []Sleep, have []Instance) {
 	}
 	s, own := sleeps[at], p.sleepersOf(app, have)
 	awake := slices.ContainsFunc(own, func(i Instance) bool { return !i.Paused })
-	n := nap{Sleep: s, slept: true}
+	n := nap{Sleep: s, slept: true, types: p.sleepingTypes(app)}
 	switch {
 	case app.Stopped, s.Depth == Frozen && awake:
 		p.resumeAll(own)
@@ -33,6 +33,21 @@ func (p *Platform) rememberSleep(app App, sleeps []Sleep, have []Instance) {
 	if n.Depth == Frozen && p.heard(app.Name).After(s.Since) {
 		p.WakeSoon(app.Name) // somebody called while no daemon was there
 	}
+}
+
+// sleepingTypes are the process types that sleep with the app.
+func (p *Platform) sleepingTypes(app App) (types []ProcessType) {
+	release, err := p.Store.Release(p.life, app.Name, app.Release)
+	if err != nil {
+		p.Log.Error("sleep", "app", app.Name, "err", err)
+	}
+	rules := p.idleRules(app.Name)
+	for t := range release.Image.Processes {
+		if t != ReleasePhase && !rules.keeps(t) {
+			types = append(types, t)
+		}
+	}
+	return types
 }
 
 // sleepersOf are the app's instances that would sleep with it.

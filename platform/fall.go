@@ -15,6 +15,9 @@ import (
 // A request that comes at any moment of it knocks, and whoever is freezing lets go again. So nothing is lost:
 // what the router let pass before it held requests is in its count, and the freeze does not come about.
 
+// quiet is how long no other container may have called: when the last one did is known to some milliseconds.
+const quiet = 200 * time.Millisecond
+
 // errBusy is what keeps an app awake.
 var errBusy = errors.New("it is in use")
 
@@ -38,7 +41,7 @@ func (p *Platform) fall(ctx context.Context, name AppName, idle time.Duration) e
 		return err
 	}
 	since := p.lastTouch(name)
-	if p.Now().Sub(since) < idle {
+	if now := p.Now(); now.Sub(since) < idle || now.Sub(p.heard(name)) < quiet {
 		return errBusy
 	}
 	if err := p.freezeApp(ctx, name, who, since); err != nil {

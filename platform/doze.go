@@ -135,6 +135,9 @@ func latest(list ...time.Time) (last time.Time) {
 // relieveMemory stops the app that sleeps longest if memory is short; the next one, if that does not do, at
 // the next look.
 func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
+	if p.Now().Sub(p.sleepers.relieved) < pressureLook {
+		return // the last one may not have given everything back yet
+	}
 	load := p.Gauge.Load()
 	short := load.Memory > 0 && load.MemoryFree < load.Memory/leastFreePart
 	if !short && load.MemoryPressure < mostStalled {
@@ -143,6 +146,7 @@ func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
 	slices.SortFunc(frozen, func(a, b Sleep) int { return a.Since.Compare(b.Since) })
 	for _, s := range frozen {
 		if p.sink(ctx, s.App, "memory is short") {
+			p.sleepers.relieved = p.Now()
 			return
 		}
 	}

@@ -85,6 +85,8 @@ type sleepers struct {
 	mu    sync.Mutex
 	rules map[AppName]idleRules
 	look  chan struct{} // something changed
+
+	relieved time.Time // when one was stopped for want of memory; doze's own
 }
 
 func newSleepers() sleepers {

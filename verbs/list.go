@@ -48,7 +48,7 @@ func declared() []Verb {
 			Example: "ps:set blog procfile-path deploy/Procfile"}, (*p).SetProcessProperty),
 		define(Verb{Name: "ps:report", Access: Member, Summary: "Show how processes are treated, and how an app sleeps",
 			Example: "ps:report blog --json"}, (*p).ReportProcesses),
-		define(Verb{Name: "ps:sleep", Access: Member, Summary: "Let an app sleep until somebody wants it (by itself: ps:set idle)",
+		define(Verb{Name: "ps:sleep", Access: Member, Summary: "Let an app sleep until somebody wants it",
 			Example: "ps:sleep blog"}, (*p).PutToSleep),
 		define(Verb{Name: "ps:wake", Access: Member, Summary: "Wake an app that sleeps",
 			Example: "ps:wake blog"}, (*p).RouseApp),

@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime bench-build conformance fault vm-tests demo demo-stop dist clean help
+.PHONY: build test lint bench bench-runtime bench-build bench-wake conformance fault vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -41,6 +41,9 @@ bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; 
 
 bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages)
 	@$(GO) test -count 1 -timeout 45m -run '^TestBuildPeers$$' ./cmd/paas -peers -v | $(FIGURES)
+
+bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)
+	@$(GO) test -count 1 -timeout 20m -run '^TestWakePeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md

@@ -51,7 +51,7 @@ func (p *Platform) lookForSleepers(ctx context.Context) (next time.Duration) {
 			continue
 		}
 		left := due.Sub(p.Now())
-		if left <= 0 && p.deeper(ctx, name, s.Depth) {
+		if left <= 0 && p.deeper(ctx, name, r, s) {
 			next = 0 // it may be due for more
 		} else if left <= 0 {
 			left = busyLook
@@ -76,6 +76,8 @@ func (p *Platform) bedtime(name AppName, r idleRules, s Sleep) (at time.Time, ev
 	switch {
 	case s.Depth == Awake && r.After > 0:
 		return p.lastUse(name).Add(r.After), true
+	case s.Depth == Frozen && r.Reclaim > 0 && !p.lane(name).reclaimed() && (r.Stop == 0 || r.Reclaim < r.Stop):
+		return s.Since.Add(r.Reclaim), true
 	case s.Depth == Frozen && r.Stop > 0:
 		return s.Since.Add(r.Stop), true
 	}
@@ -83,11 +85,20 @@ func (p *Platform) bedtime(name AppName, r idleRules, s Sleep) (at time.Time, ev
 }
 
 // deeper is false if it could not be done now.
-func (p *Platform) deeper(ctx context.Context, name AppName, from Depth) bool {
-	if from == Frozen {
+func (p *Platform) deeper(ctx context.Context, name AppName, r idleRules, s Sleep) bool {
+	switch {
+	case s.Depth == Awake:
+		return p.fall(ctx, name, r.After) == nil
+	case r.Stop > 0 && p.Now().Sub(s.Since) >= r.Stop:
 		return p.sink(ctx, name, "it slept for long")
 	}
-	return p.fall(ctx, name, p.idleRules(name).After) == nil
+	return p.takeBack(name)
+}
+
+func (l *lane) reclaimed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.nap.reclaimed
 }
 
 // lastUse is when somebody had to do with the app: now, if anybody has. The end of a request counts, a call by
@@ -132,8 +143,8 @@ func latest(list ...time.Time) (last time.Time) {
 	return last
 }
 
-// relieveMemory stops the app that sleeps longest if memory is short; the next one, if that does not do, at
-// the next look.
+// relieveMemory takes memory from the app that sleeps longest if it is short, or stops one when all of them have
+// given what they could; the next one, if that does not do, at the next look.
 func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
 	if p.Now().Sub(p.sleepers.relieved) < pressureLook {
 		return // the last one may not have given everything back yet
@@ -144,6 +155,12 @@ func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
 		return
 	}
 	slices.SortFunc(frozen, func(a, b Sleep) int { return a.Since.Compare(b.Since) })
+	for _, s := range frozen {
+		if p.takeBack(s.App) {
+			p.sleepers.relieved = p.Now()
+			return
+		}
+	}
 	for _, s := range frozen {
 		if p.sink(ctx, s.App, "memory is short") {
 			p.sleepers.relieved = p.Now()

@@ -49,7 +49,6 @@ func (p *Platform) fall(ctx context.Context, name AppName, idle time.Duration) e
 	}
 	p.say(Event{Kind: EventSlept, App: name, Text: fmt.Sprintf("%s stand still: nobody used it for %s", names(who), roughly(p.Now().Sub(since)))})
 	p.sleepers.kick()
-	p.spawn(func(ctx context.Context) { p.takeMemory(ctx, name, who) })
 	return nil
 }
 
@@ -137,40 +136,6 @@ func (l *lane) knocked() bool {
 	return l.nap.waking != nil || l.nap.Depth == Awake
 }
 
-// takeMemory asks the kernel to take back what the frozen instances hold, as far as it can: page cache, and
-// the rest where there is swap. A wake ends it.
-func (p *Platform) takeMemory(ctx context.Context, name AppName, who []Instance) {
-	l := p.lane(name)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.mu.Lock()
-	asleep := l.nap.Depth == Frozen && l.nap.waking == nil && slices.ContainsFunc(l.nap.frozen, func(i Instance) bool { return i.ID == who[0].ID })
-	if asleep {
-		l.nap.reclaim = cancel
-	}
-	l.mu.Unlock()
-	for _, i := range who {
-		if !asleep || ctx.Err() != nil {
-			return
-		}
-		point, err := p.Runner.Reclaim(ctx, i.ID)
-		if err != nil && KindOf(err) != NotFound && KindOf(err) != Conflict && ctx.Err() == nil {
-			p.Log.Error("take memory back", "app", name, "instance", i.ID, "err", err)
-		}
-		l.addGiven(ctx, max(point.Before-point.After, 0))
-	}
-	p.noteSleep(name)
-}
-
-// addGiven counts only for the sleep that it was given in.
-func (l *lane) addGiven(ctx context.Context, bytes int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if ctx.Err() == nil && l.nap.Depth == Frozen {
-		l.nap.Given += bytes
-	}
-}
-
 // sink stops a frozen app, which stays what it is: asleep. It is false if it could not be done now.
 func (p *Platform) sink(ctx context.Context, name AppName, why string) bool {
 	l := p.lane(name)
@@ -213,17 +178,4 @@ func (p *Platform) beginSink(ctx context.Context, l *lane) (frozen []Instance, d
 		l.retiring[i.ID] = true
 	}
 	return frozen, p.swap(l, func(candidates []Instance) []Instance { return without(candidates, frozen) })
-}
-
-// heldBy is the memory that the frozen instances still hold, in bytes.
-func (p *Platform) heldBy(ctx context.Context, l *lane) (sum int64) {
-	l.mu.Lock()
-	frozen := l.nap.frozen
-	l.mu.Unlock()
-	for _, i := range frozen {
-		if s, err := p.Runner.Stats(ctx, i.ID); err == nil {
-			sum += max(s.Memory, 0)
-		}
-	}
-	return sum
 }

@@ -57,8 +57,10 @@ type nap struct {
 	slept   bool               // they were frozen, and people were told
 	waking  *waking            // nil: nobody wakes it
 	reclaim context.CancelFunc // ends taking memory back; nil: nobody does
-	failed  int                // wakes in a row that failed
-	retry   time.Time          // until then no other is begun
+
+	reclaimed bool      // it was begun
+	failed    int       // wakes in a row that failed
+	retry     time.Time // until then no other is begun
 }
 
 // waking is one wake. There is one at a time, whoever wants it and however many do.

@@ -154,10 +154,11 @@ func TestIdleAppSleepsAndARequestWakesIt(t *testing.T) {
 	w.check(err)
 	_, before := visit()
 	w.set("idle-keep", "clock")
+	w.set("idle-reclaim", "1s")
 	w.set("idle", "1s")
 	w.eventually("it sleeps", func() bool { return w.paused() == 2 && w.bell.dozes("blog") })
 	w.eventually("it gave memory back", func() bool { return w.report().Sleep != nil && w.report().Sleep.Given == 2*84<<20 })
-	if s := w.report().Status; s != "sleeping since 0s, 168 MiB given back" {
+	if s := w.report().Status; s != "sleeping since 1s, 168 MiB given back, 32 MiB held" {
 		t.Errorf("report says %q", s)
 	}
 	ps, err := w.Processes(ctx, w.call, platform.AppInput{App: "blog"})
@@ -406,6 +407,14 @@ func TestShortMemoryStopsTheLongestSleeperFirst(t *testing.T) {
 	w.sleep(false)
 	_, err := w.PutToSleep(ctx, w.call, platform.SleepInput{App: "shop"})
 	w.check(err)
+	for _, app := range []string{"blog", "shop"} { // they gave what they could
+		_, err := w.SetProcessProperty(ctx, w.call, platform.PropertyInput{App: app, Key: "idle-reclaim", Value: "1s"})
+		w.check(err)
+	}
+	w.eventually("both gave memory back", func() bool {
+		list, _ := w.ReportProcesses(ctx, w.call, platform.ReportInput{})
+		return list[0].Sleep.Given > 0 && list[1].Sleep.Given > 0
+	})
 	w.gauge.set(platform.Load{Memory: 1 << 30, MemoryFree: 50 << 20})
 	w.set("idle-stop", "1h") // makes it look
 	w.eventually("one is stopped", func() bool { return w.running(1) == 1 })

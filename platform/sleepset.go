@@ -17,15 +17,18 @@ type idleRules struct {
 	After time.Duration // without a request it is frozen; 0: never
 	Stop  time.Duration // frozen for so long it is stopped; 0: only when memory is short
 	Keep  []ProcessType // stay awake
+
+	Reclaim time.Duration // frozen for so long its memory is taken back; 0: only when memory is short
 }
 
 // usualIdle are the defaults: apps do not sleep; one that does is stopped after a quarter of a day.
-func usualIdle() idleRules { return idleRules{Stop: defaultIdleStop} }
+func usualIdle() idleRules { return idleRules{Stop: defaultIdleStop, Reclaim: defaultIdleReclaim} }
 
 const (
-	defaultIdleStop = 6 * time.Hour
-	leastIdle       = time.Second
-	mostIdle        = 30 * 24 * time.Hour
+	defaultIdleStop    = 6 * time.Hour
+	defaultIdleReclaim = 10 * time.Minute
+	leastIdle          = time.Second
+	mostIdle           = 30 * 24 * time.Hour
 )
 
 // The properties of ps:set.
@@ -33,7 +36,11 @@ const (
 	idleKey     = "idle"
 	idleStopKey = "idle-stop"
 	idleKeepKey = "idle-keep"
+
+	idleReclaimKey = "idle-reclaim"
 )
+
+func idleKeys() []string { return []string{idleKey, idleReclaimKey, idleStopKey, idleKeepKey} }
 
 // take reads one setting.
 func (r *idleRules) take(key, value string) (err error) {
@@ -42,6 +49,8 @@ func (r *idleRules) take(key, value string) (err error) {
 		r.After, err = parseIdle(value)
 	case idleStopKey:
 		r.Stop, err = parseIdle(value)
+	case idleReclaimKey:
+		r.Reclaim, err = parseIdle(value)
 	case idleKeepKey:
 		r.Keep, err = parseKept(value)
 	}
@@ -182,7 +191,7 @@ func (p *Platform) declares(ctx context.Context, app App, types []ProcessType) e
 
 // obeyIdle wakes an app that shall not sleep any more, or of which something else shall stay awake.
 func (p *Platform) obeyIdle(ctx context.Context, name AppName, key string) error {
-	if key == idleStopKey || key == idleKey && p.idleRules(name).After > 0 {
+	if key == idleStopKey || key == idleReclaimKey || key == idleKey && p.idleRules(name).After > 0 {
 		return nil
 	}
 	return p.Wake(ctx, name)
@@ -207,7 +216,7 @@ func (r idleRules) sentence(name AppName) string {
 
 // turned lets people say "ps:set idle 15m blog", too.
 func (in PropertyInput) turned() PropertyInput {
-	keys := []string{idleKey, idleStopKey, idleKeepKey}
+	keys := idleKeys()
 	if slices.Contains(keys, in.App) && !slices.Contains(keys, in.Key) && in.Value != "" {
 		return PropertyInput{App: in.Value, Key: in.App, Value: in.Key}
 	}

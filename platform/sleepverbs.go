@@ -61,6 +61,7 @@ type ProcessReport struct {
 	Status        string        `json:"status"`
 	RestartPolicy string        `json:"restart_policy"`
 	Idle          string        `json:"idle"`
+	IdleReclaim   string        `json:"idle_reclaim"`
 	IdleStop      string        `json:"idle_stop"`
 	IdleKeep      []ProcessType `json:"idle_keep"`
 	Sleep         *SleepView    `json:"sleep"` // null: it is awake
@@ -71,13 +72,14 @@ type SleepView struct {
 	Depth Depth     `json:"depth"` // "frozen" or "stopped"
 	Since time.Time `json:"since"`
 	Given int64     `json:"given_back_bytes"` // memory
+	Held  int64     `json:"held_bytes"`       // memory that it still has
 }
 
 // Text implements the verbs' output.
 func (r ProcessReport) Text(w io.Writer) error {
 	return table(w, nil, [][]string{
 		{"app", string(r.App)}, {"status", r.Status}, {"restart-policy", r.RestartPolicy},
-		{"idle", r.Idle}, {"idle-stop", r.IdleStop}, {"idle-keep", cmp.Or(idleRules{Keep: r.IdleKeep}.keptNames(), "nothing")},
+		{"idle", r.Idle}, {"idle-reclaim", r.IdleReclaim}, {"idle-stop", r.IdleStop}, {"idle-keep", cmp.Or(idleRules{Keep: r.IdleKeep}.keptNames(), "nothing")},
 	})
 }
 
@@ -92,11 +94,12 @@ func (p *Platform) ReportProcesses(ctx context.Context, _ Call, in ReportInput) 
 		rules := p.idleRules(app.Name)
 		r := ProcessReport{
 			App: app.Name, Status: p.status(app), RestartPolicy: p.policy(ctx, app.Name).String(),
-			Idle: spellIdle(rules.After), IdleStop: spellIdle(rules.Stop), IdleKeep: append([]ProcessType{}, rules.Keep...),
+			Idle: spellIdle(rules.After), IdleReclaim: spellIdle(rules.Reclaim), IdleStop: spellIdle(rules.Stop),
+			IdleKeep: append([]ProcessType{}, rules.Keep...),
 		}
 		if s := p.lane(app.Name).napping(); s.Depth != Awake {
-			r.Sleep = &SleepView{s.Depth, s.Since, s.Given}
-			r.Status = s.text(p.Now())
+			r.Sleep = &SleepView{s.Depth, s.Since, s.Given, p.heldBy(ctx, p.lane(app.Name))}
+			r.Status = s.text(p.Now(), r.Sleep.Held)
 		}
 		list = append(list, r)
 	}
@@ -128,14 +131,17 @@ func spellIdle(d time.Duration) string {
 	return spellDuration(d)
 }
 
-// text says it as people read it: "sleeping since 3h, 84 MiB given back".
-func (s Sleep) text(now time.Time) string {
+// text says it as people read it: "sleeping since 3h, 84 MiB given back, 12 MiB held".
+func (s Sleep) text(now time.Time, held int64) string {
 	text := "sleeping since " + roughly(now.Sub(s.Since))
 	if s.Depth == Stopped {
 		text += ", stopped"
 	}
 	if s.Given > 0 {
 		text += ", " + Bytes(s.Given) + " given back"
+	}
+	if held > 0 {
+		text += ", " + Bytes(held) + " held"
 	}
 	return text
 }

@@ -51,6 +51,10 @@ func (p *Platform) wake(ctx context.Context, name AppName, w *waking) {
 	p.rise(ctx, name, w)
 }
 
+// afterwards is when it is written down that a frozen app is awake, so that the disk and the firewall are not
+// busy with that while the first requests are answered.
+const afterwards = 200 * time.Millisecond
+
 // thaw lets a frozen app go on. It is false if nothing is left of it that could serve.
 func (p *Platform) thaw(name AppName, w *waking) bool {
 	l := p.lane(name)
@@ -70,7 +74,9 @@ func (p *Platform) thaw(name AppName, w *waking) bool {
 	if len(p.resumeAll(rest)) > 0 || len(gone) > 0 {
 		p.reconcileSoon(name)
 	}
-	p.noteSleep(name)
+	if sleep(p.life, afterwards) == nil {
+		p.noteSleep(name)
+	}
 	return true
 }
 

@@ -155,8 +155,8 @@ type Route struct {
 	Hosts   []string // lower case, without port
 	Stopped bool     // the app was stopped by its owner
 	// Asleep says that no instance answers now: a request asks for the app to be woken, once for each sleep, and
-	// waits for the next Swap. Backends, if any, are frozen ones; the router leaves them and its connections to
-	// them alone.
+	// waits for the next Swap. Backends, if any, are frozen ones. The router closes its idle connections to them:
+	// an app whose time for those ran out while it stood still closes them the moment it wakes, under the request.
 	Asleep   bool
 	Backends []Backend
 }

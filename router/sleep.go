@@ -32,6 +32,9 @@ func (rt *route) shut(asleep bool) {
 	switch {
 	case asleep && g == nil:
 		rt.gate.Store(&gate{open: make(chan struct{})})
+		for _, b := range *rt.backends.Load() {
+			b.transport.CloseIdleConnections()
+		}
 	case !asleep && g != nil:
 		rt.gate.Store(nil)
 		close(g.open)

@@ -75,7 +75,7 @@ func (s *sleepers) all() map[AppName]idleRules {
 func (p *Platform) bedtime(name AppName, r idleRules, s Sleep) (at time.Time, ever bool) {
 	switch {
 	case s.Depth == Awake && r.After > 0:
-		return p.lastUse(name).Add(r.After), true
+		return p.lastUse(name, r.After).Add(r.After), true
 	case s.Depth == Frozen && r.Reclaim > 0 && !p.lane(name).reclaimed() && (r.Stop == 0 || r.Reclaim < r.Stop):
 		return s.Since.Add(r.Reclaim), true
 	case s.Depth == Frozen && r.Stop > 0:
@@ -102,15 +102,19 @@ func (l *lane) reclaimed() bool {
 }
 
 // lastUse is when somebody had to do with the app: now, if anybody has. The end of a request counts, a call by
-// another container, a command beside it, and every change of what runs.
-func (p *Platform) lastUse(name AppName) time.Time {
-	_, inflight := p.Router.Idle(name)
+// another container, a command beside it, and every change of what runs. The walls, which cost most, are asked only
+// if the others did not come within that time.
+func (p *Platform) lastUse(name AppName, within time.Duration) time.Time {
+	since, inflight := p.Router.Idle(name)
 	l := p.lane(name)
 	l.mu.Lock()
-	busy := l.visitors > 0 || l.holder != ""
+	busy, last := l.visitors > 0 || l.holder != "", latest(since, l.used)
 	l.mu.Unlock()
-	if inflight > 0 || busy {
-		return p.Now()
+	switch now := p.Now(); {
+	case inflight > 0 || busy:
+		return now
+	case now.Sub(last) < within:
+		return last
 	}
 	return p.lastTouch(name)
 }

@@ -152,7 +152,9 @@ func (p *Platform) startSleeper(ctx context.Context, name AppName, w *waking) er
 		return err
 	}
 	stay, _, missing := want.divide(have)
-	p.resumeAll(stay)
+	if gone := p.resumeAll(stay); len(gone) > 0 {
+		return Errorf(Failed, "%s of %s could not be let go on", names(gone), name)
+	}
 	r := &rising{platform: p, name: name, waking: w, web: slices.ContainsFunc(missing, func(s slot) bool { return s.Type == Web })}
 	var group sync.WaitGroup
 	for _, s := range missing {

@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime bench-build bench-router conformance fault vm-tests demo demo-stop dist clean help
+.PHONY: build test lint bench bench-runtime bench-build bench-router bench-wake conformance fault vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -44,6 +44,9 @@ bench-build: ## what people wait for after git push, as ratios of what is allowe
 
 bench-router: ## the router side by side with nginx and HAProxy (root; Debian packages; fifteen minutes, two processors)
 	@$(GO) test -count 1 -timeout 45m -run '^TestRouterPeers$$' ./router -peers -v | $(FIGURES)
+
+bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)
+	@$(GO) test -count 1 -timeout 20m -run '^TestWakePeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md

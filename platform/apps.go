@@ -176,9 +176,11 @@ func (p *Platform) status(app App) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.nap.Depth != Awake:
+		return "sleeping"
 	case len(l.routed) > 0:
 		return "running"
-	case l.asleep:
+	case l.paused:
 		return "paused"
 	default:
 		return "no web instance"
@@ -235,6 +237,11 @@ func (p *Platform) Destroy(ctx context.Context, call Call, in DestroyInput) (Don
 		return Done{}, err
 	}
 	defer leave()
+	leaveHelm, err := p.lane(app.Name).takeHelm(ctx)
+	if err != nil {
+		return Done{}, err
+	}
+	defer leaveHelm()
 	p.say(Event{Kind: EventAppDestroyed, App: app.Name, Actor: call.Actor.Name, Text: "the app was destroyed"})
 	return donef("Destroyed %s.", app.Name), p.destroy(context.WithoutCancel(ctx), app)
 }
@@ -249,7 +256,8 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 	if err := p.Store.DestroyApp(ctx, app.Name); err != nil {
 		return err
 	}
-	p.Router.Remove(app.Name)
+	p.unpublish(app.Name)
+	p.forgetSleep(app.Name)
 	if p.Certificates != nil {
 		p.Certificates.Forget(app.Name)
 	}

@@ -26,12 +26,17 @@ func (p *Platform) Boot(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
 	}
 	errs = append(errs, p.configureRouter(ctx))
+	sleeps, err := p.Store.Sleeps(ctx)
+	errs = append(errs, err)
 	for _, app := range apps {
-		errs = append(errs, p.failPending(ctx, app))
+		errs = append(errs, p.failPending(ctx, app), p.readIdle(ctx, app.Name))
+		p.rememberSleep(app, sleeps, have)
 		p.adopt(ctx, app, have)
 	}
 	p.spawn(p.watch)
 	p.spawn(p.watchMemory)
+	p.spawn(p.answerDoor)
+	p.spawn(p.doze)
 	errs = append(errs, p.comeUp(ctx, apps))
 	p.stopStrangers(apps, have)
 	return errors.Join(errs...)

@@ -196,13 +196,15 @@ func (p *Platform) oneOrAll(ctx context.Context, name string) ([]App, error) {
 // PropertyInput is ps:set.
 type PropertyInput struct {
 	App   string `arg:"app"`
-	Key   string `arg:"property" help:"procfile-path or restart-policy"`
+	Key   string `arg:"property" help:"procfile-path, restart-policy, idle, idle-reclaim, idle-stop or idle-keep"`
 	Value string `arg:"value" optional:"true" help:"without it the property is cleared"`
 }
 
 // SetProcessProperty is Dokku's ps:set, as far as its properties exist here.
 func (p *Platform) SetProcessProperty(ctx context.Context, call Call, in PropertyInput) (Done, error) {
-	switch in.Key {
+	switch in = in.turned(); in.Key {
+	case idleKey, idleReclaimKey, idleStopKey, idleKeepKey:
+		return p.setIdle(ctx, call, in)
 	case "procfile-path":
 		_, err := p.SetBuilder(ctx, call, BuilderInput{App: in.App, Words: []string{in.Key, in.Value}})
 		return donef("The Procfile of %s is read from %s.", in.App, cmp.Or(in.Value, "Procfile")), err
@@ -210,5 +212,5 @@ func (p *Platform) SetProcessProperty(ctx context.Context, call Call, in Propert
 		v, err := p.RestartPolicy(ctx, call, PolicyInput{App: in.App, Policy: cmp.Or(in.Value, restartAlways)})
 		return donef("The restart policy of %s is %s.", in.App, v.Policy), err
 	}
-	return Done{}, Errorf(Usage, "ps:set has no property %q", in.Key).WithHint("it has procfile-path and restart-policy")
+	return Done{}, Errorf(Usage, "ps:set has no property %q", in.Key).WithHint("it has procfile-path, restart-policy, idle, idle-reclaim, idle-stop and idle-keep")
 }

@@ -25,6 +25,9 @@ type want struct {
 	share  CanaryShare // of the clients that it gets
 
 	note func(context.Context) error // stores what was asked for, once it is healthy; may be nil
+
+	asleep bool          // of the formation, only what stays awake is wanted
+	keep   []ProcessType // that
 }
 
 // wanted reads what shall run now. ok is false for an app without a release.
@@ -63,12 +66,15 @@ func (w want) slots() []slot {
 	}
 	var list []slot
 	for _, typ := range slices.Sorted(maps.Keys(w.formation)) {
-		if _, ok := w.release.Image.Processes[typ]; !ok {
+		if _, ok := w.release.Image.Processes[typ]; !ok || w.asleep && !slices.Contains(w.keep, typ) {
 			continue
 		}
 		for n := 1; n <= w.formation[typ]; n++ {
 			list = append(list, slot{typ, n})
 		}
+	}
+	if w.asleep && !slices.Contains(w.keep, Web) {
+		return list
 	}
 	return append(list, w.canarySlots()...)
 }
@@ -104,11 +110,19 @@ func (w want) divide(have []Instance) (stay, excess []Instance, missing []slot) 
 // moves the requests over, records the release as current, and lets go of what is too much. Until the
 // requests move, a failure or the end of ctx undoes everything; after that it completes.
 func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
+	leave, err := p.lane(w.app.Name).takeHelm(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	have, err := p.instances(ctx, w.app.Name)
 	if err != nil {
 		return err
 	}
 	stay, excess, missing := w.divide(have)
+	if len(stay) > 0 {
+		stay = p.stir(w.app.Name, stay)
+	}
 	started, err := p.launch(ctx, w, missing, story)
 	if err == nil {
 		err = ctx.Err()
@@ -126,6 +140,7 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 // adoptRelease is the point of no return: the swap, the record, the farewell.
 func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []Instance) error {
 	before := p.candidates(w.app.Name)
+	p.endSleep(w.app.Name)
 	after := w.app
 	after.Release = w.release.Number
 	drained := p.publish(ctx, after, running)

@@ -47,6 +47,11 @@ const (
 	EventBuildSet   EventKind = "build-set" // how its source is built was changed
 	EventLimited    EventKind = "limited"   // what it may use or keeps was changed
 	EventOpened     EventKind = "opened"    // an admin opened or closed something
+	EventIdleSet    EventKind = "idle-set"  // when it sleeps was changed
+
+	EventSlept     EventKind = "app.slept"
+	EventWoke      EventKind = "app.woke"
+	EventOverslept EventKind = "app.overslept" // it could not be woken
 
 	EventCanary  EventKind = "canary"  // a second release gets another part of the clients
 	EventRouting EventKind = "routing" // what is done with its requests was changed
@@ -130,7 +135,7 @@ func (p *Platform) say(e Event) {
 
 func level(k EventKind) slog.Level {
 	switch k {
-	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires:
+	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires, EventOverslept:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -23,10 +23,11 @@ func (p *Platform) CopyOut(ctx context.Context, call Call, in CopyOutInput) (Str
 		return Streamed{}, Errorf(Usage, "ps:cp-out writes an archive, which is not for a terminal").
 			WithHint("ssh paas ps:cp-out %s %s %s | tar x", in.App, in.Process, in.Path)
 	}
-	i, err := p.named(ctx, in.App, in.Process)
+	i, leave, err := p.named(ctx, in.App, in.Process)
 	if err != nil {
 		return Streamed{}, err
 	}
+	defer leave()
 	if err := p.Runner.CopyOut(ctx, i.ID, in.Path, call.Out); err != nil {
 		return Streamed{}, fmt.Errorf("copy %s out of %s of %s: %w", in.Path, i.Name(), in.App, err)
 	}
@@ -48,10 +49,11 @@ func (p *Platform) CopyIn(ctx context.Context, call Call, in CopyInInput) (Done,
 		return Done{}, Errorf(Usage, "ps:cp-in reads an archive from its input").
 			WithHint("tar c FILES | ssh paas ps:cp-in %s %s %s", in.App, in.Process, in.Dir)
 	}
-	i, err := p.named(ctx, in.App, in.Process)
+	i, leave, err := p.named(ctx, in.App, in.Process)
 	if err != nil {
 		return Done{}, err
 	}
+	defer leave()
 	release, err := p.Store.Release(ctx, i.App, i.Release)
 	if err != nil {
 		return Done{}, err
@@ -64,13 +66,20 @@ func (p *Platform) CopyIn(ctx context.Context, call Call, in CopyInInput) (Done,
 	return donef("Copied to %s of %s.", in.Dir, i.Name()), nil
 }
 
-// named finds the app and the one instance that a person named.
-func (p *Platform) named(ctx context.Context, app, process string) (Instance, error) {
+// named finds the app and the one instance that a person named, and keeps them awake until leave.
+func (p *Platform) named(ctx context.Context, app, process string) (i Instance, leave func(), err error) {
 	a, err := p.find(ctx, app)
 	if err != nil {
-		return Instance{}, err
+		return i, nil, err
 	}
-	return p.one(ctx, a.Name, process)
+	if leave, err = p.visit(ctx, a.Name); err != nil {
+		return i, nil, err
+	}
+	if i, err = p.one(ctx, a.Name, process); err != nil {
+		leave()
+		return i, nil, err
+	}
+	return i, leave, nil
 }
 
 // ProcessInput names one process of an app.
@@ -94,10 +103,11 @@ func (l ChangeList) Text(w io.Writer) error {
 
 // Diff lists what an instance wrote over its image.
 func (p *Platform) Diff(ctx context.Context, _ Call, in ProcessInput) (ChangeList, error) {
-	i, err := p.named(ctx, in.App, in.Process)
+	i, leave, err := p.named(ctx, in.App, in.Process)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	release, err := p.Store.Release(ctx, i.App, i.Release)
 	if err != nil {
 		return nil, err
@@ -134,6 +144,11 @@ func (p *Platform) Commit(ctx context.Context, call Call, in ProcessInput) (Comm
 		return CommitView{}, err
 	}
 	defer leave()
+	depart, err := p.visit(ctx, app.Name)
+	if err != nil {
+		return CommitView{}, err
+	}
+	defer depart()
 	i, err := p.one(ctx, app.Name, in.Process)
 	if err != nil {
 		return CommitView{}, err

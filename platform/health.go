@@ -129,14 +129,22 @@ func attempt(ctx context.Context, c Check, once func(context.Context) error) (er
 	return err
 }
 
-// listening dials until the port answers: fast at first, since every millisecond of a deploy counts.
+// How often a port is tried: so that looking adds a fiftieth to a start, and never more than this.
+const (
+	shortestTry = time.Millisecond
+	longestTry  = 20 * time.Millisecond
+	tryPart     = 50
+)
+
+// listening dials until the port answers. Visitors of an app that is being woken wait for it.
 func listening(ctx context.Context, addr netip.AddrPort, limit time.Duration) error {
 	limited, cancel := context.WithTimeoutCause(ctx, limit, errDeaf)
 	defer cancel()
-	for pause := time.Millisecond; ; pause = min(pause*3/2, 50*time.Millisecond) {
+	for begun := time.Now(); ; {
 		if dial(limited, addr) == nil {
 			return nil
 		}
+		pause := min(max(time.Since(begun)/tryPart, shortestTry), longestTry)
 		if err := sleep(limited, pause); err != nil {
 			return err
 		}

@@ -25,6 +25,11 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	if err != nil {
 		return Streamed{}, err
 	}
+	leave, err := p.visit(ctx, app.Name)
+	if err != nil {
+		return Streamed{}, err
+	}
+	defer leave()
 	i, err := p.one(ctx, app.Name, in.Process+in.Type)
 	if err != nil {
 		return Streamed{}, err
@@ -90,6 +95,9 @@ func (p *Platform) Attach(ctx context.Context, call Call, in AttachInput) (Strea
 	}
 	if in.Lines < 0 {
 		return Streamed{}, Errorf(Usage, "-n takes a number of lines, not %d", in.Lines)
+	}
+	if err := p.Wake(ctx, app.Name); err != nil {
+		return Streamed{}, err
 	}
 	i, err := p.one(ctx, app.Name, in.Process)
 	if err != nil {

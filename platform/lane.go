@@ -21,13 +21,22 @@ type lane struct {
 	routed     []Instance                     // the web ones that the router sends requests to
 	settings   *edgeSettings                  // that the route was published with; nil before the first time
 	edge       Edge                           // as well
-	asleep     bool                           // a candidate is paused
+	mappings   []Mapping                      // as well
+	paused     bool                           // a candidate is paused
+	route      Route                          // as it was published last, but for the instances; zero: there is none
 	unready    map[InstanceID]map[string]bool // readiness checks that fail
 	retiring   map[InstanceID]bool            // on their way out: not counted, their end is no crash
 	gone       map[InstanceID]bool            // ended, not yet forgotten by the runner: never routed again
 	crashes    map[slot]crash                 // slots that keep ending
 	ended      map[InstanceID]chan struct{}   // closed when an instance ends while somebody watches it
 	repair     *time.Timer                    // the next repair
+
+	nap      nap           // how the app sleeps, see sleep.go
+	woke     time.Time     // when it last did
+	used     time.Time     // when it last woke, changed, or somebody was inside
+	visitors int           // commands beside it
+	helm     chan struct{} // held by who changes what runs
+	keeping  sync.Mutex    // held to write down how it sleeps
 }
 
 // slot is a place in the formation: web.1.
@@ -53,7 +62,7 @@ func (p *Platform) lane(name AppName) *lane {
 	if l == nil {
 		l = &lane{
 			retiring: map[InstanceID]bool{}, gone: map[InstanceID]bool{}, crashes: map[slot]crash{},
-			ended: map[InstanceID]chan struct{}{}, unready: map[InstanceID]map[string]bool{},
+			ended: map[InstanceID]chan struct{}{}, unready: map[InstanceID]map[string]bool{}, helm: make(chan struct{}, 1),
 		}
 		p.lanes[name] = l
 	}

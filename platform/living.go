@@ -16,6 +16,9 @@ type Living interface {
 	Pause(ctx context.Context, id InstanceID) error
 	// Resume undoes Pause. Resuming one that runs is no error.
 	Resume(ctx context.Context, id InstanceID) error
+	// Reclaim asks the kernel to move a paused instance's memory to disk and swap, as far as the host has it,
+	// until it is resumed or ctx ends. One that runs is an *Error of kind Conflict.
+	Reclaim(ctx context.Context, id InstanceID) (Checkpoint, error)
 	// Checkpoint pauses the instance and asks the kernel to move its memory to disk and swap, as far as
 	// the host has it. Resume wakes it; what it touches then is read back.
 	Checkpoint(ctx context.Context, id InstanceID) (Checkpoint, error)

@@ -83,7 +83,7 @@ func (p *Platform) mark(ctx context.Context, app App, list []Instance, paused bo
 	p.drainLater(drained)
 }
 
-// enterFor takes the app's lane and finds the instances that a person named.
+// enterFor takes the app's lane, wakes it if it sleeps, and finds the instances that a person named.
 func (p *Platform) enterFor(ctx context.Context, call Call, name, process string) (app App, list []Instance, leave func(), err error) {
 	if app, err = p.find(ctx, name); err != nil {
 		return app, nil, nil, err
@@ -91,7 +91,10 @@ func (p *Platform) enterFor(ctx context.Context, call Call, name, process string
 	if leave, err = p.enter(ctx, app.Name, call); err != nil {
 		return app, nil, nil, err
 	}
-	if list, err = p.chosen(ctx, app.Name, process); err != nil {
+	if err = p.Wake(ctx, app.Name); err == nil {
+		list, err = p.chosen(ctx, app.Name, process)
+	}
+	if err != nil {
 		leave()
 		return app, nil, nil, err
 	}
@@ -107,6 +110,9 @@ func (p *Platform) chosen(ctx context.Context, name AppName, process string) ([]
 	list := slices.DeleteFunc(have, func(i Instance) bool {
 		return i.Exit != nil || process != "" && process != string(i.Type) && process != i.Name()
 	})
+	if len(list) == 0 && p.lane(name).depth() == Stopped {
+		return nil, Errorf(NotFound, "%s sleeps, and nothing of it is running", name).WithHint("a request wakes it, or: ssh paas ps:wake %s", name)
+	}
 	if len(list) == 0 && process == "" {
 		return nil, Errorf(NotFound, "nothing of %s is running", name).WithHint("see what there is: ssh paas ps %s", name)
 	}

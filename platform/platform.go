@@ -96,7 +96,8 @@ type Platform struct {
 	numbers   map[int64]int         // of the last build, by app
 	queue     buildQueue
 
-	feed feed
+	feed     feed
+	sleepers sleepers
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -124,6 +125,7 @@ func New(rooms Rooms, settings Settings) *Platform {
 	return &Platform{
 		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
 		buildings: map[int64][]*building{}, numbers: map[int64]int{},
+		sleepers: newSleepers(),
 	}
 }
 
@@ -151,7 +153,7 @@ func (p *Platform) adopt(ctx context.Context, app App, have []Instance) {
 			running = append(running, i)
 		}
 	}
-	p.publish(ctx, app, running)
+	p.publish(ctx, app, p.unfreezing(app.Name, running))
 	for _, i := range have {
 		if ok && w.fits(i) && i.App == app.Name {
 			p.tend(w.at(slot{i.Type, i.Number}), i)

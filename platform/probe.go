@@ -33,9 +33,13 @@ func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 		if now.Paused {
 			continue
 		}
+		begun := p.Now()
 		err := p.attemptOnce(ctx, w, i, c)
 		if ctx.Err() != nil {
 			return
+		}
+		if err != nil && p.stoodStill(ctx, i, begun) {
+			continue // it did not answer because it could not
 		}
 		if failures++; err == nil {
 			failures = 0
@@ -46,16 +50,20 @@ func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 		case err == nil || failures < c.Attempts:
 		case c.Type == Readiness:
 			p.setReady(ctx, i, c, err)
-		case !p.pausedMeanwhile(ctx, i): // it did not answer because it could not
+		default:
 			p.replaceUnhealthy(ctx, i, c, err)
 			return
 		}
 	}
 }
 
-func (p *Platform) pausedMeanwhile(ctx context.Context, i Instance) bool {
+// stoodStill tells whether the instance is paused or asleep, or was at some time since then.
+func (p *Platform) stoodStill(ctx context.Context, i Instance, since time.Time) bool {
 	now, there := p.still(ctx, i)
-	return there && now.Paused
+	l := p.lane(i.App)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return there && (now.Paused || l.nap.Depth != Awake || l.woke.After(since))
 }
 
 // still tells whether an instance runs and is not on its way out.

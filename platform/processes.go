@@ -65,10 +65,11 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	if err != nil {
 		return nil, err
 	}
+	held := p.heldBy(ctx, p.lane(app.Name))
 	list := ProcessList{}
 	for _, i := range have {
 		if i.Exit == nil {
-			list = append(list, p.sparedOf(ctx, p.running(w, i), i))
+			list = append(list, p.sparedOf(ctx, p.running(w, i, held), i))
 		}
 	}
 	_, _, missing := w.divide(have)
@@ -81,12 +82,15 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	return list, nil
 }
 
-func (p *Platform) running(w want, i Instance) ProcessView {
+// running shows an instance; held is what a frozen app still has of the memory.
+func (p *Platform) running(w want, i Instance, held int64) ProcessView {
 	l := p.lane(w.app.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	status := "up"
 	switch {
+	case l.nap.sleeps(i):
+		status = l.nap.text(p.Now(), held)
 	case i.Paused:
 		status = "paused"
 	case len(l.unready[i.ID]) > 0:
@@ -105,7 +109,9 @@ func (p *Platform) absent(w want, s slot) ProcessView {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	status := "starting"
-	if c, crashed := l.crashes[s]; crashed {
+	if l.nap.Depth != Awake && l.nap.waking == nil && !p.idleRules(w.app.Name).keeps(s.Type) {
+		status = l.nap.text(p.Now(), 0)
+	} else if c, crashed := l.crashes[s]; crashed {
 		status = c.status(p.Now())
 	}
 	return ProcessView{

@@ -150,6 +150,11 @@ func (p *Platform) reconcile(ctx context.Context, name AppName) {
 		return
 	}
 	defer leave()
+	leaveHelm, err := p.lane(name).takeHelm(ctx)
+	if err != nil {
+		return
+	}
+	defer leaveHelm()
 	w, ok, err := p.wanted(ctx, name)
 	if err != nil || !ok {
 		return // no such app any more, or nothing released yet
@@ -163,9 +168,14 @@ func (p *Platform) reconcile(ctx context.Context, name AppName) {
 }
 
 func (p *Platform) repair(ctx context.Context, w want) error {
+	depth := p.lane(w.app.Name).depth()
+	w.asleep, w.keep = depth != Awake, p.idleRules(w.app.Name).Keep
 	have, err := p.instances(ctx, w.app.Name)
 	if err != nil {
 		return err
+	}
+	if depth == Frozen {
+		have = w.kept(have)
 	}
 	stay, excess, missing := w.divide(have)
 	rest := p.resting(ctx, w, have)
@@ -189,6 +199,10 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 	if len(started) == 0 && len(missing) > 0 {
 		excess = ended(excess) // keep what still serves, though out of date, until it can be replaced
 		stay = without(have, excess)
+	}
+	if w.asleep {
+		p.retire(w.app.Name, func(context.Context) {}, excess)
+		return nil
 	}
 	running := append(stay, started...)
 	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, running), excess)

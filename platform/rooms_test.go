@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -18,20 +19,36 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/router"
 	"paas/store"
 )
 
 // host is a second, honest implementation of the Runner: instances are goroutines in this process that
-// really listen. Their command line is a little language: "serve", "serve then exit 3" (when poked),
+// really listen. Their command line is a little language: "serve", "serve http" (it answers, unless it is paused),
 // "exit 3", "exit 3 early" (its end is known before its start is), "deaf", "echo WORD".
 type host struct {
 	mu      sync.Mutex
 	next    int
 	running map[platform.InstanceID]*process
+	thawed  *sync.Cond // on mu: something was resumed or ended
 	exits   chan platform.Instance
 	ooms    chan platform.OOMKill
 	log     []platform.LogLine
 	stopped int
+	broken  bool // nothing can be started
+}
+
+func (h *host) refuse(starts bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.broken = starts
+}
+
+// started is how often something was asked to start.
+func (h *host) started() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.next
 }
 
 type process struct {
@@ -44,7 +61,9 @@ type process struct {
 }
 
 func newHost() *host {
-	return &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100), ooms: make(chan platform.OOMKill)}
+	h := &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100), ooms: make(chan platform.OOMKill)}
+	h.thawed = sync.NewCond(&h.mu)
+	return h
 }
 
 func (h *host) Start(_ context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
@@ -63,6 +82,10 @@ func (h *host) start(spec platform.InstanceSpec) (platform.Instance, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.next++
+	if h.broken {
+		_ = l.Close()
+		return platform.Instance{}, platform.Errorf(platform.Failed, "the host is broken")
+	}
 	p := &process{line: spec.Command[len(spec.Command)-1], listener: l, limits: spec.Limits, security: spec.Security, Instance: platform.Instance{
 		ID: platform.InstanceID(fmt.Sprint("i", h.next)), App: spec.App, Release: spec.Release, Epoch: spec.Epoch,
 		Type: spec.Type, Number: spec.Number, StartedAt: time.Now(), Addr: netip.MustParseAddrPort(l.Addr().String()),
@@ -71,6 +94,9 @@ func (h *host) start(spec platform.InstanceSpec) (platform.Instance, error) {
 	h.log = append(h.log, platform.LogLine{App: spec.App, Text: "I am " + string(p.ID)})
 	if !strings.HasPrefix(p.line, "serve") {
 		_ = l.Close()
+	}
+	if p.line == "serve http" {
+		go func() { _ = http.Serve(l, h.answering(p)) }() //nolint:gosec // a test's
 	}
 	var code int
 	if n, _ := fmt.Sscanf(p.line, "exit %d", &code); n == 1 {
@@ -95,6 +121,7 @@ func (h *host) Stop(_ context.Context, id platform.InstanceID, _ time.Duration) 
 	if p := h.running[id]; p != nil {
 		_ = p.listener.Close()
 		delete(h.running, id)
+		h.thawed.Broadcast()
 		h.stopped++
 	}
 	return nil
@@ -140,11 +167,37 @@ func (h *host) Logs(_ context.Context, q platform.LogQuery, yield func(platform.
 	return nil
 }
 
+// answering tells who answers, when it is not paused.
+func (h *host) answering(p *process) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		h.mu.Lock()
+		for p.Paused {
+			h.thawed.Wait()
+		}
+		h.mu.Unlock()
+		_, _ = io.WriteString(w, string(p.ID))
+	}
+}
+
 // table is a Router without the traffic.
 type table struct {
-	mu     sync.Mutex
-	routes map[platform.AppName]platform.Route
-	intake platform.Intake
+	mu       sync.Mutex
+	routes   map[platform.AppName]platform.Route
+	last     time.Time
+	inflight int
+	intake   platform.Intake
+}
+
+func (r *table) Idle(platform.AppName) (time.Time, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last, r.inflight
+}
+
+func (r *table) route(app platform.AppName) platform.Route {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.routes[app]
 }
 
 func (r *table) Swap(route platform.Route) func(context.Context) {
@@ -206,6 +259,9 @@ type world struct {
 	t     *testing.T
 	host  *host
 	table *table
+	web   *router.Router // if it is to be a real one, in the place of the table
+	bell  *bell
+	gauge *gauge
 	path  string
 	call  platform.Call
 	err   bytes.Buffer
@@ -213,7 +269,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, host: newHost(), path: filepath.Join(t.TempDir(), "paas.db")}
+	w := &world{t: t, host: newHost(), path: filepath.Join(t.TempDir(), "paas.db"), bell: newBell(), gauge: &gauge{}}
 	w.call = platform.Call{Actor: platform.Actor{Name: "alice", Admin: true}, Out: io.Discard, Err: &w.err}
 	w.boot()
 	return w
@@ -227,14 +283,20 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.table = &table{routes: map[platform.AppName]platform.Route{}}
-	w.Platform = platform.New(platform.Rooms{
-		Store: s, Builder: procfiles{}, Runner: w.host, Router: w.table, Sources: nowhere{},
+	var p *platform.Platform
+	var routes platform.Router = w.table
+	if w.web != nil {
+		w.web = router.New(router.Options{Wake: func(app platform.AppName) { p.WakeSoon(app) }})
+		routes = w.web
+	}
+	p = platform.New(platform.Rooms{
+		Store: s, Builder: procfiles{}, Runner: w.host, Router: routes, Sources: nowhere{}, Walls: w.bell, Gauge: w.gauge,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, platform.Settings{Domain: "example.com", StartWait: 300 * time.Millisecond, Drain: time.Second, Grace: time.Second})
+	w.Platform = p
 	if err := w.Boot(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
-	p := w.Platform
 	w.t.Cleanup(func() { p.Close(); _ = s.Close() })
 }
 

@@ -38,16 +38,33 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 	if edge.Canary.Release == app.Release {
 		edge.Canary = CanaryShare{} // it was promoted
 	}
-	l.settings, l.edge = &settings, edge
+	l.settings, l.edge, l.mappings = &settings, edge, mappings
+	l.route = Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped, Traffic: settings.Traffic, Edge: edge, HTTPS: https}
+	l.used = p.Now()
+	return p.swap(l, change)
+}
+
+// reswap publishes the route again after a change of how the app sleeps.
+func (p *Platform) reswap(l *lane) (drained func(context.Context)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.swap(l, func(candidates []Instance) []Instance { return candidates })
+}
+
+// swap publishes what follows from the candidates. The caller holds the lane's mu.
+func (p *Platform) swap(l *lane, change func([]Instance) []Instance) (drained func(context.Context)) {
+	if l.route.App == "" {
+		return func(context.Context) {} // the app is no more
+	}
 	l.candidates = change(l.candidates)
 	l.routed = nil
+	l.paused = false
 	var ready []Instance
-	l.asleep = false
-	pools := poolsOf(edge)
-	r := Route{App: app.Name, Hosts: hosts, Stopped: app.Stopped, Traffic: settings.Traffic, Edge: edge, HTTPS: https}
+	pools := poolsOf(l.edge)
+	to := l.route
 	for _, i := range l.candidates {
 		pool, routed := pools.of(i)
-		l.asleep = l.asleep || i.Paused && i.Type == Web
+		l.paused = l.paused || i.Paused && i.Type == Web
 		if l.gone[i.ID] || i.Paused || len(l.unready[i.ID]) > 0 {
 			continue
 		}
@@ -57,13 +74,22 @@ func (p *Platform) republish(ctx context.Context, app App, change func([]Instanc
 		if !routed {
 			continue
 		}
-		r.Backends = append(r.Backends, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr, Pool: pool})
+		to.Backends = append(to.Backends, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr, Pool: pool})
 		if i.Type == Web {
 			l.routed = append(l.routed, i)
 		}
 	}
-	r.Ports = routePorts(mappings, ready)
-	return p.Router.Swap(r)
+	to.Ports, to.Asleep = routePorts(l.mappings, ready), l.nap.asleep(p.Now())
+	return p.Router.Swap(to)
+}
+
+// unpublish forgets the route of an app that is no more.
+func (p *Platform) unpublish(name AppName) {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.route, l.candidates, l.routed = Route{}, nil, nil
+	p.Router.Remove(name)
 }
 
 // lastRules are what held before. An app whose rules were never read is kept closed: they may be what guards it.

@@ -115,6 +115,7 @@ func (p *Platform) Run(ctx context.Context, call Call, in RunInput) (Streamed, e
 		return Streamed{}, err
 	}
 	job.Terminal = call.Terminal
+	p.WakeSoon(app.Name)           // it may ask the app for something
 	drop, err := p.hold(w.release) // it may be replaced, and older than all that are kept, before the job ends
 	if err != nil {
 		return Streamed{}, err

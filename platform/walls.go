@@ -148,6 +148,10 @@ type Router interface {
 	// Configure sets what holds for every client. It is called before the first connection is taken, and whenever
 	// it changes; but for trusted proxies, changes may wait for the next start.
 	Configure(in Intake)
+	// Idle tells when the app's last request ended, zero if none did, and how many are in flight: WebSockets
+	// too, and every request that a backend may have got, also before it has. So none in flight after Swap
+	// has said Asleep means that none will be until the next Swap. It does not block.
+	Idle(app AppName) (since time.Time, inflight int)
 }
 
 // Hasher makes what is stored of a password.
@@ -175,6 +179,7 @@ type Store interface {
 	Builds
 	Mappings
 	Edges
+	Sleeps
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

@@ -100,6 +100,13 @@ func (p *pool) pop() *conn {
 	return c
 }
 
+// closeIdle closes what nobody uses.
+func (p *pool) closeIdle() {
+	for c := p.pop(); c != nil; c = p.pop() {
+		p.discard(c)
+	}
+}
+
 func (p *pool) limit() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

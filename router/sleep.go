@@ -25,6 +25,18 @@ func (rt *route) fallAsleep() {
 	}
 }
 
+// rise ends the sleep, if there is one. What connections were left from before go: an app whose time for them ran out
+// while it stood still closes them the moment it wakes, under the request.
+func (rt *route) rise() {
+	if rt.sleep.Load() == nil {
+		return
+	}
+	for _, b := range *rt.backends.Load() {
+		b.pool.closeIdle()
+	}
+	rt.awake()
+}
+
 // awake ends the sleep.
 func (rt *route) awake() {
 	if s := rt.sleep.Swap(nil); s != nil {

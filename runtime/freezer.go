@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -119,8 +120,8 @@ func groupMembers(dir string) (pids []int) {
 	return pids
 }
 
-// freeze returns when every process stands still.
-func (f freezer) freeze() error {
+// freeze returns when every process stands still. After an error all go on.
+func (f freezer) freeze(ctx context.Context) error {
 	if err := f.set("1", "FROZEN"); err != nil {
 		return err
 	}
@@ -128,6 +129,9 @@ func (f freezer) freeze() error {
 	for deadline := time.Now().Add(freezePatience); !f.frozen(); pause = min(2*pause, 5*time.Millisecond) {
 		if time.Now().After(deadline) {
 			return errors.Join(platform.Errorf(platform.Timeout, "a process cannot be paused: the kernel is busy for it"), f.thaw())
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), f.thaw())
 		}
 		time.Sleep(pause)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 	"paas/platform"
@@ -27,18 +26,18 @@ func (r *Runtime) Pause(ctx context.Context, id platform.InstanceID) error {
 	if err := c.notePaused(true); err != nil {
 		return err
 	}
-	if err := c.freeze(); err != nil {
+	if err := c.freeze(ctx); err != nil {
 		return errors.Join(fmt.Errorf("pause %s: %w", id, err), c.notePaused(false))
 	}
 	return nil
 }
 
-func (c *container) freeze() error {
+func (c *container) freeze(ctx context.Context) error {
 	f, err := c.freezer()
 	if err != nil {
 		return err
 	}
-	return f.freeze()
+	return f.freeze(ctx)
 }
 
 // Resume implements platform.Living.
@@ -84,7 +83,7 @@ func (c *container) thaw() {
 // lets it go on. The returned function does that here, unless somebody paused it for good.
 func (c *container) holdStill() (thaw func() error, err error) {
 	c.frost.Lock()
-	if err := c.freeze(); err != nil {
+	if err := c.freeze(context.Background()); err != nil {
 		c.frost.Unlock()
 		return nil, err
 	}
@@ -107,7 +106,7 @@ func (c *container) freezeAgain() {
 
 func (c *container) freezeAsNoted() error {
 	if c.record.Paused {
-		return c.freeze()
+		return c.freeze(context.Background())
 	}
 	own, err := c.runtime.placesOf(c.init.pid)
 	if err != nil {
@@ -153,31 +152,6 @@ func (c *container) notePaused(paused bool) error {
 		return fmt.Errorf("note the pause of %s: %w", c.record.ID, err)
 	}
 	return unix.Close(fd)
-}
-
-// Checkpoint implements platform.Living. v2 reclaims what a group holds (memory.reclaim, Linux 5.19), v1
-// what it can without swap (memory.force_empty); both answer an error for getting less than all.
-func (r *Runtime) Checkpoint(ctx context.Context, id platform.InstanceID) (platform.Checkpoint, error) {
-	if err := r.Pause(ctx, id); err != nil {
-		return platform.Checkpoint{}, err
-	}
-	c, err := r.alive(id)
-	if err != nil {
-		return platform.Checkpoint{}, err
-	}
-	own, err := r.placesOf(c.init.pid)
-	if err != nil {
-		return platform.Checkpoint{}, fmt.Errorf("checkpoint %s: %w", id, err)
-	}
-	held, give := "memory.usage_in_bytes", "memory.force_empty"
-	dir, v1 := own["memory"]
-	if !v1 {
-		dir, held, give = own[unified], "memory.current", "memory.reclaim"
-	}
-	point := platform.Checkpoint{Before: readNumber(filepath.Join(dir, held))}
-	_ = writeControl(filepath.Join(dir, give), strconv.FormatInt(max(point.Before, 0), 10))
-	point.After = readNumber(filepath.Join(dir, held))
-	return point, nil
 }
 
 // alive finds an instance that runs, paused or not, and is not about to be stopped.

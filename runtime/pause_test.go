@@ -276,7 +276,7 @@ func BenchmarkFreezeThaw(b *testing.B) {
 	check(b, err)
 	for b.Loop() {
 		check(b, f.thaw())
-		check(b, f.freeze())
+		check(b, f.freeze(context.Background()))
 	}
 }
 

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,6 +69,8 @@ func (g groups) next() uint32 {
 	}
 	return number
 }
+
+func groupNumber(key []byte) uint32 { return binary.NativeEndian.Uint32(key) }
 
 // group is the number of the owner's process type. The first endpoint of a type makes it, and the walls are
 // told: that costs milliseconds, once.

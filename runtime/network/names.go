@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,6 +161,9 @@ func (s *nameServer) answer(from netip.Addr, req *dns.Msg, tcp bool) *dns.Msg {
 	}
 	defer leave()
 	asker, _ := s.network.people.who(number)
+	if !s.network.awaitAwake(s.life, asker, strings.TrimSuffix(strings.ToLower(req.Question[0].Name), ".")) {
+		return refusal(req, dns.RcodeServerFailure) // to be asked again
+	}
 	reply, own := s.network.lookUp(asker, req)
 	if !own {
 		reply = s.forward(asker, req, tcp)

@@ -19,6 +19,7 @@
 //	container -> where clouds keep secrets refused (169.254.0.0/16 and others), save a nameserver in use there
 //	container with a foreign source        dropped, as is everything but IPv4 and IPv6
 //	container, with very many connections  dropped when it opens more (see flows.go)
+//	container -> container that sleeps     allowed as above, and heard (see bell.go)
 //	host -> container                      allowed: the router is a process of the host
 //	outside -> container                   dropped, save replies
 //
@@ -79,6 +80,7 @@ type Network struct {
 	route   *netlink.Handle
 	uplink  uplink
 	people  residents
+	bell    *bell
 	names   *nameServer // nil if no port was to be had
 	namesAt uint16      // its port at the gateway
 
@@ -130,7 +132,7 @@ func open(o Options) (*Network, error) {
 	}
 	n := &Network{
 		id: o.ID, dir: dir, log: o.Log, route: route, closed: make(chan struct{}), learned: learned{},
-		policies: map[platform.AppName]platform.Policy{}, doors: map[uint32]uint16{}, namesAt: namePort,
+		policies: map[platform.AppName]platform.Policy{}, doors: map[uint32]uint16{}, namesAt: namePort, bell: newBell(),
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -173,6 +175,10 @@ func (n *Network) setUp(wish netip.Prefix) error {
 	}
 	if err := n.serveNames(); err != nil {
 		n.log.Error("serve names to containers", "error", err)
+	}
+	if err := n.listenAtDoors(); err != nil {
+		n.bell.deaf.Store(true)
+		n.log.Error("apps cannot sleep on this host", "error", err)
 	}
 	return n.Rebuild()
 }
@@ -225,7 +231,7 @@ func (n *Network) keepFlows() error {
 	if err := n.limitFlows(); err != nil {
 		return fmt.Errorf("write nftables table %s: %w", n.flowsTable().Name, err)
 	}
-	return nil
+	return n.keepBell()
 }
 
 // Rebuild writes the rules anew, in one transaction.
@@ -272,7 +278,7 @@ func (n *Network) Destroy() error {
 	n.mu.Lock()
 	n.gone = true
 	n.mu.Unlock()
-	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows())
+	err = errors.Join(n.deleteLinks(), n.deleteTable(), n.deleteFlows(), n.deleteBell())
 	for _, p := range n.prefixes() {
 		err = errors.Join(err, unguard(n.route, p))
 	}

@@ -91,23 +91,10 @@ func header(name string, kind uint16) dns.RR_Header {
 
 // find lists the instances that a name stands for and the asker may know, in random order.
 func (n *Network) find(asker resident, name string) []uint32 {
-	labels := strings.Split(strings.TrimSuffix(name, zone), ".") // ends with an empty one
-	labels = labels[:len(labels)-1]
-	number := 0
-	if len(labels) == 3 {
-		var err error
-		if number, err = strconv.Atoi(labels[0]); err != nil || number < 1 || strconv.Itoa(number) != labels[0] {
-			return nil
-		}
-		labels = labels[1:]
-	}
-	if len(labels) == 1 {
-		labels = []string{string(platform.Web), labels[0]}
-	}
-	if len(labels) != 2 {
+	app, kind, number, ok := parseName(name)
+	if !ok {
 		return nil
 	}
-	app, kind := platform.AppName(labels[1]), labels[0]
 	numbers := n.people.find(func(r resident) bool {
 		return r.App == app && r.Number > 0 && strings.EqualFold(string(r.Type), kind) && (number == 0 || r.Number == number)
 	})
@@ -117,6 +104,26 @@ func (n *Network) find(asker resident, name string) []uint32 {
 	})
 	rand.Shuffle(len(numbers), func(i, j int) { numbers[i], numbers[j] = numbers[j], numbers[i] })
 	return numbers[:min(len(numbers), mostNames)]
+}
+
+// parseName reads 2.web.myapp.internal; number is 0 for web.myapp.internal. name is lower case.
+func parseName(name string) (app platform.AppName, kind string, number int, ok bool) {
+	inner, ok := strings.CutSuffix(name, "."+zone)
+	labels := strings.Split(inner, ".")
+	if len(labels) == 3 {
+		var err error
+		if number, err = strconv.Atoi(labels[0]); err != nil || number < 1 || strconv.Itoa(number) != labels[0] {
+			return "", "", 0, false
+		}
+		labels = labels[1:]
+	}
+	if len(labels) == 1 {
+		labels = []string{string(platform.Web), labels[0]}
+	}
+	if len(labels) != 2 || !ok {
+		return "", "", 0, false
+	}
+	return platform.AppName(labels[1]), labels[0], number, true
 }
 
 // knows tells whether names may lead the asker there.

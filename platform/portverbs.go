@@ -14,11 +14,11 @@ import (
 // PortInput is ports:add and ports:set.
 type PortInput struct {
 	App         string   `arg:"app"`
-	Maps        []string `arg:"mapping" rest:"required"`
-	Type        string   `flag:"process-type" short:"p" value:"TYPE" help:"whose instances it leads to; web unless said otherwise"`
-	Proxy       string   `flag:"proxy-protocol" value:"VERSION" help:"tell the app who the client is: v1 or v2"`
-	Connections int      `flag:"connections" help:"at a time; 1024 unless said otherwise"`
-	Idle        string   `flag:"idle" value:"TIME" help:"close a silent connection after this; 1h, with udp 2m"`
+	Maps        []string `arg:"map" rest:"required"`
+	Type        string   `flag:"process-type" short:"p" value:"P" help:"whose instances it leads to; web unless said otherwise"`
+	Proxy       string   `flag:"proxy-protocol" value:"V" help:"tell the app who the client is: v1 or v2"`
+	Connections int      `flag:"connections" value:"N" help:"at a time; 1024 unless said otherwise"`
+	Idle        string   `flag:"idle" value:"T" help:"close a silent connection after this; 1h, with udp 2m"`
 }
 
 // PortRemoveInput is ports:remove.

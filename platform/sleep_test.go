@@ -4,8 +4,8 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,6 +83,35 @@ func (g *gauge) set(l platform.Load) {
 	g.load = l
 }
 
+// doors are where routers listen: each boot has another one.
+type doors struct {
+	t    *testing.T
+	mu   sync.Mutex
+	open map[*router.Router]string
+}
+
+func (d *doors) of(web *router.Router) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if url := d.open[web]; url != "" {
+		return url
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(l) }()
+	d.t.Cleanup(func() {
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = web.Shutdown(gone)
+		<-served
+	})
+	d.open[web] = "http://" + l.Addr().String()
+	return d.open[web]
+}
+
 // newVisited is a world with a real router, and a browser.
 func newVisited(t *testing.T) (*world, func() (int, string)) {
 	t.Helper()
@@ -90,11 +119,10 @@ func newVisited(t *testing.T) (*world, func() (int, string)) {
 	w.Close()
 	w.web = &router.Router{}
 	w.boot()
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.web.ServeHTTP(rw, r) }))
-	t.Cleanup(server.Close)
+	doors := doors{t: t, open: map[*router.Router]string{}}
 	client := &http.Client{Timeout: 10 * time.Second}
 	return w, func() (int, string) {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL, nil)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, doors.of(w.web), nil)
 		if err != nil {
 			return 0, err.Error()
 		}

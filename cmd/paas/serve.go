@@ -66,8 +66,12 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close())
 	}
+	key, err := openRouterKey(d.settings.Data)
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), sshListener.Close())
+	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, Access: d.access, Reserved: own})
+	web := router.New(router.Options{Log: d.log, Access: d.access, Secret: key, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,

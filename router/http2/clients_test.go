@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	x2 "golang.org/x/net/http2"
+
 	"paas/router/wire"
 )
 
@@ -117,21 +119,27 @@ func sumOf(size int) string {
 // TestCurl has curl download and upload (apt: curl).
 func TestCurl(t *testing.T) {
 	curl := program(t, "curl", "curl")
-	down, up := listen(t, &Server{Handler: file{}}, true), listen(t, &Server{Handler: echo{}}, true)
+	addr := listen(t, &Server{Handler: calls(func(x wire.Exchange) {
+		if string(x.Request().Method) == "POST" {
+			echo{}.Serve(x)
+			return
+		}
+		file{}.Serve(x)
+	})}, true)
 	for _, size := range []int{0, 1, 16384, 200_000, 20_000_000} {
-		cmd := fmt.Sprintf("%s -skf --http2 https://%s/%d | sha256sum", curl, down, size)
+		cmd := fmt.Sprintf("%s -skf --http2 https://%s/%d | sha256sum", curl, addr, size)
 		out, err := exec.Command("sh", "-c", cmd).CombinedOutput()
 		if err != nil || !strings.HasPrefix(string(out), sumOf(size)) {
 			t.Errorf("%s: %s, %v", cmd, out, err)
 		}
 	}
-	cmd := fmt.Sprintf("head -c 20000000 /dev/zero | tr '\\0' x | %s -skf --http2 -w '%%{stderr}%%{http_version}' --data-binary @- https://%s/ | cksum", curl, up)
+	cmd := fmt.Sprintf("head -c 20000000 /dev/zero | tr '\\0' x | %s -skf --http2 -w '%%{stderr}%%{http_version}' --data-binary @- https://%s/ | cksum", curl, addr)
 	out, err := exec.Command("sh", "-c", cmd+"; head -c 20000000 /dev/zero | tr '\\0' x | cksum").CombinedOutput()
 	lines := strings.Fields(strings.TrimPrefix(string(out), "2"))
 	if err != nil || len(lines) != 4 || lines[0] != lines[2] || out[0] != '2' {
 		t.Errorf("%s: %s, %v", cmd, out, err)
 	}
-	head, err := exec.Command(curl, "-skI", "--http2", fmt.Sprintf("https://%s/1000", down)).CombinedOutput()
+	head, err := exec.Command(curl, "-skI", "--http2", fmt.Sprintf("https://%s/1000", addr)).CombinedOutput()
 	if err != nil || !strings.Contains(string(head), "content-length: 1000") || !strings.HasPrefix(string(head), "HTTP/2 200") {
 		t.Errorf("HEAD: %s, %v", head, err)
 	}
@@ -286,5 +294,40 @@ func TestOldTLS(t *testing.T) {
 	got, _ := io.ReadAll(c)
 	if len(got) < 17 || got[3] != frameGoAway || code(got[16]) != codeInsecure {
 		t.Errorf("got %x, expected GOAWAY", got)
+	}
+}
+
+// TestCrew sends goroutines home that are not needed any more, and has them work again before.
+func TestCrew(t *testing.T) {
+	h := &slow{free: make(chan struct{})}
+	s := &Server{Handler: h}
+	p := dial(t, listen(t, s, false))
+	for id := uint32(1); id < 100; id += 2 {
+		p.send(id, true, usual("GET")...)
+	}
+	wait(t, func() bool { return h.now.Load() == 50 })
+	close(h.free)
+	idle := func() int {
+		s.crew.mu.Lock()
+		defer s.crew.mu.Unlock()
+		return len(s.crew.idle)
+	}
+	wait(t, func() bool { return idle() == 50 })
+	s.crew.thin()
+	p.send(101, true, usual("GET")...)
+	p.until(func(f x2.Frame) bool { return f.Header().StreamID == 101 })
+	wait(t, func() bool { return h.freed.Load() == 51 && idle() == 50 })
+	s.crew.thin()
+	if n := idle(); n != 1 {
+		t.Errorf("%d goroutines wait for work, expected the one that had some", n)
+	}
+}
+
+func wait(t *testing.T, until func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !until(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
 	}
 }

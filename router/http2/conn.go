@@ -49,7 +49,7 @@ type conn struct {
 	streams    []*stream
 	paused     []*stream // finished ones
 	running    int       // handlers
-	quiet      sync.Cond // running fell to 0
+	quiet      gate      // running fell to 0
 	most       uint32    // the highest stream the client opened
 	cutOff     []uint32  // streams we reset while the client was still sending
 	inbound    window    // what a client may send of all bodies
@@ -80,7 +80,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, limits: s.Limits.filled(), nc: nc, window: initWindow, initial: initWindow}
 	c.in = input{conn: nc, begun: c.limits.Begun, stall: c.limits.Stall}
 	c.in.buf = c.in.small[:]
-	c.quiet.L, c.out.room.L = &c.mu, &c.mu
+	c.quiet.under(&c.mu)
+	c.out.room.under(&c.mu)
 	c.inbound = window{size: connWindow, left: connWindow, most: connWindowMost}
 	c.enc = newEncoder()
 	c.out.round = 1 // a stream that has sent nothing has 0
@@ -122,7 +123,7 @@ func (c *conn) serve() error {
 		c.keeper.Stop()
 	}
 	for c.running > 0 || c.out.writing {
-		c.quiet.Wait()
+		c.quiet.wait()
 	}
 	return err
 }
@@ -237,7 +238,7 @@ func (c *conn) answer() {
 	c.out.urgent = false
 	c.kick()
 	for len(c.out.buf) > controlMost && c.err == nil {
-		c.out.room.Wait()
+		c.out.room.wait()
 	}
 }
 
@@ -254,7 +255,7 @@ func (c *conn) part(err error) error {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(linger))
 		c.kick()
 		for c.out.writing {
-			c.quiet.Wait()
+			c.quiet.wait()
 		}
 	}
 	c.fail(errGone)
@@ -284,8 +285,8 @@ func (c *conn) fail(err error) {
 	}
 	c.err = err
 	c.dropAll(err)
-	c.out.room.Broadcast()
-	c.quiet.Broadcast()
+	c.out.room.open()
+	c.quiet.open()
 }
 
 // dropAll gives up every stream. The lock is held.

@@ -171,7 +171,7 @@ func (e *exchange) StopRead() {
 		return
 	}
 	e.s.bodyErr = errDone
-	e.s.wakeup.Broadcast()
+	e.s.wakeup.open()
 }
 
 // Gone implements wire.Exchange. It costs nothing: somebody reads the connection all the time.
@@ -242,7 +242,7 @@ func (s *stream) write(e *exchange, p []byte) (n int, err error) {
 		case s.err != nil:
 			return n, s.err
 		case c.out.writing && len(c.out.buf) >= flushAt:
-			c.out.room.Wait()
+			c.out.room.wait()
 		case len(c.out.buf) >= flushAt:
 			c.flush()
 		case min(s.window, c.window) <= 0:
@@ -261,7 +261,7 @@ func (s *stream) starve(e *exchange) {
 		return
 	}
 	s.blocked = true
-	s.wakeup.Wait()
+	s.wakeup.wait()
 	if s.id == e.id {
 		s.blocked = false
 	}

@@ -67,6 +67,7 @@ func FuzzFrames(f *testing.F) {
 		case <-time.After(patience):
 			t.Fatal("the server does not end")
 		}
+		_ = s.Shutdown(t.Context())
 		noLeak(t)
 	})
 }

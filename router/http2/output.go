@@ -20,10 +20,10 @@ var errGone = errors.New("http2: the connection is closed")
 // output is the frames on their way. Everybody appends, whoever flushes first writes for all.
 type output struct {
 	buf     []byte
-	round   uint64    // counts writes: a frame appended in this round can still be changed
-	writing bool      // somebody writes, or is about to
-	urgent  bool      // the reader appended something
-	room    sync.Cond // a write was done
+	round   uint64 // counts writes: a frame appended in this round can still be changed
+	writing bool   // somebody writes, or is about to
+	urgent  bool   // the reader appended something
+	room    gate   // a write was done
 }
 
 // outputs is process-wide, as the memory is.
@@ -83,7 +83,7 @@ func (c *conn) written() {
 		c.hangUp()
 	}
 	c.out.writing = false
-	c.quiet.Broadcast()
+	c.quiet.open()
 }
 
 // writeRound writes all there is. The lock is held, and let go of meanwhile.
@@ -102,5 +102,5 @@ func (c *conn) writeRound() {
 		c.fail(err)
 		_ = c.nc.Close()
 	}
-	c.out.room.Broadcast()
+	c.out.room.open()
 }

@@ -57,7 +57,7 @@ func noLeak(t testing.TB) {
 	for range 50 {
 		buf := make([]byte, 1<<20)
 		stacks = string(buf[:runtime.Stack(buf, true)])
-		if !strings.Contains(stacks, "http2.(*conn)") && !strings.Contains(stacks, "http2.(*exchange)") {
+		if !strings.Contains(stacks, "http2.(*conn)") && !strings.Contains(stacks, "http2.(*exchange)") && !strings.Contains(stacks, "http2.(*crew)") {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -329,3 +329,53 @@ func TestPipelinedWithoutPause(t *testing.T) {
 		}
 	}
 }
+
+// named is a connection whose client has another name, as behind the PROXY protocol.
+type named struct{ *net.TCPConn }
+
+// RemoteAddr implements net.Conn.
+func (named) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7} }
+
+// NetConn is the connection below.
+func (n named) NetConn() net.Conn { return n.TCPConn }
+
+type namedListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l namedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return named{c.(*net.TCPConn)}, nil
+}
+
+func TestNamedByAProxy(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveOn(t, &http1.Server{Limits: http1.Limits{PerClient: 1}, Handler: handle(func(x wire.Exchange) {
+		if _, ok := x.(wire.Splicer); !ok || x.Request().Client.String() != "192.0.2.7:7" {
+			t.Error(ok, x.Request().Client)
+		}
+		hello(x)
+	})}, namedListener{l})
+	c := s.dial()
+	in := bufio.NewReader(c)
+	ask(t, c, in)
+	if got := s.say(""); got != "" { // the second of this client
+		t.Error(got)
+	}
+	ask(t, c, in)
+	_ = c.Close()
+	for range 50 {
+		c := s.dial()
+		_, _ = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+		if got, _ := io.ReadAll(c); len(got) > 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the client is never let in again")
+}

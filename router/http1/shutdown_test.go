@@ -156,10 +156,10 @@ func TestShutdownServesWhatWasAccepted(t *testing.T) {
 					if err != nil {
 						return
 					}
-					_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+					_, unsent := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 					got, err := io.ReadAll(c)
 					_ = c.Close()
-					if reset := err != nil && len(got) == 0; reset { // it waited for accept(2), and the listener was closed
+					if reset := errors.Join(unsent, err) != nil && len(got) == 0; reset { // it waited for accept(2), and the listener was closed
 						return
 					}
 					if statuses(string(got)) != "200" {

@@ -152,7 +152,7 @@ func (e *exchange) End(trailers []wire.Field) error {
 func (e *exchange) Abort() {
 	e.c.mu.Lock()
 	defer e.unlock()
-	if e.s.id != e.id {
+	if e.s.id != e.id || e.s.spent {
 		return
 	}
 	why := codeInternal

@@ -32,6 +32,7 @@ type stream struct {
 	tunnel bool
 	shut   bool // the tunnel is closed
 	served bool // the handler has returned
+	spent  bool // and answered, and the rest of the body is of no use
 
 	req     wire.Request
 	fields  []wire.Field
@@ -99,8 +100,15 @@ func (s *stream) tooLong() bool {
 	return s.req.Length >= 0 && s.got > s.req.Length && s.req.Protocol == nil
 }
 
-// keep takes a part of the body.
-func (s *stream) keep(p []byte) {
+// accept takes a part of the body, and what padded it.
+func (s *stream) accept(p []byte, padding int) {
+	if s.spent {
+		s.c.credit(len(p) + padding)
+		return
+	}
+	if padding > 0 {
+		s.credit(padding)
+	}
 	if len(p) == 0 {
 		return
 	}
@@ -194,13 +202,17 @@ func (s *stream) finish() {
 	case !s.open:
 	case !s.outEnded:
 		s.breakOff(codeInternal, errAborted)
+	case c.leaving < closing && !s.tunnel:
+		s.linger()
 	default:
-		s.breakOff(codeNo, errDone) // the client need not send the rest (RFC 9113, 8.1)
+		s.breakOff(codeNo, errDone)
 	}
-	s.drop(errDone)
-	s.clear()
-	if len(c.paused) < pausedMost {
-		c.paused = append(c.paused, s)
+	if !s.spent {
+		s.drop(errDone)
+		s.clear()
+		if len(c.paused) < pausedMost {
+			c.paused = append(c.paused, s)
+		}
 	}
 	c.running--
 	if c.running == 0 {
@@ -208,6 +220,27 @@ func (s *stream) finish() {
 	}
 	c.settle()
 	c.flushUrgent()
+}
+
+// linger keeps an answered stream whose body is not at its end: a little more is taken, and judged as ever, so that
+// a client that is about to end it need not hear of a reset; one that has much to say is told to stop (RFC 9113,
+// 8.1). The stream is not used again.
+func (s *stream) linger() {
+	s.spent, s.err, s.bodyErr = true, errDone, errDone
+	s.c.credit(len(s.body) - s.off)
+	s.body, s.off = nil, 0
+	if s.gone != nil && !isClosed(s.gone) {
+		close(s.gone)
+	}
+	s.wakeup.open()
+	s.lingered()
+}
+
+// lingered ends it when the client has sent half a window more.
+func (s *stream) lingered() {
+	if s.in.left < initWindow/2 {
+		s.breakOff(codeNo, errDone)
+	}
 }
 
 // read copies from the body, and waits for it.

@@ -68,7 +68,7 @@ func (e *exchange) Interim(status int, fields []wire.Field) error {
 		return errOrder
 	}
 	if status == 100 {
-		e.s.req.Continue = false
+		e.s.expects = false
 	}
 	e.s.headers(status, fields, -1, 0)
 	e.c.flush()

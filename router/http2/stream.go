@@ -45,6 +45,7 @@ type stream struct {
 	in      window
 	inEnded bool
 	bodyErr error
+	expects bool // the client waits for 100 (Continue)
 	reading bool // somebody waits for the body
 
 	window   int64
@@ -67,6 +68,7 @@ func (c *conn) start(id uint32, end bool) {
 	s.id, s.open, s.inEnded, s.window = id, true, end, c.initial
 	s.in = window{size: initWindow, left: initWindow, most: streamWindowMost}
 	c.head.request(s, end)
+	s.expects = s.req.Continue
 	s.req.TLS, s.req.Client, s.req.Local = c.tls, c.client, c.local
 	c.streams = append(c.streams, s)
 	c.running++
@@ -95,7 +97,7 @@ func (s *stream) clear() {
 }
 
 // short tells whether the body ends before its Content-Length, tooLong whether it goes beyond.
-func (s *stream) short() bool { return s.req.Length > s.got && !s.tunnel && s.req.Protocol == nil }
+func (s *stream) short() bool { return s.req.Length > s.got && s.req.Protocol == nil }
 func (s *stream) tooLong() bool {
 	return s.req.Length >= 0 && s.got > s.req.Length && s.req.Protocol == nil
 }
@@ -283,10 +285,10 @@ func (s *stream) consume(p []byte) int {
 
 // invite sends the 100 (Continue) a client waits for.
 func (s *stream) invite() {
-	if !s.req.Continue || s.headSent || s.got > 0 {
+	if !s.expects || s.headSent || s.got > 0 {
 		return
 	}
-	s.req.Continue = false
+	s.expects = false
 	s.headers(100, nil, -1, 0)
 	s.c.out.urgent = true
 }

@@ -68,7 +68,7 @@ func (e *exchange) Interim(status int, fields []wire.Field) error {
 		return errOrder
 	}
 	if status == 100 {
-		e.s.req.Continue = false
+		e.s.expects = false
 	}
 	e.s.headers(status, fields, -1, 0)
 	e.c.flush()
@@ -152,7 +152,7 @@ func (e *exchange) End(trailers []wire.Field) error {
 func (e *exchange) Abort() {
 	e.c.mu.Lock()
 	defer e.unlock()
-	if e.s.id != e.id {
+	if e.s.id != e.id || e.s.spent {
 		return
 	}
 	why := codeInternal

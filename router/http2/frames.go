@@ -118,13 +118,13 @@ func (c *conn) deliver(f *frame, p []byte) (cost int, err error) {
 		c.credit(len(f.payload))
 		return costError, nil
 	}
-	s.keep(p)
-	if over := len(f.payload) - len(p); over > 0 {
-		s.credit(over)
-	}
+	s.accept(p, len(f.payload)-len(p))
 	if f.has(flagEnd) {
 		s.endIn()
 		return 0, nil
+	}
+	if s.spent {
+		s.lingered()
 	}
 	if len(p) == 0 {
 		return costFrame, nil
@@ -179,6 +179,7 @@ func (c *conn) rst(f *frame) error {
 		return connError{codeSize, "RST_STREAM of another size"}
 	}
 	c.mu.Lock()
+	c.cutOff = slices.DeleteFunc(c.cutOff, func(id uint32) bool { return id == f.id }) // nothing more may come
 	idle := f.id == 0 || f.id > c.most || f.id%2 == 0
 	cost := costFrame
 	if s := c.find(f.id); s != nil {

@@ -60,7 +60,7 @@ func (c *conn) decode(id uint32, p []byte) error {
 	c.mu.Lock()
 	s := c.find(id)
 	c.mu.Unlock()
-	c.head.begin(s != nil)
+	c.head.begin(id <= c.most)
 	if _, err := c.dec.Write(p); err != nil {
 		return connError{codeCompression, err.Error()}
 	}
@@ -83,11 +83,16 @@ func (c *conn) late(id uint32, end bool) error {
 	if i >= 0 && end {
 		c.cutOff = slices.Delete(c.cutOff, i, i+1)
 	}
+	cost := costFrame
+	if i >= 0 && c.head.bad != "" {
+		cost = costError
+		c.refuseStream(id, codeProtocol, true)
+	}
 	c.mu.Unlock()
 	if i < 0 {
 		return connError{codeClosed, "HEADERS on a closed stream"}
 	}
-	return c.spend(costFrame)
+	return c.spend(cost)
 }
 
 // begin opens a stream.

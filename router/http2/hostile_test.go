@@ -351,3 +351,19 @@ func TestFlowControl(t *testing.T) {
 		p.away(x2.ErrCodeFlowControl)
 	})
 }
+
+// TestLingering ends a stream that was answered and whose body goes on in silence, and lets a connection go that has one.
+func TestLingering(t *testing.T) {
+	early := calls(func(x wire.Exchange) { _, _ = x.Head(200, nil, 0), x.End(nil) })
+	s := &Server{Handler: early, Limits: Limits{Stall: 200 * time.Millisecond}}
+	p := dial(t, listen(t, s, false))
+	p.send(1, false, usual("POST")...)
+	p.reset(1, x2.ErrCodeNo)
+	p.send(3, false, usual("POST")...)
+	p.status(3)
+	go func() { _ = s.Shutdown(t.Context()) }()
+	p.until(func(f x2.Frame) bool { _, ok := f.(*x2.PingFrame); return ok })
+	p.ok(p.f.WritePing(true, [8]byte([]byte(leavePing))))
+	p.reset(3, x2.ErrCodeNo)
+	p.refused()
+}

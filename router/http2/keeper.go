@@ -73,6 +73,12 @@ func (c *conn) stuck() {
 // look breaks off a stream whose client neither takes the answer nor sends the body it announced. A body without
 // a length may take its time: it may be a conversation.
 func (s *stream) look() {
+	if s.spent {
+		if s.stalled++; s.stalled > 1 {
+			s.breakOff(codeNo, errDone)
+		}
+		return
+	}
 	waits := s.blocked || s.reading && !s.inEnded && s.req.Length > 0
 	if !waits || s.moved >= stallBytes {
 		s.moved, s.stalled = 0, 0
@@ -117,6 +123,11 @@ func (c *conn) lastCall() {
 		return
 	}
 	c.leaving = closing
+	for i := len(c.streams) - 1; i >= 0; i-- {
+		if s := c.streams[i]; s.spent {
+			s.breakOff(codeNo, errDone)
+		}
+	}
 	c.say(func(b []byte) []byte { return appendGoAway(b, c.most, codeNo, "") })
 	c.kickUrgent()
 	c.settle()

@@ -32,6 +32,7 @@ type stream struct {
 	tunnel bool
 	shut   bool // the tunnel is closed
 	served bool // the handler has returned
+	spent  bool // and answered, and the rest of the body is of no use
 
 	req     wire.Request
 	fields  []wire.Field
@@ -44,6 +45,7 @@ type stream struct {
 	in      window
 	inEnded bool
 	bodyErr error
+	expects bool // the client waits for 100 (Continue)
 	reading bool // somebody waits for the body
 
 	window   int64
@@ -66,6 +68,7 @@ func (c *conn) start(id uint32, end bool) {
 	s.id, s.open, s.inEnded, s.window = id, true, end, c.initial
 	s.in = window{size: initWindow, left: initWindow, most: streamWindowMost}
 	c.head.request(s, end)
+	s.expects = s.req.Continue
 	s.req.TLS, s.req.Client, s.req.Local = c.tls, c.client, c.local
 	c.streams = append(c.streams, s)
 	c.running++
@@ -94,13 +97,20 @@ func (s *stream) clear() {
 }
 
 // short tells whether the body ends before its Content-Length, tooLong whether it goes beyond.
-func (s *stream) short() bool { return s.req.Length > s.got && !s.tunnel && s.req.Protocol == nil }
+func (s *stream) short() bool { return s.req.Length > s.got && s.req.Protocol == nil }
 func (s *stream) tooLong() bool {
 	return s.req.Length >= 0 && s.got > s.req.Length && s.req.Protocol == nil
 }
 
-// keep takes a part of the body.
-func (s *stream) keep(p []byte) {
+// accept takes a part of the body, and what padded it.
+func (s *stream) accept(p []byte, padding int) {
+	if s.spent {
+		s.c.credit(len(p) + padding)
+		return
+	}
+	if padding > 0 {
+		s.credit(padding)
+	}
 	if len(p) == 0 {
 		return
 	}
@@ -194,13 +204,17 @@ func (s *stream) finish() {
 	case !s.open:
 	case !s.outEnded:
 		s.breakOff(codeInternal, errAborted)
+	case c.leaving < closing && !s.tunnel:
+		s.linger()
 	default:
-		s.breakOff(codeNo, errDone) // the client need not send the rest (RFC 9113, 8.1)
+		s.breakOff(codeNo, errDone)
 	}
-	s.drop(errDone)
-	s.clear()
-	if len(c.paused) < pausedMost {
-		c.paused = append(c.paused, s)
+	if !s.spent {
+		s.drop(errDone)
+		s.clear()
+		if len(c.paused) < pausedMost {
+			c.paused = append(c.paused, s)
+		}
 	}
 	c.running--
 	if c.running == 0 {
@@ -208,6 +222,27 @@ func (s *stream) finish() {
 	}
 	c.settle()
 	c.flushUrgent()
+}
+
+// linger keeps an answered stream whose body is not at its end: a little more is taken, and judged as ever, so that
+// a client that is about to end it need not hear of a reset; one that has much to say is told to stop (RFC 9113,
+// 8.1). The stream is not used again.
+func (s *stream) linger() {
+	s.spent, s.err, s.bodyErr = true, errDone, errDone
+	s.c.credit(len(s.body) - s.off)
+	s.body, s.off = nil, 0
+	if s.gone != nil && !isClosed(s.gone) {
+		close(s.gone)
+	}
+	s.wakeup.open()
+	s.lingered()
+}
+
+// lingered ends it when the client has sent half a window more.
+func (s *stream) lingered() {
+	if s.in.left < initWindow/2 {
+		s.breakOff(codeNo, errDone)
+	}
 }
 
 // read copies from the body, and waits for it.
@@ -250,10 +285,10 @@ func (s *stream) consume(p []byte) int {
 
 // invite sends the 100 (Continue) a client waits for.
 func (s *stream) invite() {
-	if !s.req.Continue || s.headSent || s.got > 0 {
+	if !s.expects || s.headSent || s.got > 0 {
 		return
 	}
-	s.req.Continue = false
+	s.expects = false
 	s.headers(100, nil, -1, 0)
 	s.c.out.urgent = true
 }

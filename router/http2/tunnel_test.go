@@ -141,7 +141,20 @@ func TestAnswers(t *testing.T) {
 			_ = x.End(nil)
 		}, func(p *peer) { wantStatus(p, "103"); wantEnd(p, "content-length", "4", 4) }},
 		"reads to go on": {"POST", func(x wire.Exchange) { _, _ = x.Read(make([]byte, 1)); _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) { wantStatus(p, "100"); p.ok(p.f.WriteData(1, true, text)); wantStatus(p, "200") }},
-		"early answer":   {"POST", func(x wire.Exchange) { _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) { wantStatus(p, "200"); p.reset(1, x2.ErrCodeNo); p.ok(p.f.WriteData(1, true, text)) }},
+		"early answer": {"POST", func(x wire.Exchange) { _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) {
+			wantStatus(p, "200")
+			p.ok(p.f.WriteData(1, false, text))
+			p.ok(p.f.WriteData(1, true, text))
+		}},
+		"early long": {"POST", func(x wire.Exchange) { _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) {
+			wantStatus(p, "200")
+			for range 3 {
+				p.ok(p.f.WriteData(1, false, make([]byte, frameSize)))
+			}
+			p.reset(1, x2.ErrCodeNo)
+			p.ok(p.f.WriteData(1, true, text))
+		}},
+		"early bad": {"POST", func(x wire.Exchange) { _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) { wantStatus(p, "200"); p.send(1, true, ":path: /"); p.reset(1, x2.ErrCodeProtocol) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan struct{})
@@ -248,5 +261,6 @@ func TestReaderOutlivesHandler(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("Read returned without an error")
 	}
-	p.reset(1, x2.ErrCodeNo)
+	p.ok(p.f.WriteData(1, true, []byte("x")))
+	p.lives(3)
 }

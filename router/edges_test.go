@@ -55,7 +55,7 @@ func onHost(host string) func(*http.Request) { return func(req *http.Request) { 
 // leaksNothing makes sure that the other app answers as ever.
 func (w *edgeWorld) leaksNothing() {
 	w.t.Helper()
-	if res, body := w.get("/api/x", onHost("other.test")); res.StatusCode != 200 || body != "other /api/x prefix=\n" || res.Header.Get("Set-Cookie") != "" {
+	if res, body := w.get("/api/x", onHost("other.test")); res.StatusCode != http.StatusOK || body != "other /api/x prefix=\n" || res.Header.Get("Set-Cookie") != "" {
 		w.t.Errorf("the other app answers %d %s", res.StatusCode, body)
 	}
 }
@@ -85,11 +85,11 @@ func TestEdgesGuard(t *testing.T) {
 		w.leaksNothing()
 		switch name {
 		case "password":
-			if res, _ := w.get("/", func(req *http.Request) { req.SetBasicAuth("alice", "secret") }); res.StatusCode != 200 {
+			if res, _ := w.get("/", func(req *http.Request) { req.SetBasicAuth("alice", "secret") }); res.StatusCode != http.StatusOK {
 				t.Errorf("with the password: %d", res.StatusCode)
 			}
 		case "slow down":
-			if res, _ := w.get("/", nil); res.StatusCode != 429 || res.Header.Get("Retry-After") != "3600" {
+			if res, _ := w.get("/", nil); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") != "3600" {
 				t.Errorf("the second request: %d %v", res.StatusCode, res.Header)
 			}
 			w.leaksNothing()
@@ -101,10 +101,10 @@ func TestEdgesRedirect(t *testing.T) {
 	w := newEdges(t, platform.Edge{Redirects: []platform.Redirection{{Host: "www.hello.test", To: platform.Location{Host: "hello.test"}, Code: 301}}})
 	port := strings.TrimPrefix(w.url, "http://127.0.0.1")
 	res, _ := w.get("/a?b=c", onHost("www.hello.test"+port))
-	if res.StatusCode != 301 || res.Header.Get("Location") != "http://hello.test"+port+"/a?b=c" {
+	if res.StatusCode != http.StatusMovedPermanently || res.Header.Get("Location") != "http://hello.test"+port+"/a?b=c" {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
 	}
-	if res, _ := w.get("/", nil); res.StatusCode != 200 {
+	if res, _ := w.get("/", nil); res.StatusCode != http.StatusOK {
 		t.Errorf("the apex: %d", res.StatusCode)
 	}
 }
@@ -126,7 +126,7 @@ func TestEdgesPaths(t *testing.T) {
 	}
 	w.leaksNothing()
 	w.Swap(platform.Route{App: "other", Edge: platform.Edge{Maintenance: true}, Backends: []platform.Backend{w.other.Backend}})
-	if res, _ := w.get("/api/x", nil); res.StatusCode != 503 {
+	if res, _ := w.get("/api/x", nil); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a path is a way around the other app's maintenance: %d", res.StatusCode)
 	}
 }
@@ -154,11 +154,11 @@ func TestEdgesCanary(t *testing.T) {
 	}
 	on := func(req *http.Request) { req.Header.Set("Cookie", "paas-canary=on") }
 	canary.die()
-	if res, body := w.get("/", on); res.StatusCode != 200 || !strings.HasPrefix(body, "hello") {
+	if res, body := w.get("/", on); res.StatusCode != http.StatusOK || !strings.HasPrefix(body, "hello") {
 		t.Errorf("a dead canary: %d %s", res.StatusCode, body)
 	}
 	w.rule(share, platform.Traffic{})
-	if res, body := w.get("/", on); res.StatusCode != 200 || !strings.HasPrefix(body, "hello") {
+	if res, body := w.get("/", on); res.StatusCode != http.StatusOK || !strings.HasPrefix(body, "hello") {
 		t.Errorf("no canary: %d %s", res.StatusCode, body)
 	}
 	w.leaksNothing()
@@ -243,7 +243,7 @@ func TestEdgesMirror(t *testing.T) {
 		res, got, err := w.request(http.MethodPost, "/p?q", func(req *http.Request) {
 			req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 		})
-		if err != nil || res.StatusCode != 200 || got != body {
+		if err != nil || res.StatusCode != http.StatusOK || got != body {
 			t.Fatalf("%v %d bytes", err, len(got))
 		}
 		select {
@@ -256,7 +256,7 @@ func TestEdgesMirror(t *testing.T) {
 		}
 	}
 	seen.die()
-	if res, _ := w.get("/", nil); res.StatusCode != 200 {
+	if res, _ := w.get("/", nil); res.StatusCode != http.StatusOK {
 		t.Errorf("a dead mirror: %d", res.StatusCode)
 	}
 }
@@ -266,16 +266,16 @@ func TestEdgesPages(t *testing.T) {
 	w.hello.die()
 	pages := map[string][]byte{"502": []byte("<h1>own 502</h1>"), "503": []byte("<h1>own 503</h1>"), "504": []byte("<h1>own 504</h1>"), "413": []byte("<h1>own 413</h1>")}
 	w.rule(platform.Edge{Pages: pages}, platform.Traffic{MaxBody: 10})
-	if res, body := w.get("/", nil); res.StatusCode != 503 || body != "<h1>own 503</h1>" || res.Header.Get("Content-Type") != "text/html; charset=utf-8" || res.Header.Get("Retry-After") == "" {
+	if res, body := w.get("/", nil); res.StatusCode != http.StatusServiceUnavailable || body != "<h1>own 503</h1>" || res.Header.Get("Content-Type") != "text/html; charset=utf-8" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
 	}
 	large := func(req *http.Request) {
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(make([]byte, 11))), 11
 	}
-	if res, body, err := w.request(http.MethodPost, "/", large); err != nil || res.StatusCode != 413 || body != "<h1>own 413</h1>" {
+	if res, body, err := w.request(http.MethodPost, "/", large); err != nil || res.StatusCode != http.StatusRequestEntityTooLarge || body != "<h1>own 413</h1>" {
 		t.Errorf("%d %s %v", res.StatusCode, body, err)
 	}
-	if res, body := w.get("/", onHost("nobody.test")); res.StatusCode != 404 || strings.Contains(body, "own") {
+	if res, body := w.get("/", onHost("nobody.test")); res.StatusCode != http.StatusNotFound || strings.Contains(body, "own") {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
 	w.leaksNothing()
@@ -284,11 +284,11 @@ func TestEdgesPages(t *testing.T) {
 func TestEdgesTrustProxies(t *testing.T) {
 	w := newEdges(t, platform.Edge{Deny: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
 	forged := func(req *http.Request) { req.Header.Set("X-Forwarded-For", "198.51.100.7") }
-	if res, _ := w.get("/", forged); res.StatusCode != 200 {
+	if res, _ := w.get("/", forged); res.StatusCode != http.StatusOK {
 		t.Errorf("a stranger is believed: %d", res.StatusCode)
 	}
 	w.Configure(platform.Intake{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
-	if res, _ := w.get("/", forged); res.StatusCode != 403 {
+	if res, _ := w.get("/", forged); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a proxy is not believed: %d", res.StatusCode)
 	}
 }
@@ -308,13 +308,13 @@ func TestConfigureBeforeServing(t *testing.T) {
 			req.Header.Set(fmt.Sprint("X-", n), "x")
 		}
 	}
-	if res, _ := s.get("/", many); res.StatusCode != 431 {
+	if res, _ := s.get("/", many); res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("20 fields: %d", res.StatusCode)
 	}
-	if res, _ := s.get("/"+strings.Repeat("x", 300), nil); res.StatusCode != 414 {
+	if res, _ := s.get("/"+strings.Repeat("x", 300), nil); res.StatusCode != http.StatusRequestURITooLong {
 		t.Errorf("a long address: %d", res.StatusCode)
 	}
-	if res, _ := s.get("/", nil); res.StatusCode != 200 {
+	if res, _ := s.get("/", nil); res.StatusCode != http.StatusOK {
 		t.Errorf("any other: %d", res.StatusCode)
 	}
 }

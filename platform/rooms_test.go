@@ -159,6 +159,8 @@ func (r *table) Remove(app platform.AppName) {
 	delete(r.routes, app)
 }
 
+func (r *table) Stats(platform.AppName) platform.RequestStats { return platform.RequestStats{} }
+
 func (r *table) backends(app platform.AppName) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

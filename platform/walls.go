@@ -143,6 +143,8 @@ type Router interface {
 	Swap(route Route) (drained func(ctx context.Context))
 	// Remove forgets the app's route. Requests for its hosts get 404.
 	Remove(app AppName)
+	// Stats tells what the app's requests came to, nothing for an app without a route. It does not block.
+	Stats(app AppName) RequestStats
 }
 
 // Key is a public SSH key that may come in.

@@ -22,28 +22,31 @@ const (
 	idleMost     = 60 * time.Second // when the instance says that it keeps them for longer
 	idleLeast    = 100 * time.Millisecond
 	maxIdle      = 1024 // to one instance
-	// probeAfter is from what idle time on a connection is asked whether it still lives before it is used. One that
-	// was used a moment ago would cost a system call a request for nothing: the instance that dies within it
-	// dies as likely during the request.
-	probeAfter = time.Millisecond
+	// probeAfter is from what idle time on a connection is asked whether it still lives before it is used, which costs
+	// a system call. A request that may be sent twice does without when the connection was used a moment ago.
+	probeAfter = 5 * time.Millisecond
 )
 
 // conn is a connection to an instance. Nobody reads it while it is idle: no goroutine, no buffer.
 type conn struct {
 	*net.TCPConn
-	raw    syscall.RawConn
-	in     *http1.Reader // holds no memory while the connection is idle
-	answer http1.Answer
-	body   http1.Body
-	freed  time.Time // when it became idle
-	armed  time.Time // the deadline of reads, as it stands
-	cut    atomic.Bool
-	// answers are how many it has carried.
-	answers int
-	owner   *tunnel // under the pool's mu: who is to say goodbye when draining is over
-	pool    *pool
-	before  *conn // in the pool's list of all
-	after   *conn
+	raw     syscall.RawConn
+	in      *http1.Reader // holds no memory while the connection is idle
+	answer  http1.Answer
+	body    http1.Body
+	freed   time.Time // when it became idle
+	armed   time.Time // the deadline of reads, as it stands
+	cut     atomic.Bool
+	answers int // that it has carried
+
+	step   func(fd uintptr) bool // writes out at its first call
+	out    []byte
+	n      int
+	err    error
+	owner  *tunnel // under the pool's mu: who is to say goodbye when draining is over
+	pool   *pool
+	before *conn // in the pool's list of all
+	after  *conn
 }
 
 // pool is the connections to one instance.
@@ -60,8 +63,9 @@ type pool struct {
 
 var errClosed = errors.New("the instance is on its way out")
 
-// take gives an idle connection that lives, or nil. once says that the request must not be sent twice: then a
-// connection that was never used again and may be about to close, as those of servers that do not say so, is none.
+// take gives an idle connection that lives, or nil. once says that the request must not be sent twice: then the
+// connection is always asked, and one that was never used again and may be about to close, as those of servers that
+// do not say so, is not waited for.
 func (p *pool) take(now time.Time, once bool) *conn {
 	for {
 		c := p.pop()
@@ -70,9 +74,9 @@ func (p *pool) take(now time.Time, once bool) *conn {
 		}
 		rested := now.Sub(c.freed)
 		switch {
-		case rested < probeAfter && (c.answers > 1 || !once):
+		case rested < probeAfter && !once:
 			return c
-		case rested < probeAfter:
+		case rested < probeAfter && c.answers < 2:
 		case rested > p.limit():
 		case c.alive():
 			return c

@@ -117,7 +117,7 @@ func newContest(t *testing.T) *contest {
 		switch name {
 		case "paas":
 			r.pid = b.start(0, os.Args[0], []string{
-				playEnv + "=proxy", fmt.Sprintf("BENCH=%d %d %d %d %s", r.http, r.https, app, echo, b.dir), "GOGC=400",
+				playEnv + "=proxy", fmt.Sprintf("BENCH=%d %d %d %d %s", r.http, r.https, app, echo, b.dir),
 			})
 		case "nginx":
 			r.pid = b.start(0, "nginx", nil, "-c", b.write("proxy.conf", b.nginxProxy(r, app, echo)))

@@ -48,11 +48,23 @@ func (f *flight) send() error {
 	if f.connect > 0 || !f.waitUntil.IsZero() {
 		f.sent = f.r.now()
 	}
+	if f.whole {
+		return f.askWhole()
+	}
 	if _, err := f.c.Write(f.out); err != nil {
 		return errors.Join(errBroken, err)
 	}
-	if !f.whole && !f.req.Continue {
+	if !f.req.Continue {
 		f.beginUpload()
+	}
+	return nil
+}
+
+// askWhole writes the request and waits for the first bytes of the answer in one go.
+func (f *flight) askWhole() error {
+	f.c.armGlance(f.sent)
+	if err := f.c.in.Ask(f.out); err != nil && !isTimeout(err) {
+		return errors.Join(errBroken, err)
 	}
 	return nil
 }
@@ -93,7 +105,7 @@ func (f *flight) unanswered(err error) error {
 	switch {
 	case f.gone != nil && f.gone.struck.Load():
 		return errClient
-	case f.upload != nil && f.upload.fault() != nil:
+	case f.upload != nil && f.upload.done.Load() && f.upload.fault() != nil:
 		return f.upload.fault()
 	case errors.Is(err, errSilent):
 		return err

@@ -10,14 +10,6 @@ import (
 // counterShards keep processors from writing to the same memory.
 const counterShards = 8
 
-// Buckets are the upper bounds of the latency histogram; one more counts what took longer.
-var Buckets = [...]time.Duration{
-	250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
-	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second,
-	10 * time.Second, 30 * time.Second,
-}
-
 // counters are what an app or an instance has answered. Memory is taken when there is something to count.
 type counters struct {
 	parts [counterShards]atomic.Pointer[counterPart]
@@ -27,7 +19,7 @@ type counterPart struct {
 	bytes   atomic.Uint64
 	cut     atomic.Uint64
 	status  [6]atomic.Uint64
-	latency [len(Buckets) + 1]atomic.Uint64
+	latency [len(platform.LatencyBounds) + 1]atomic.Uint64
 	_       [64]byte // of another cache line
 }
 
@@ -51,46 +43,31 @@ func (p *counterPart) count(f *flight, took time.Duration) {
 }
 
 func bucketOf(d time.Duration) int {
-	for i, bound := range Buckets {
+	for i, bound := range platform.LatencyBounds {
 		if d <= bound {
 			return i
 		}
 	}
-	return len(Buckets)
+	return len(platform.LatencyBounds)
 }
 
-// Counts are what was answered since the route, or the instance in it, is there.
-type Counts struct {
-	Requests uint64                   `json:"requests"`
-	Status   [6]uint64                `json:"status"`  // by class: [2] is 200 to 299; [0] what was not answered
-	Latency  [len(Buckets) + 1]uint64 `json:"latency"` // to the first byte of the answer, see Buckets
-	Bytes    uint64                   `json:"bytes"`   // of answers' bodies
-	Cut      uint64                   `json:"cut"`     // answers that ended too early, on either side
-	InFlight int                      `json:"in_flight"`
-}
-
-// Stats are an app's counts and those of its present instances.
-type Stats struct {
-	Counts
-	Instances map[platform.InstanceID]Counts `json:"instances"`
-}
-
-// Stats tells what an app's requests came to. ok is false when it has no route.
-func (r *Router) Stats(app platform.AppName) (s Stats, ok bool) {
+// Stats implements platform.Router.
+func (r *Router) Stats(app platform.AppName) platform.RequestStats {
 	r.mu.Lock()
 	rt := r.routes[app]
 	r.mu.Unlock()
+	s := platform.RequestStats{Instances: map[platform.InstanceID]platform.RequestCounts{}}
 	if rt == nil {
-		return s, false
+		return s
 	}
-	s = Stats{Counts: rt.stats.sum(rt.inflight.Load()), Instances: map[platform.InstanceID]Counts{}}
+	s.RequestCounts = rt.stats.sum(rt.inflight.Load())
 	for _, b := range *rt.backends.Load() {
 		s.Instances[b.ID] = b.stats.sum(b.inflight.Load())
 	}
-	return s, true
+	return s
 }
 
-func (c *counters) sum(inflight int64) (s Counts) {
+func (c *counters) sum(inflight int64) (s platform.RequestCounts) {
 	s.InFlight = int(inflight)
 	for i := range c.parts {
 		p := c.parts[i].Load()
@@ -108,16 +85,4 @@ func (c *counters) sum(inflight int64) (s Counts) {
 		}
 	}
 	return s
-}
-
-// Quantile is the upper bound of the bucket in which the q-th part of the requests lies; 0 without any.
-func (c *Counts) Quantile(q float64) time.Duration {
-	left := uint64(q * float64(c.Requests))
-	for i, n := range c.Latency {
-		if n > left {
-			return Buckets[min(i, len(Buckets)-1)]
-		}
-		left -= n
-	}
-	return 0
 }

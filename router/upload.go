@@ -34,10 +34,10 @@ func (u *upload) run() {
 	buf := u.f.r.takeBuffer()
 	defer u.f.r.putBuffer(buf)
 	u.err = u.copy(*buf, u.f.req.Length < 0)
+	u.done.Store(true)
 	if u.fault() != nil {
 		_ = u.c.Close() // what the instance has got must not look whole
 	}
-	u.done.Store(true)
 }
 
 // What ends an upload.

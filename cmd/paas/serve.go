@@ -75,9 +75,13 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	defer certificates.Close()
+	key, err := openRouterKey(d.settings.Data)
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), sshListener.Close())
+	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
 	web := router.New(router.Options{
-		Log: d.log, Access: d.access, Reserved: own,
+		Log: d.log, Access: d.access, Secret: key, Reserved: own,
 		Challenge: certificates.Challenge, Secured: certificates.Secured, Covers: certificates.Covers,
 	})
 	p := platform.New(platform.Rooms{

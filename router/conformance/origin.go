@@ -117,7 +117,7 @@ func (r *request) readFields(in *bufio.Reader) {
 	for {
 		line, err := in.ReadString('\n')
 		if r.err == nil && !strings.HasSuffix(line, "\r\n") {
-			r.err = fmt.Errorf("a line ends with %q: %v", line, err)
+			r.err = fmt.Errorf("a line ends with %q: %w", line, err)
 		}
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
 			return

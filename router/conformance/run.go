@@ -99,13 +99,7 @@ func (c *Case) ask(addr string, stays bool) (*result, error) {
 		}
 	}
 	if c.Seen != "" && !c.Ends && !c.Broken {
-		_, _ = io.WriteString(conn, probe)
-		res, err := http.ReadResponse(in, nil)
-		if r.probed = err == nil && res.StatusCode == 200; err != nil {
-			r.other = err.Error()
-		} else {
-			r.other = res.Status
-		}
+		r.probe(conn, in)
 		return r, nil
 	}
 	if r.ended = stays && c.Seen == ""; r.ended {
@@ -115,6 +109,17 @@ func (c *Case) ask(addr string, stays bool) (*result, error) {
 	_, err = in.ReadByte()
 	r.ended = err != nil && !isTimeout(err)
 	return r, nil
+}
+
+func (r *result) probe(conn net.Conn, in *bufio.Reader) {
+	_, _ = io.WriteString(conn, probe)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		r.other = err.Error()
+		return
+	}
+	_ = res.Body.Close()
+	r.probed, r.other = res.StatusCode == http.StatusOK, res.Status
 }
 
 func isTimeout(err error) bool {

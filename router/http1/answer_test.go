@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"paas/router/wire"
 )
@@ -141,4 +143,46 @@ func TestResetIsANetError(t *testing.T) {
 		t.Errorf("%T %v", err, err)
 	}
 	_ = c.Close()
+}
+
+// TestAsk writes requests that fit a socket and one that does not, and reads the answers, the last of which does not
+// come.
+func TestAsk(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(c)
+	for _, size := range []int{1, 100, 8 << 20} {
+		answered := make(chan error)
+		go func() {
+			_, err := io.CopyN(io.Discard, far, int64(size))
+			_, e := io.WriteString(far, "HTTP/1.1 204 No Content\r\n\r\n")
+			answered <- errors.Join(err, e)
+		}()
+		var a Answer
+		if err := errors.Join(r.Ask(make([]byte, size)), ReadAnswer(r, &a, false), <-answered); err != nil || a.Status != 204 {
+			t.Fatal(size, err, a.Status)
+		}
+		r.Release()
+	}
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if err := r.Ask([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	_ = far.Close()
+	if err := r.Ask([]byte("x")); err == nil {
+		t.Error("asked a connection that is closed")
+	}
 }

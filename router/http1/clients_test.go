@@ -16,15 +16,15 @@ func TestClients(t *testing.T) {
 		{"127.0.0.1", true}, {"127.0.0.1", true}, {"127.0.0.1", true}, {"198.51.100.7", true}, {"198.51.100.7", true}, {"198.51.100.7", true},
 	} {
 		trusted := func(a netip.Addr) bool { return a.String() == "198.51.100.7" }
-		if got := c.enter(netip.MustParseAddr(step.addr), trusted); got != step.want {
+		a := netip.MustParseAddr(step.addr)
+		if got := !c.counts(a, trusted) || c.enter(a); got != step.want {
 			t.Error(step)
 		}
 	}
-	for range 3 {
+	for range 2 {
 		c.leave(netip.MustParseAddr("192.0.2.1"))
-		c.leave(netip.MustParseAddr("198.51.100.7"))
 	}
-	if len(c.num) != 3 || !c.enter(netip.MustParseAddr("192.0.2.1"), nil) {
+	if len(c.num) != 3 || !c.enter(netip.MustParseAddr("192.0.2.1")) {
 		t.Error(c.num)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,17 +15,23 @@ import (
 
 // conn is a client's connection. While it waits for a request it is this and a goroutine.
 type conn struct {
-	s      *Server
-	net    net.Conn
-	raw    syscall.RawConn // of the socket, also below TLS; nil where there is none
-	tcp    *net.TCPConn    // nil with TLS, and where there is none
-	tls    *tls.ConnectionState
-	reader *Reader
-	client netip.AddrPort
-	local  netip.AddrPort
-	turn   uint32      // of the request, see sweep.go
-	last   atomic.Bool // the exchange at hand is the last
-	taken  bool        // by a tunnel, which closes it
+	s       *Server
+	net     net.Conn
+	raw     syscall.RawConn // of the socket, also below TLS; nil where there is none
+	tcp     *net.TCPConn    // nil with TLS, and where there is none
+	tls     *tls.ConnectionState
+	reader  *Reader
+	client  netip.AddrPort
+	local   netip.AddrPort
+	counted bool                  // among its client's
+	turn    uint32                // of the request, see sweep.go
+	last    atomic.Bool           // the exchange at hand is the last
+	taken   bool                  // by a tunnel, which closes it
+	pump    func(fd uintptr) bool // pumpOnce
+	fd      uintptr               // inside the wait for the socket, else 0
+	over    error                 // what it ended with
+	final   bool                  // what is written next is the end
+	lingers bool                  // at its end
 
 	aborted atomic.Bool // the exchange at hand was broken off
 	stopped atomic.Bool // nobody wants its body any more
@@ -47,16 +52,27 @@ type conn struct {
 
 func newConn(s *Server, n net.Conn) *conn {
 	c := &conn{s: s, net: n, client: address(n.RemoteAddr()), local: address(n.LocalAddr())}
-	below := n
-	if t, ok := n.(*tls.Conn); ok {
-		below = t.NetConn()
-	} else {
-		c.tcp, _ = n.(*net.TCPConn)
+	t, secret := n.(*tls.Conn)
+	if secret {
+		n = t.NetConn()
 	}
-	if sc, ok := below.(syscall.Conn); ok {
+	if sc, ok := n.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
-	c.reader = NewReader(n)
+	if secret {
+		c.reader = newReader(t, nil)
+		return c
+	}
+	c.tcp, c.pump, c.reader = below(n), c.pumpOnce, newReader(n, c.raw)
+	return c
+}
+
+// below is the TCP connection of n, which may be one that has only another name for its client.
+func below(n net.Conn) *net.TCPConn {
+	if w, ok := n.(interface{ NetConn() net.Conn }); ok {
+		n = w.NetConn()
+	}
+	c, _ := n.(*net.TCPConn)
 	return c
 }
 
@@ -77,11 +93,10 @@ func (c *conn) serve() {
 	}
 	c.in.Store(c.turn | heading) // also a connection that says nothing at all
 	for c.next() {
-		c.turn += oneMore
-		c.in.Store(c.turn | idling)
-		if c.s.closed.Load() { // and nobody comes by any more to say so
-			c.letGo()
-		}
+		c.advance()
+	}
+	if c.lingers {
+		c.linger()
 	}
 }
 
@@ -97,13 +112,16 @@ func (c *conn) done() {
 	c.closing.Do(func() {
 		_ = c.net.Close()
 		c.s.conns.remove(c)
-		c.s.clients.leave(c.client.Addr())
+		if c.counted {
+			c.s.clients.leave(c.client.Addr())
+		}
 	})
 }
 
 // handshake tells whether the connection is one of HTTP/1; of another protocol it is over when this returns.
 func (c *conn) handshake(t *tls.Conn) bool {
 	if err := t.HandshakeContext(context.Background()); err != nil { // the sweep ends it
+		c.hint(err)
 		return false
 	}
 	state := t.ConnectionState()
@@ -119,7 +137,16 @@ func (c *conn) handshake(t *tls.Conn) bool {
 	return false
 }
 
-// next serves a request. It returns false when the connection has no other.
+// hint tells a client that speaks plain HTTP where TLS is spoken.
+func (c *conn) hint(err error) {
+	var odd tls.RecordHeaderError
+	if !errors.As(err, &odd) || odd.Conn == nil || classes[odd.RecordHeader[0]]&inToken == 0 {
+		return
+	}
+	_, _ = odd.Conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS.\n"))
+}
+
+// next serves a request that may have to read. It returns false when the connection has no other.
 func (c *conn) next() bool {
 	if c.reader.Buffered() == 0 && !c.await() {
 		return false
@@ -130,6 +157,11 @@ func (c *conn) next() bool {
 		x.refuse(err)
 		return false
 	}
+	return c.handle(x) && (x.body.Done() || x.drain())
+}
+
+// handle has the request answered, and tells whether another may follow.
+func (c *conn) handle(x *plain) (another bool) {
 	defer c.contain()
 	c.s.Handler.Serve(x.face())
 	return x.finish()
@@ -147,31 +179,22 @@ func (c *conn) contain() {
 	}
 }
 
-// lastLook is how long a connection that is about to be closed is looked at once more: what came in that moment is
-// served.
-const lastLook = time.Millisecond
-
-// await blocks until there is something to read. It holds no buffer meanwhile.
-func (c *conn) await() bool {
-	err := c.reader.fill(bufferSize)
-	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err == nil
-	}
-	c.poke.Lock() // whoever set the deadline is done with it
-	_ = c.net.SetReadDeadline(time.Now().Add(lastLook))
-	c.poke.Unlock()
-	if err = c.reader.fill(bufferSize); err != nil {
-		return false
-	}
-	c.last.Store(true)
-	return true
-}
-
 // write sends b, and leaves word that it is the client who is waited for.
 func (c *conn) write(b []byte) error {
+	if c.fd > 0 && !c.aborted.Load() { // nearly always all of it fits the socket
+		write := writeNow
+		if c.final {
+			write = writeLast
+		}
+		n, err := write(c.fd, b)
+		if err == nil && n == len(b) {
+			return nil
+		}
+		b = b[n:] // an error comes again
+	}
 	c.out.Store(c.turn | writing)
 	_, err := c.net.Write(b)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	return err
 }
 
@@ -181,7 +204,7 @@ func (c *conn) writeBoth(a, b []byte) error {
 	c.vector = c.pair[:]
 	c.out.Store(c.turn | writing)
 	_, err := c.vector.WriteTo(c.tcp)
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	c.pair, c.vector = [2][]byte{}, nil
 	return err
 }

@@ -34,6 +34,7 @@ type exchange struct {
 	ended     bool
 	continued bool
 	tunnelled bool
+	limited   bool // has limits of its own
 	maxBody   int64
 	read      int64 // of the body
 
@@ -54,15 +55,15 @@ func takeExchange(c *conn) *plain {
 
 // put gives everything back.
 func (x *plain) put() {
-	if x.gone != nil { // the handler panicked
-		x.stopWatch()
-	}
+	x.unwatch()
 	x.output.drop()
 	if !x.tunnelled {
 		x.c.reader.Release()
 	}
-	x.c.readTimeout.Store(0)
-	x.c.writeTimeout.Store(0)
+	if x.limited {
+		x.c.readTimeout.Store(0)
+		x.c.writeTimeout.Store(0)
+	}
 	x.forget()
 	exchanges.Put(x)
 }
@@ -72,9 +73,8 @@ func (x *exchange) forget() {
 	fields, others, trailers := x.req.Fields[:0], x.head.opts.others[:0], x.body.trailers[:0]
 	x.c, x.req, x.head, x.body = nil, wire.Request{Fields: fields}, head{}, Body{trailers: trailers}
 	x.head.opts.others = others
-	x.begun, x.ended, x.continued, x.tunnelled, x.maxBody, x.read = false, false, false, false, 0, 0
+	x.begun, x.ended, x.continued, x.tunnelled, x.limited, x.maxBody, x.read = false, false, false, false, false, 0, 0
 	x.output = output{}
-	x.gone, x.closed = nil, false
 }
 
 // face is the exchange as the handler sees it.
@@ -99,11 +99,16 @@ func (x *exchange) receive() error {
 	if err != nil {
 		return err
 	}
+	x.open(n)
+	return nil
+}
+
+// open begins the exchange of a head of n bytes.
+func (x *exchange) open(n int) {
 	x.c.received(quiet)
 	x.c.reader.hold(n)
 	x.req.Client, x.req.Local, x.req.TLS = x.c.client, x.c.local, x.c.tls
 	x.body.Start(x.c.reader, x.head.framing, x.req.Length)
-	return nil
 }
 
 func (x *exchange) parse() (int, error) {
@@ -147,7 +152,6 @@ func (x *exchange) Read(p []byte) (int, error) {
 	if x.maxBody > 0 && (x.req.Length > x.maxBody || x.read > x.maxBody) {
 		return 0, wire.ErrTooLarge
 	}
-	x.pauseWatch()
 	if err := x.welcome(); err != nil {
 		return 0, err
 	}
@@ -155,8 +159,8 @@ func (x *exchange) Read(p []byte) (int, error) {
 	if x.read += int64(n); x.maxBody > 0 && x.read > x.maxBody {
 		return 0, wire.ErrTooLarge
 	}
-	if err != nil {
-		x.resumeWatch(err)
+	if err != nil && err != io.EOF {
+		x.lost()
 	}
 	return n, err
 }
@@ -207,6 +211,7 @@ func (x *exchange) SetMaxBody(n int64) {
 // SetReadTimeout implements wire.Limited.
 func (x *exchange) SetReadTimeout(d time.Duration) {
 	if d > 0 {
+		x.limited = true
 		x.c.readTimeout.Store(int64(d))
 	}
 }
@@ -214,6 +219,7 @@ func (x *exchange) SetReadTimeout(d time.Duration) {
 // SetWriteTimeout implements wire.Limited.
 func (x *exchange) SetWriteTimeout(d time.Duration) {
 	if d > 0 {
+		x.limited = true
 		x.c.writeTimeout.Store(int64(d))
 	}
 }
@@ -234,9 +240,9 @@ func (x *exchange) StopRead() {
 	_ = c.net.SetReadDeadline(longAgo)
 }
 
-// finish completes what the handler left, and tells whether the connection can have another request.
+// finish completes what the handler left, and tells whether the connection can have another request. It does not
+// read.
 func (x *exchange) finish() bool {
-	x.stopWatch()
 	c := x.c
 	if c.stopped.CompareAndSwap(true, false) {
 		c.mayRead()
@@ -256,12 +262,10 @@ func (x *exchange) finish() bool {
 		x.breakOff()
 		return false
 	case x.closes:
-		if !x.body.Done() || c.reader.Buffered() > 0 {
-			c.linger()
-		}
+		c.lingers = !x.body.Done() || c.reader.Buffered() > 0
 		return false
 	}
-	return x.drain()
+	return true
 }
 
 // lastWordsTime is how long the client of an answer that was broken off may take for the part that was written
@@ -286,9 +290,6 @@ func (x *exchange) breakOff() {
 // drain reads what the handler left of a body, since the next request begins behind it. If that is too much, or the
 // client has not been told to send it, the connection is closed.
 func (x *exchange) drain() bool {
-	if x.body.Done() {
-		return true
-	}
 	limit := x.c.s.limits.Unread
 	if !x.body.Ended() && x.body.Left() <= limit && (!x.req.Continue || x.continued) {
 		x.maxBody = 0
@@ -297,7 +298,7 @@ func (x *exchange) drain() bool {
 			return true
 		}
 	}
-	x.c.linger()
+	x.c.lingers = true
 	return false
 }
 

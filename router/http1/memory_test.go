@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"paas/router/http1"
 )
 
@@ -46,10 +48,16 @@ func TestIdleConnections(t *testing.T) {
 	}{{"plain", plainMost, nil}, {"tls", tlsMost, certificate(t)}} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serveTLS(t, &http1.Server{Handler: handle(hello)}, c.tls)
-			idleClient(t, s.addr, c.tls) // what is made once
+			open := make([]int, 0, idle+1)
+			t.Cleanup(func() {
+				for _, fd := range open {
+					_ = unix.Close(fd)
+				}
+			})
+			open = append(open, idleClient(t, s.addr, c.tls)) // what is made once
 			before := resident(t)
 			for range idle {
-				idleClient(t, s.addr, c.tls)
+				open = append(open, idleClient(t, s.addr, c.tls))
 			}
 			each := (resident(t) - before) / idle
 			t.Logf("%d bytes for each of %d idle connections", each, idle)
@@ -73,17 +81,20 @@ func serveTLS(t testing.TB, s *http1.Server, c *tls.Config) *served {
 }
 
 // idleClient asks once, and leaves nothing but an open descriptor.
-func idleClient(t *testing.T, addr string, config *tls.Config) {
+func idleClient(t *testing.T, addr string, config *tls.Config) (fd int) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := c.(*net.TCPConn).File()
+	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.Close() })
+	var failed error
+	if err = raw.Control(func(from uintptr) { fd, failed = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) }); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
 	talk := c
 	if config != nil {
 		talk = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // our own certificate
@@ -94,6 +105,7 @@ func idleClient(t *testing.T, addr string, config *tls.Config) {
 	if err = errors.Join(err, e, c.Close()); err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200")) {
 		t.Fatal(err, string(answer[:n]))
 	}
+	return fd
 }
 
 // resident is the process's own memory, in bytes, once garbage is collected.

@@ -277,7 +277,7 @@ func (x *exchange) End(trailers []wire.Field) error {
 	if x.chunked {
 		x.lastChunk(trailers)
 	}
-	x.ended = true
+	x.ended, x.c.final = true, x.closes
 	return x.flush()
 }
 
@@ -306,7 +306,7 @@ func (x *plain) Splice(from *net.TCPConn, n int64) (int64, error) {
 	c := x.c
 	c.out.Store(c.turn | writing)
 	moved, err := c.tcp.ReadFrom(&io.LimitedReader{R: from, N: n})
-	c.out.Store(c.turn | quiet)
+	c.out.Store(c.turn)
 	if err == nil && moved < n {
 		err = io.ErrUnexpectedEOF
 	}
@@ -333,7 +333,5 @@ func (x *exchange) refuse(err error) {
 	if string(x.req.Method) != "HEAD" {
 		b = append(b, body...)
 	}
-	if x.c.write(b) == nil {
-		x.c.linger()
-	}
+	x.c.lingers = x.c.write(b) == nil
 }

@@ -35,16 +35,25 @@ type Reader struct {
 	err  error
 	one  [1]byte
 	own  *[bufferSize]byte // buf's memory, when it is from the pool
+	asks []byte            // what Ask has still to write
+	ask  func(uintptr) bool
 }
 
 // NewReader makes a reader of a connection. Where c has SyscallConn, bytes are read by the kernel's descriptor: a
 // wrapper that holds bytes back must not have it.
 func NewReader(c net.Conn) *Reader {
-	r := &Reader{conn: c}
 	if s, ok := c.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
-			r.raw, r.try = raw, r.attempt
+			return newReader(c, raw)
 		}
+	}
+	return newReader(c, nil)
+}
+
+func newReader(c io.Reader, raw syscall.RawConn) *Reader {
+	r := &Reader{conn: c, raw: raw}
+	if raw != nil {
+		r.try = r.attempt
 	}
 	return r
 }
@@ -156,7 +165,7 @@ func (r *Reader) attempt(fd uintptr) bool {
 		r.take()
 	}
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buf[r.w:])
+		r.n, r.err = readNow(fd, r.buf[r.w:])
 		if r.err != syscall.EINTR {
 			break
 		}
@@ -186,6 +195,54 @@ func (r *Reader) block() error {
 	r.buf[0] = r.one[0]
 	r.n, r.err = 1, err
 	return r.filled()
+}
+
+// Ask writes b, a whole request, and waits for the first bytes of its answer, which are buffered then. On a socket
+// the wait begins before b leaves, so that no read comes too early and finds nothing. The error is the connection's,
+// or one of its deadline of reads, with which b has left all the same. Nothing may be buffered, and nobody else may
+// write.
+func (r *Reader) Ask(b []byte) error {
+	if r.raw == nil {
+		return r.tell(b)
+	}
+	if r.ask == nil {
+		r.ask = r.askOnce
+	}
+	r.asks, r.n, r.err = b, 0, nil
+	err := r.raw.Read(r.ask)
+	if b, r.asks = r.asks, nil; err != nil {
+		return err
+	}
+	if len(b) > 0 && r.err == nil { // the socket's buffer is full
+		return r.tell(b)
+	}
+	return r.filled()
+}
+
+func (r *Reader) askOnce(fd uintptr) bool {
+	if len(r.asks) == 0 {
+		return r.attempt(fd)
+	}
+	n, err := writeNow(fd, r.asks)
+	for err == syscall.EINTR {
+		n, err = writeNow(fd, r.asks)
+	}
+	if err != nil && err != syscall.EAGAIN {
+		r.err = err
+		return true
+	}
+	r.asks = r.asks[max(n, 0):]
+	return len(r.asks) > 0
+}
+
+// tell only writes; the answer is waited for by who reads.
+func (r *Reader) tell(b []byte) error {
+	w, ok := r.conn.(io.Writer)
+	if !ok {
+		return syscall.EBADF
+	}
+	_, err := w.Write(b)
+	return err
 }
 
 func (r *Reader) filled() error {
@@ -224,21 +281,59 @@ func (r *Reader) line(max int) ([]byte, error) {
 // WriteTo implements io.WriterTo: it copies until the end, and holds a buffer only while there is something to
 // copy.
 func (r *Reader) WriteTo(to io.Writer) (int64, error) {
+	if r.raw != nil {
+		return r.pour(to)
+	}
 	sum := int64(0)
 	for {
-		if r.r < r.w {
-			n, err := to.Write(r.buf[r.r:r.w])
-			sum, r.r = sum+int64(n), r.r+n
-			if err != nil {
-				return sum, err
-			}
-		}
-		r.Release()
-		if err := r.fill(bufferSize); err != nil {
-			if err == io.EOF {
-				err = nil
-			}
+		n, err := r.flushTo(to)
+		if sum += n; err != nil {
 			return sum, err
 		}
+		if err := r.fill(bufferSize); err != nil {
+			return sum, notEOF(err)
+		}
 	}
+}
+
+// flushTo writes what is buffered.
+func (r *Reader) flushTo(to io.Writer) (sum int64, err error) {
+	if r.r < r.w {
+		var n int
+		n, err = to.Write(r.buf[r.r:r.w])
+		sum, r.r = int64(n), r.r+n
+	}
+	r.Release()
+	return sum, err
+}
+
+func notEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// pour is WriteTo on a socket, in one wait for all.
+func (r *Reader) pour(to io.Writer) (int64, error) {
+	sum, fault := r.flushTo(to)
+	if fault != nil {
+		return sum, fault
+	}
+	err := r.raw.Read(func(fd uintptr) bool {
+		for r.attempt(fd) { // until there is nothing: an end that came with the last bytes is told only once
+			if fault = r.filled(); fault != nil {
+				return true
+			}
+			n, err := r.flushTo(to)
+			if sum, fault = sum+n, err; fault != nil {
+				return true
+			}
+		}
+		return false
+	})
+	if fault != nil {
+		err = notEOF(fault)
+	}
+	return sum, err
 }

@@ -87,11 +87,13 @@ type clients struct {
 	num map[netip.Prefix]int
 }
 
+// counts tells whether connections from a are counted at all.
+func (c *clients) counts(a netip.Addr, trusted func(netip.Addr) bool) bool {
+	return a.IsValid() && !a.IsLoopback() && (trusted == nil || !trusted(a))
+}
+
 // enter counts a connection in, unless there are enough from there.
-func (c *clients) enter(a netip.Addr, trusted func(netip.Addr) bool) bool {
-	if !a.IsValid() || a.IsLoopback() || trusted != nil && trusted(a) {
-		return true
-	}
+func (c *clients) enter(a netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := network(a)
@@ -105,11 +107,8 @@ func (c *clients) enter(a netip.Addr, trusted func(netip.Addr) bool) bool {
 	return true
 }
 
-// leave counts a connection out. Those that were not counted in are not there.
+// leave counts a connection out that was counted in.
 func (c *clients) leave(a netip.Addr) {
-	if !a.IsValid() || a.IsLoopback() {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := network(a)

@@ -35,8 +35,10 @@ type Server struct {
 	date     atomic.Pointer[string] // the header line, of the last sweep
 	draining atomic.Bool
 	closed   atomic.Bool
+	severed  atomic.Bool
 
 	mu        sync.Mutex
+	loops     sync.WaitGroup // of accepting
 	listeners map[net.Listener]struct{}
 }
 
@@ -57,12 +59,15 @@ func (s *Server) ServeListener(l net.Listener) error {
 		return errors.Join(ErrClosed, l.Close())
 	}
 	defer s.untrack(l)
+	defer s.loops.Done()
 	for pause := firstPause; ; {
 		c, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = firstPause
-			go s.Serve(c)
+			if known := s.enter(c); known != nil { // before the next: Wait must know of it
+				go known.serve()
+			}
 		case s.closed.Load():
 			return ErrClosed
 		case !passing(err):
@@ -97,6 +102,7 @@ func (s *Server) track(l net.Listener) bool {
 		s.listeners = map[net.Listener]struct{}{}
 	}
 	s.listeners[l] = struct{}{}
+	s.loops.Add(1)
 	return true
 }
 
@@ -109,14 +115,21 @@ func (s *Server) untrack(l net.Listener) {
 // Serve serves one connection until it ends, and closes it. It blocks.
 func (s *Server) Serve(n net.Conn) {
 	s.once.Do(s.start)
-	c := newConn(s, n)
-	if !s.closed.Load() && s.clients.enter(c.client.Addr(), s.Trusted) {
-		s.conns.add(c)
-		s.sweepWhileNeeded()
+	if c := s.enter(n); c != nil {
 		c.serve()
-		return
 	}
-	_ = n.Close()
+}
+
+// enter counts a connection in, or closes it when it may not come in, and returns nil.
+func (s *Server) enter(n net.Conn) *conn {
+	c := newConn(s, n)
+	if c.counted = s.clients.counts(c.client.Addr(), s.Trusted); s.severed.Load() || c.counted && !s.clients.enter(c.client.Addr()) {
+		_ = n.Close()
+		return nil
+	}
+	s.conns.add(c)
+	s.sweepWhileNeeded()
+	return c
 }
 
 // Drain lets the connections go: every answer from now on says that its connection closes, and a connection whose
@@ -138,14 +151,19 @@ func (s *Server) Wait(ctx context.Context) error {
 // for them. When ctx ends it returns its error and cuts nothing; Close does.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.shut()
+	s.loops.Wait() // what they have taken is served
 	s.conns.each(func(c *conn) { c.letGo() })
 	return errors.Join(err, s.Wait(ctx))
 }
 
 // Close closes the listeners and cuts all connections.
 func (s *Server) Close() error {
+	s.severed.Store(true)
 	err := s.shut()
-	s.conns.each(func(c *conn) { _ = c.net.Close() })
+	s.conns.each(func(c *conn) { // closing would wait for whoever reads
+		c.aborted.Store(true)
+		c.cut()
+	})
 	return err
 }
 

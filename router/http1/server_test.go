@@ -132,7 +132,7 @@ func TestStreams(t *testing.T) {
 		}
 		_ = x.End([]wire.Field{{Name: []byte("X-Sum"), Value: []byte("1")}, {Name: []byte("Content-Length"), Value: []byte("1")}})
 	})})
-	req, _ := http.NewRequest("GET", "http://"+s.addr, nil)
+	req, _ := http.NewRequest(http.MethodGet, "http://"+s.addr, nil)
 	req.Header.Set("TE", "trailers")
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -283,5 +283,49 @@ func TestTunnel(t *testing.T) {
 	got = []byte(s.say("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"))
 	if statuses(string(got)) != "200" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestHalfClosed: a client that says in the same packet that it has no more to say is answered, and let go of soon,
+// also when it had asked before.
+func TestHalfClosed(t *testing.T) {
+	s := serve(t, &http1.Server{Handler: handle(hello)})
+	for asked := range 4 {
+		c := s.dial()
+		in := bufio.NewReader(c)
+		for range asked {
+			ask(t, c, in)
+		}
+		start := time.Now()
+		_ = c.(*net.TCPConn).SetNoDelay(false)
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		_ = c.(*net.TCPConn).CloseWrite()
+		if got, err := io.ReadAll(in); statuses(string(got)) != "200" || err != nil || time.Since(start) > 4*time.Second {
+			t.Error(asked, time.Since(start), string(got), err)
+		}
+	}
+}
+
+// TestPipelinedWithoutPause sends more requests than a buffer holds at once, with and without bodies.
+func TestPipelinedWithoutPause(t *testing.T) {
+	s := serve(t, &http1.Server{Handler: handle(hello)})
+	c := s.dial()
+	const pairs = 1000
+	go func() {
+		for i := range pairs {
+			_, _ = fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", i)
+		}
+	}()
+	in := bufio.NewReader(c)
+	for i := range 2 * pairs {
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if i%2 == 0 && string(body) != fmt.Sprintf(`GET a /%d "" <nil>`, i/2) {
+			t.Fatal(i, string(body))
+		}
 	}
 }

@@ -121,3 +121,66 @@ func TestShutdownLosesNothing(t *testing.T) {
 		t.Errorf("%d requests were lost", n)
 	}
 }
+
+// TestCloseIsNoticed: a handler that waits for something else learns that its client was cut off.
+func TestCloseIsNoticed(t *testing.T) {
+	waits, noticed := make(chan bool), make(chan bool)
+	s := serve(t, &http1.Server{Handler: handle(func(x wire.Exchange) {
+		waits <- true
+		<-x.Gone()
+		close(noticed)
+	})})
+	_, _ = io.WriteString(s.dial(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-waits
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-noticed:
+	case <-time.After(3 * time.Second):
+		t.Error("the handler still waits")
+	}
+}
+
+// TestShutdownServesWhatWasAccepted: clients that connect while the server shuts down either are refused by the
+// kernel, or get their answer.
+func TestShutdownServesWhatWasAccepted(t *testing.T) {
+	for range 10 {
+		s := serve(t, &http1.Server{Handler: handle(hello)})
+		var lost, answered atomic.Int64
+		var clients sync.WaitGroup
+		for range 4 {
+			clients.Go(func() {
+				for {
+					c, err := net.Dial("tcp", s.addr)
+					if err != nil {
+						return
+					}
+					_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+					got, err := io.ReadAll(c)
+					_ = c.Close()
+					if reset := err != nil && len(got) == 0; reset { // it waited for accept(2), and the listener was closed
+						return
+					}
+					if statuses(string(got)) != "200" {
+						lost.Add(1)
+						return
+					}
+					answered.Add(1)
+				}
+			})
+		}
+		for answered.Load() < 20 {
+			time.Sleep(time.Millisecond)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		clients.Wait()
+		if n := lost.Load(); n > 0 {
+			t.Errorf("%d requests were lost", n)
+		}
+	}
+}

@@ -97,6 +97,10 @@ func (c *conn) glanceHead(now time.Time, phase uint32) {
 	w, word := &c.inWait, c.in.Load()
 	if w.since.IsZero() || w.moved != int64(phase) {
 		w.since, w.moved = now, int64(phase)
+		if phase == idling && c.raw != nil && hasLeft(c.raw) { // its loop may not have been told
+			c.end(word)
+			return
+		}
 	}
 	longest := c.s.limits.Idle
 	if phase == heading {

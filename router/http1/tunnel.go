@@ -16,7 +16,6 @@ func (x *exchange) Tunnel(fields []wire.Field) (wire.Stream, error) {
 	if !x.begin() {
 		return nil, errBegun
 	}
-	x.stopWatch()
 	x.take()
 	x.out = appendStatus(x.out, 101)
 	for _, f := range fields {

@@ -1,23 +1,29 @@
 package http1
 
 import (
-	"errors"
-	"io"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // watch tells a handler that its client went away. Reading would take the next request's bytes, so the socket is
-// waited on and its state asked for: netpoll wakes us for every packet, and for a FIN.
+// asked for its state now and then: soon at first, and less and less often the longer the wait is.
 type watch struct {
-	guard   sync.Mutex
-	gone    chan struct{} // nil until somebody asks
-	closed  bool
-	stopped chan struct{} // a goroutine is watching until this is closed
+	guard  sync.Mutex
+	gone   chan struct{} // nil until somebody asks
+	closed bool
+	timer  *time.Timer
+	pause  time.Duration
 }
 
-// Gone implements wire.Exchange. It is not closed while a body is being read: then Read tells.
+const (
+	firstAsk = 25 * time.Millisecond
+	lastAsk  = time.Second
+)
+
+// Gone implements wire.Exchange.
 func (x *exchange) Gone() <-chan struct{} {
 	x.guard.Lock()
 	defer x.guard.Unlock()
@@ -30,29 +36,27 @@ func (x *exchange) Gone() <-chan struct{} {
 		close(x.gone)
 		return x.gone
 	}
-	x.startWatch()
+	if c, gone := x.c, x.gone; c.raw != nil {
+		x.pause = firstAsk
+		x.timer = time.AfterFunc(x.pause, func() { x.askAgain(c, gone) })
+	}
 	return x.gone
 }
 
-// startWatch needs guard.
-func (x *exchange) startWatch() {
-	if x.c.raw == nil || x.closed || x.stopped != nil || x.tunnelled {
+// askAgain belongs to the exchange that made gone: by the time it runs there may be another.
+func (x *exchange) askAgain(c *conn, gone chan struct{}) {
+	x.guard.Lock()
+	defer x.guard.Unlock()
+	if x.gone != gone || x.closed {
 		return
 	}
-	stopped := make(chan struct{})
-	x.stopped = stopped
-	raw := x.c.raw
-	go func() {
-		defer close(stopped)
-		left := false
-		err := raw.Read(func(fd uintptr) bool {
-			left = hasLeft(int(fd))
-			return left
-		})
-		if left && err == nil {
-			x.lost()
-		}
-	}()
+	if c.aborted.Load() || hasLeft(c.raw) {
+		x.closed = true
+		close(x.gone)
+		return
+	}
+	x.pause = min(2*x.pause, lastAsk)
+	x.timer.Reset(x.pause)
 }
 
 // States of a TCP socket in which its peer has ended the stream, or reset it (include/net/tcp_states.h).
@@ -63,13 +67,14 @@ const (
 	tcpClosing   = 11
 )
 
-// hasLeft asks for the first bytes of struct tcp_info: the state, and three more.
-func hasLeft(fd int) bool {
-	n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
-		return true
+// hasLeft asks for the first bytes of struct tcp_info: the state, and three more. It does not block, whoever reads.
+func hasLeft(raw syscall.RawConn) bool {
+	state, failed := 0, error(nil)
+	err := raw.Control(func(fd uintptr) { state, failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err != nil || failed != nil {
+		return err != nil // closed; what is no TCP has no state
 	}
-	switch uint8(n) { //nolint:gosec // the first byte, on the little-endian machines there are
+	switch uint8(state) { //nolint:gosec // the first byte, on the little-endian machines there are
 	case tcpClose, tcpCloseWait, tcpLastAck, tcpClosing:
 		return true
 	}
@@ -86,33 +91,15 @@ func (x *exchange) lost() {
 	}
 }
 
-// stopWatch ends the goroutine, and waits for it: the socket is somebody else's to read afterwards.
-func (x *exchange) stopWatch() {
-	x.guard.Lock()
-	stopped := x.stopped
-	x.guard.Unlock()
-	if stopped == nil {
-		return
-	}
-	_ = x.c.net.SetReadDeadline(longAgo)
-	<-stopped
-	x.c.mayRead()
-	x.guard.Lock()
-	x.stopped = nil
-	x.guard.Unlock()
-}
-
-// pauseWatch and resumeWatch keep the watch and the reader of the body apart: the socket has one of them at a time.
-func (x *exchange) pauseWatch() { x.stopWatch() }
-
-func (x *exchange) resumeWatch(err error) {
-	if !errors.Is(err, io.EOF) {
-		x.lost()
+// unwatch forgets what Gone returned.
+func (x *exchange) unwatch() {
+	if x.gone == nil { // the handler has returned: nobody asks any more
 		return
 	}
 	x.guard.Lock()
 	defer x.guard.Unlock()
-	if x.gone != nil {
-		x.startWatch()
+	if x.timer != nil {
+		x.timer.Stop()
 	}
+	x.gone, x.timer, x.closed = nil, nil, false
 }

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	x2 "golang.org/x/net/http2"
+
 	"paas/router/wire"
 )
 
@@ -55,7 +57,7 @@ func roundTrip(t *testing.T, client *http.Client, addr net.Addr, size int, known
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
-	req, err := http.NewRequest("POST", "https://"+addr.String()+"/", bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, "https://"+addr.String()+"/", bytes.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return
@@ -70,7 +72,7 @@ func roundTrip(t *testing.T, client *http.Client, addr net.Addr, size int, known
 		t.Errorf("%d bytes: %v", size, err)
 		return
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Equal(got, body) || resp.ProtoMajor != 2 {
 		t.Errorf("%d bytes: got %d by %s, %v", size, len(got), resp.Proto, err)
@@ -85,8 +87,8 @@ type file struct{}
 
 func (file) Serve(x wire.Exchange) {
 	var size int64
-	fmt.Sscanf(string(x.Request().Target), "/%d", &size)
-	x.Head(200, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("application/octet-stream")}}, size)
+	_, _ = fmt.Sscanf(string(x.Request().Target), "/%d", &size)
+	_ = x.Head(200, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("application/octet-stream")}}, size)
 	part := pattern()
 	for size > 0 {
 		n, err := x.Write(part[:min(int64(len(part)), size)])
@@ -94,7 +96,7 @@ func (file) Serve(x wire.Exchange) {
 			return
 		}
 	}
-	x.End(nil)
+	_ = x.End(nil)
 }
 
 func pattern() []byte {
@@ -117,21 +119,27 @@ func sumOf(size int) string {
 // TestCurl has curl download and upload (apt: curl).
 func TestCurl(t *testing.T) {
 	curl := program(t, "curl", "curl")
-	down, up := listen(t, &Server{Handler: file{}}, true), listen(t, &Server{Handler: echo{}}, true)
+	addr := listen(t, &Server{Handler: calls(func(x wire.Exchange) {
+		if string(x.Request().Method) == "POST" {
+			echo{}.Serve(x)
+			return
+		}
+		file{}.Serve(x)
+	})}, true)
 	for _, size := range []int{0, 1, 16384, 200_000, 20_000_000} {
-		cmd := fmt.Sprintf("%s -skf --http2 https://%s/%d | sha256sum", curl, down, size)
+		cmd := fmt.Sprintf("%s -skf --http2 https://%s/%d | sha256sum", curl, addr, size)
 		out, err := exec.Command("sh", "-c", cmd).CombinedOutput()
 		if err != nil || !strings.HasPrefix(string(out), sumOf(size)) {
 			t.Errorf("%s: %s, %v", cmd, out, err)
 		}
 	}
-	cmd := fmt.Sprintf("head -c 20000000 /dev/zero | tr '\\0' x | %s -skf --http2 -w '%%{stderr}%%{http_version}' --data-binary @- https://%s/ | cksum", curl, up)
+	cmd := fmt.Sprintf("head -c 20000000 /dev/zero | tr '\\0' x | %s -skf --http2 -w '%%{stderr}%%{http_version}' --data-binary @- https://%s/ | cksum", curl, addr)
 	out, err := exec.Command("sh", "-c", cmd+"; head -c 20000000 /dev/zero | tr '\\0' x | cksum").CombinedOutput()
 	lines := strings.Fields(strings.TrimPrefix(string(out), "2"))
 	if err != nil || len(lines) != 4 || lines[0] != lines[2] || out[0] != '2' {
 		t.Errorf("%s: %s, %v", cmd, out, err)
 	}
-	head, err := exec.Command(curl, "-skI", "--http2", fmt.Sprintf("https://%s/1000", down)).CombinedOutput()
+	head, err := exec.Command(curl, "-skI", "--http2", fmt.Sprintf("https://%s/1000", addr)).CombinedOutput()
 	if err != nil || !strings.Contains(string(head), "content-length: 1000") || !strings.HasPrefix(string(head), "HTTP/2 200") {
 		t.Errorf("HEAD: %s, %v", head, err)
 	}
@@ -178,7 +186,7 @@ func TestShutdown(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	serve(heir, second)
-	l.Close()
+	_ = l.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := first.Shutdown(ctx); err != nil {
@@ -188,7 +196,7 @@ func TestShutdown(t *testing.T) {
 	close(stop)
 	asking.Wait()
 	client.CloseIdleConnections()
-	heir.Close()
+	_ = heir.Close()
 	if err := second.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
@@ -206,7 +214,7 @@ func twoListeners(t *testing.T) (l, heir net.Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	heir, err = net.FileListener(file)
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +235,7 @@ func ask(t *testing.T, client *http.Client, url string, stop chan struct{}) {
 			return
 		}
 		got, err := io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if err != nil || got != resp.ContentLength {
 			t.Errorf("request %d: %d of %d bytes, %v", n, got, resp.ContentLength, err)
 		}
@@ -256,7 +264,7 @@ func TestMisdirected(t *testing.T) {
 	}
 	addr := listen(t, &Server{Handler: echo{}, Covers: covers}, true)
 	for host, status := range map[string]int{"hello.test": 200, "other.test": 421} {
-		req, err := http.NewRequest("GET", "https://"+addr.String()+"/", nil)
+		req, err := http.NewRequest(http.MethodGet, "https://"+addr.String()+"/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +273,7 @@ func TestMisdirected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if resp.StatusCode != status {
 			t.Errorf("%s: %d, expected %d", host, resp.StatusCode, status)
 		}
@@ -282,9 +290,44 @@ func TestOldTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	got, _ := io.ReadAll(c)
 	if len(got) < 17 || got[3] != frameGoAway || code(got[16]) != codeInsecure {
 		t.Errorf("got %x, expected GOAWAY", got)
+	}
+}
+
+// TestCrew sends goroutines home that are not needed any more, and has them work again before.
+func TestCrew(t *testing.T) {
+	h := &slow{free: make(chan struct{})}
+	s := &Server{Handler: h}
+	p := dial(t, listen(t, s, false))
+	for id := uint32(1); id < 100; id += 2 {
+		p.send(id, true, usual("GET")...)
+	}
+	wait(t, func() bool { return h.now.Load() == 50 })
+	close(h.free)
+	idle := func() int {
+		s.crew.mu.Lock()
+		defer s.crew.mu.Unlock()
+		return len(s.crew.idle)
+	}
+	wait(t, func() bool { return idle() == 50 })
+	s.crew.thin()
+	p.send(101, true, usual("GET")...)
+	p.until(func(f x2.Frame) bool { return f.Header().StreamID == 101 })
+	wait(t, func() bool { return h.freed.Load() == 51 && idle() == 50 })
+	s.crew.thin()
+	if n := idle(); n != 1 {
+		t.Errorf("%d goroutines wait for work, expected the one that had some", n)
+	}
+}
+
+func wait(t *testing.T, until func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !until(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
 	}
 }

@@ -49,15 +49,14 @@ type conn struct {
 	streams    []*stream
 	paused     []*stream // finished ones
 	running    int       // handlers
-	quiet      sync.Cond // running fell to 0
+	quiet      gate      // running fell to 0
 	most       uint32    // the highest stream the client opened
 	cutOff     []uint32  // streams we reset while the client was still sending
-	in1        window    // inWindow of the connection
+	inbound    window    // what a client may send of all bodies
 	out        output
 	enc        encoder
 	window     int64 // what we may send
 	initial    int64 // a new stream's
-	size       int   // of our DATA frames, at most
 	leaving    leaving
 	keeper     *time.Timer
 	idle       time.Duration // without a stream
@@ -78,12 +77,14 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, limits: s.Limits.filled(), nc: nc, window: initWindow, initial: initWindow, size: frameSize}
+	c := &conn{server: s, limits: s.Limits.filled(), nc: nc, window: initWindow, initial: initWindow}
 	c.in = input{conn: nc, begun: c.limits.Begun, stall: c.limits.Stall}
 	c.in.buf = c.in.small[:]
-	c.quiet.L, c.out.room.L = &c.mu, &c.mu
-	c.in1 = window{size: connWindow, left: connWindow, most: connWindowMost}
+	c.quiet.under(&c.mu)
+	c.out.room.under(&c.mu)
+	c.inbound = window{size: connWindow, left: connWindow, most: connWindowMost}
 	c.enc = newEncoder()
+	c.out.round = 1 // a stream that has sent nothing has 0
 	c.noise = newNoise()
 	c.dec = hpack.NewDecoder(tableSize, c.head.field)
 	c.head.dec, c.head.limits = c.dec, &c.limits
@@ -114,7 +115,7 @@ func (c *conn) serve() error {
 		err = c.read()
 	}
 	err = c.part(err)
-	c.nc.Close()
+	_ = c.nc.Close()
 	c.in.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +123,7 @@ func (c *conn) serve() error {
 		c.keeper.Stop()
 	}
 	for c.running > 0 || c.out.writing {
-		c.quiet.Wait()
+		c.quiet.wait()
 	}
 	return err
 }
@@ -237,7 +238,7 @@ func (c *conn) answer() {
 	c.out.urgent = false
 	c.kick()
 	for len(c.out.buf) > controlMost && c.err == nil {
-		c.out.room.Wait()
+		c.out.room.wait()
 	}
 }
 
@@ -251,10 +252,10 @@ func (c *conn) part(err error) error {
 	regular := c.leaving == closed || errors.Is(err, io.EOF) && len(c.streams) == 0
 	c.dropAll(io.ErrUnexpectedEOF)
 	if ours && c.err == nil {
-		c.nc.SetWriteDeadline(time.Now().Add(linger))
+		_ = c.nc.SetWriteDeadline(time.Now().Add(linger))
 		c.kick()
 		for c.out.writing {
-			c.quiet.Wait()
+			c.quiet.wait()
 		}
 	}
 	c.fail(errGone)
@@ -270,11 +271,11 @@ func (c *conn) part(err error) error {
 
 // lingering reads into the void until the client has seen our end.
 func (c *conn) lingering() {
-	c.nc.SetDeadline(time.Now().Add(linger))
+	_ = c.nc.SetDeadline(time.Now().Add(linger))
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
 		return
 	}
-	io.Copy(io.Discard, c.nc)
+	_, _ = io.Copy(io.Discard, c.nc)
 }
 
 // fail ends everything that goes out. The lock is held.
@@ -284,8 +285,8 @@ func (c *conn) fail(err error) {
 	}
 	c.err = err
 	c.dropAll(err)
-	c.out.room.Broadcast()
-	c.quiet.Broadcast()
+	c.out.room.open()
+	c.quiet.open()
 }
 
 // dropAll gives up every stream. The lock is held.
@@ -300,5 +301,5 @@ func (c *conn) cut() {
 	c.mu.Lock()
 	c.fail(errGone)
 	c.mu.Unlock()
-	c.nc.Close()
+	_ = c.nc.Close()
 }

@@ -51,8 +51,8 @@ func reference(t *testing.T, saw chan string) net.Addr {
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answerHTTP(w, r, saw) }), Protocols: new(http.Protocols)}
 	s.Protocols.SetUnencryptedHTTP2(true)
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
 	return l.Addr()
 }
 
@@ -176,7 +176,7 @@ func answerHTTP(w http.ResponseWriter, r *http.Request, saw chan string) {
 	}
 	w.WriteHeader(status)
 	w.(http.Flusher).Flush()
-	w.Write(bytes.Repeat([]byte("z"), size))
+	_, _ = w.Write(bytes.Repeat([]byte("z"), size))
 	if form == "trailers" && size > 0 {
 		w.Header().Set(http.TrailerPrefix+"X-Sum", "done")
 	}
@@ -203,10 +203,10 @@ func answerWire(x wire.Exchange, saw chan string) {
 	if form == "trailers" && size > 0 && string(r.Method) != "HEAD" {
 		trailers = []wire.Field{{Name: []byte("X-Sum"), Value: []byte("done")}}
 	}
-	x.Head(status, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain")}}, length)
-	x.Flush()
-	x.Write(bytes.Repeat([]byte("z"), size))
-	x.End(trailers)
+	_ = x.Head(status, []wire.Field{{Name: []byte("Content-Type"), Value: []byte("text/plain")}}, length)
+	_ = x.Flush()
+	_, _ = x.Write(bytes.Repeat([]byte("z"), size))
+	_ = x.End(trailers)
 }
 
 func seenText(method, target, host string, length int64, fields []string, body []byte, sum string, err error) string {

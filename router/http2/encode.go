@@ -23,26 +23,33 @@ const (
 	entryMost = tableSize / 4
 )
 
-// staticNames are names in the static table (RFC 7541, appendix A) that answers have.
-var staticNames = map[string]int{
-	"accept-charset": 15, "accept-encoding": 16, "accept-language": 17, "accept-ranges": 18, "accept": 19,
-	"access-control-allow-origin": 20, "age": 21, "allow": 22, "authorization": 23, "cache-control": 24,
-	"content-disposition": 25, "content-encoding": 26, "content-language": 27, "content-length": 28,
-	"content-location": 29, "content-range": 30, "content-type": 31, "cookie": 32, "date": 33, "etag": 34,
-	"expires": 36, "last-modified": 44, "link": 45, "location": 46, "proxy-authenticate": 48, "refresh": 52,
-	"retry-after": 53, "server": 54, "set-cookie": 55, "strict-transport-security": 56, "vary": 59, "via": 60,
-	"www-authenticate": 61,
+// known is what there is to know about a name: its place in the static table (RFC 7541, appendix A), and whether
+// its values hardly come twice, so that they would only push others out of the dynamic one, or are secret.
+type known struct {
+	static int
+	brief  bool
+	secret bool
 }
+
+// names are those that answers have.
+var names = map[string]known{
+	"accept-charset": {static: 15}, "accept-encoding": {static: 16}, "accept-language": {static: 17}, "accept-ranges": {static: 18},
+	"accept": {static: 19}, "access-control-allow-origin": {static: 20}, "age": {static: 21, brief: true}, "allow": {static: 22},
+	"authorization": {static: 23, secret: true}, "cache-control": {static: 24}, "content-disposition": {static: 25, brief: true},
+	"content-encoding": {static: 26}, "content-language": {static: 27}, "content-length": {static: 28, brief: true},
+	"content-location": {static: 29, brief: true}, "content-range": {static: 30, brief: true}, "content-type": {static: 31},
+	"cookie": {static: 32, secret: true}, "date": {static: 33}, "etag": {static: 34, brief: true}, "expires": {static: 36, brief: true},
+	"last-modified": {static: 44, brief: true}, "link": {static: 45}, "location": {static: 46, brief: true},
+	"proxy-authenticate": {static: 48}, "refresh": {static: 52}, "retry-after": {static: 53}, "server": {static: 54},
+	"set-cookie": {static: 55, secret: true}, "strict-transport-security": {static: 56}, "vary": {static: 59}, "via": {static: 60},
+	"www-authenticate": {static: 61}, "x-request-id": {brief: true}, "x-request-start": {brief: true}, "x-runtime": {brief: true},
+	"traceparent": {brief: true}, "server-timing": {brief: true},
+}
+
+const contentLength = 28 // in the static table
 
 // staticStatus are whole fields of the static table.
 var staticStatus = map[int]byte{200: 8, 204: 9, 206: 10, 304: 11, 400: 12, 404: 13, 500: 14}
-
-// oneTime are fields whose values hardly come twice: they would only push others out of the table.
-var oneTime = map[string]bool{
-	"content-length": true, "content-range": true, "etag": true, "last-modified": true, "location": true,
-	"expires": true, "age": true, "x-request-id": true, "x-request-start": true, "x-runtime": true,
-	"traceparent": true, "server-timing": true, "content-disposition": true,
-}
 
 type entry struct {
 	hash  uint64
@@ -92,25 +99,25 @@ func (e *encoder) status(b []byte, status int) []byte {
 func (e *encoder) length(b []byte, n int64) []byte {
 	var digits [20]byte
 	s := strconv.AppendInt(digits[:0], n, 10)
-	b = append(appendInt(b, 0, 4, staticNames["content-length"]), byte(len(s)))
+	b = append(appendInt(b, 0, 4, contentLength), byte(len(s)))
 	return append(b, s...)
 }
 
 // field writes one field, its name in small letters.
 func (e *encoder) field(b []byte, f wire.Field) []byte {
 	e.name = appendLower(e.name[:0], f.Name)
-	static := staticNames[string(e.name)]
-	if string(e.name) == "set-cookie" {
-		return e.literal(b, 0x10, 4, static, f.Value)
+	k := names[string(e.name)]
+	if k.secret {
+		return e.literal(b, 0x10, 4, k.static, f.Value)
 	}
-	if oneTime[string(e.name)] || len(e.name)+len(f.Value)+entryExtra > min(entryMost, e.max) {
-		return e.literal(b, 0, 4, static, f.Value)
+	if k.brief || len(e.name)+len(f.Value)+entryExtra > min(entryMost, e.max) {
+		return e.literal(b, 0, 4, k.static, f.Value)
 	}
 	hash := maphash.Bytes(e.seed, e.name)*31 + maphash.Bytes(e.seed, f.Value)
 	if i := e.find(hash, f.Value); i > 0 {
 		return appendInt(b, 0x80, 7, i)
 	}
-	b = e.literal(b, 0x40, 6, static, f.Value)
+	b = e.literal(b, 0x40, 6, k.static, f.Value)
 	e.insert(entry{hash: hash, name: string(e.name), value: string(f.Value)})
 	return b
 }

@@ -16,7 +16,7 @@ func TestEncoder(t *testing.T) {
 	r := rand.New(rand.NewPCG(7541, 1))
 	e := newEncoder()
 	dec := hpack.NewDecoder(tableSize, nil)
-	names := []string{"Content-Type", "Server", "X-A", "X-B", "Set-Cookie", "ETag", "Date", "Vary", "X-" + strings.Repeat("n", 200)}
+	all := []string{"Content-Type", "Server", "X-A", "X-B", "Set-Cookie", "ETag", "Date", "Vary", "X-" + strings.Repeat("n", 200)}
 	for i := range 3000 {
 		if i > 1500 && r.IntN(50) == 0 {
 			e.resize(uint32(tableSize - r.IntN(i)))
@@ -26,7 +26,7 @@ func TestEncoder(t *testing.T) {
 		want := []string{fmt.Sprintf(":status=%d", status), fmt.Sprintf("content-length=%d", i)}
 		block := e.length(e.status(e.begin(nil), status), int64(i))
 		for range r.IntN(10) {
-			name, value := names[r.IntN(len(names))], strings.Repeat("v", r.IntN(5))+fmt.Sprint(r.IntN(30))
+			name, value := all[r.IntN(len(all))], strings.Repeat("v", r.IntN(5))+fmt.Sprint(r.IntN(30))
 			if r.IntN(20) == 0 {
 				value = strings.Repeat("long", r.IntN(1000))
 			}

@@ -171,7 +171,7 @@ func (e *exchange) StopRead() {
 		return
 	}
 	e.s.bodyErr = errDone
-	e.s.wakeup.Broadcast()
+	e.s.wakeup.open()
 }
 
 // Gone implements wire.Exchange. It costs nothing: somebody reads the connection all the time.
@@ -242,7 +242,7 @@ func (s *stream) write(e *exchange, p []byte) (n int, err error) {
 		case s.err != nil:
 			return n, s.err
 		case c.out.writing && len(c.out.buf) >= flushAt:
-			c.out.room.Wait()
+			c.out.room.wait()
 		case len(c.out.buf) >= flushAt:
 			c.flush()
 		case min(s.window, c.window) <= 0:
@@ -261,18 +261,24 @@ func (s *stream) starve(e *exchange) {
 		return
 	}
 	s.blocked = true
-	s.wakeup.Wait()
+	s.wakeup.wait()
 	if s.id == e.id {
 		s.blocked = false
 	}
 }
 
+// dataFrame queues as much of p as goes into one frame: the last one, if it is still the stream's and has room.
 func (s *stream) dataFrame(p []byte) int {
 	c := s.c
-	n := int(min(int64(len(p)), frameSize, s.window, c.window))
 	b := c.out.start()
-	s.last, s.round = len(b), c.out.round
-	c.out.buf = append(appendFrameHead(b, n, frameData, 0, s.id), p[:n]...)
+	had := len(b) - s.last - frameHead
+	if s.round != c.out.round || had < 0 || had >= dataMost || b[s.last+3] != frameData || sizeOf(b[s.last:]) != had {
+		s.last, s.round, had = len(b), c.out.round, 0
+		b = appendFrameHead(b, 0, frameData, 0, s.id)
+	}
+	n := int(min(int64(len(p)), int64(dataMost-had), s.window, c.window))
+	c.out.buf = append(b, p[:n]...)
+	setFrameSize(c.out.buf[s.last:], had+n)
 	s.window -= int64(n)
 	c.window -= int64(n)
 	s.sent += int64(n)
@@ -287,7 +293,7 @@ func (s *stream) end(trailers []wire.Field) {
 	s.outEnded = true
 	c.granted++
 	switch {
-	case len(trailers) > 0:
+	case len(trailers) > 0 && !s.bodiless:
 		s.headers(0, trailers, -1, flagEnd)
 	case s.round == c.out.round && len(c.out.buf) > s.last:
 		c.out.buf[s.last+4] |= flagEnd

@@ -10,7 +10,8 @@ import (
 //	| length 24 | type 8 | flags 8 | reserved 1, stream 31 | payload …
 const (
 	frameHead  = 9
-	frameSize  = 16384 // of a payload, at most, both ways: the initial SETTINGS_MAX_FRAME_SIZE, which we never raise
+	frameSize  = 16384                 // of a payload, at most, both ways: the initial SETTINGS_MAX_FRAME_SIZE, which we never raise
+	dataMost   = frameSize - frameHead // of our DATA: with its head it fills a TLS record, and flushAt takes four
 	preface    = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	maxWindow  = 1<<31 - 1
 	initWindow = 65535 // of streams and connections, before SETTINGS and WINDOW_UPDATE say otherwise
@@ -105,6 +106,8 @@ func (f *frame) unpad() ([]byte, error) {
 func appendFrameHead(b []byte, size int, kind, flags byte, id uint32) []byte {
 	return append(b, byte(size>>16), byte(size>>8), byte(size), kind, flags, byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
+
+func sizeOf(head []byte) int { return int(head[0])<<16 | int(head[1])<<8 | int(head[2]) }
 
 func setFrameSize(b []byte, size int) { b[0], b[1], b[2] = byte(size>>16), byte(size>>8), byte(size) }
 

@@ -29,21 +29,21 @@ func (many) Serve(x wire.Exchange) {
 		if err != nil {
 			return
 		}
-		io.Copy(s, s)
-		s.Close()
+		_, _ = io.Copy(s, s)
+		_ = s.Close()
 	case string(r.Target) == "/none":
 	case string(r.Target) == "/early":
-		x.Head(200, nil, 0)
-		x.End(nil)
+		_ = x.Head(200, nil, 0)
+		_ = x.End(nil)
 	case string(r.Target) == "/abort":
-		x.Head(200, nil, -1)
-		x.Write([]byte("part"))
+		_ = x.Head(200, nil, -1)
+		_, _ = x.Write([]byte("part"))
 		x.Abort()
 	case string(r.Target) == "/much":
-		x.Interim(103, nil)
-		x.Head(200, nil, 200_000)
-		x.Write(make([]byte, 200_000))
-		x.End([]wire.Field{{Name: []byte("sum"), Value: []byte("x")}})
+		_ = x.Interim(103, nil)
+		_ = x.Head(200, nil, 200_000)
+		_, _ = x.Write(make([]byte, 200_000))
+		_ = x.End([]wire.Field{{Name: []byte("sum"), Value: []byte("x")}})
 	default:
 		echo{}.Serve(x)
 	}
@@ -55,18 +55,19 @@ func FuzzFrames(f *testing.F) {
 		client, server := net.Pipe()
 		s := &Server{Handler: many{}, Limits: Limits{Begun: time.Second, Stall: time.Second, Streams: 5}}
 		done := make(chan struct{})
-		go func() { defer close(done); s.Serve(server) }()
-		go io.Copy(io.Discard, client)
-		client.SetDeadline(time.Now().Add(2 * time.Second))
-		io.WriteString(client, preface)
-		client.Write(appendFrameHead(nil, 0, frameSettings, 0, 0))
-		client.Write(frames)
-		client.Close()
+		go func() { defer close(done); _ = s.Serve(server) }()
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		_ = client.SetDeadline(time.Now().Add(2 * time.Second))
+		_, _ = io.WriteString(client, preface)
+		_, _ = client.Write(appendFrameHead(nil, 0, frameSettings, 0, 0))
+		_, _ = client.Write(frames)
+		_ = client.Close()
 		select {
 		case <-done:
 		case <-time.After(patience):
 			t.Fatal("the server does not end")
 		}
+		_ = s.Shutdown(t.Context())
 		noLeak(t)
 	})
 }
@@ -107,55 +108,55 @@ func conversations() map[string]func(p *peer) {
 		},
 		"post": func(p *peer) {
 			p.send(1, false, to("/", "content-length: 3")...)
-			p.f.WriteData(1, true, []byte("abc"))
+			_ = p.f.WriteData(1, true, []byte("abc"))
 		},
 		"trailers": func(p *peer) {
 			p.send(1, false, to("/", "te: trailers")...)
-			p.f.WriteDataPadded(1, false, []byte("abc"), make([]byte, 7))
+			_ = p.f.WriteDataPadded(1, false, []byte("abc"), make([]byte, 7))
 			p.send(1, true, "sum: 1")
 		},
 		"paths": func(p *peer) {
 			for i, path := range []string{"/none", "/early", "/abort", "/much", "/"} {
 				p.send(uint32(2*i+1), false, to(path)...)
 			}
-			p.f.WriteData(9, true, []byte("x"))
+			_ = p.f.WriteData(9, true, []byte("x"))
 		},
 		"windows": func(p *peer) {
-			p.f.WriteSettings(x2.Setting{ID: x2.SettingInitialWindowSize, Val: 1}, x2.Setting{ID: x2.SettingHeaderTableSize, Val: 0})
+			_ = p.f.WriteSettings(x2.Setting{ID: x2.SettingInitialWindowSize, Val: 1}, x2.Setting{ID: x2.SettingHeaderTableSize, Val: 0})
 			p.send(1, true, to("/much")...)
-			p.f.WriteWindowUpdate(1, 70000)
-			p.f.WriteWindowUpdate(0, 700000)
-			p.f.WriteSettings(x2.Setting{ID: x2.SettingInitialWindowSize, Val: 500000})
+			_ = p.f.WriteWindowUpdate(1, 70000)
+			_ = p.f.WriteWindowUpdate(0, 700000)
+			_ = p.f.WriteSettings(x2.Setting{ID: x2.SettingInitialWindowSize, Val: 500000})
 		},
 		"tunnel": func(p *peer) {
 			p.send(1, false, usual("CONNECT", ":protocol: websocket")...)
-			p.f.WriteData(1, false, []byte("hello"))
-			p.f.WriteData(1, true, nil)
+			_ = p.f.WriteData(1, false, []byte("hello"))
+			_ = p.f.WriteData(1, true, nil)
 		},
 		"resets": func(p *peer) {
 			for id := uint32(1); id < 20; id += 2 {
 				p.send(id, false, to("/")...)
-				p.f.WriteRSTStream(id, x2.ErrCodeCancel)
+				_ = p.f.WriteRSTStream(id, x2.ErrCodeCancel)
 			}
 		},
 		"continuation": func(p *peer) {
 			b := p.block(usual("GET")...)
-			p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:3], EndStream: true, PadLength: 3, Priority: x2.PriorityParam{StreamDep: 5}})
-			p.f.WriteContinuation(1, false, b[3:5])
-			p.f.WriteContinuation(1, true, b[5:])
+			_ = p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:3], EndStream: true, PadLength: 3, Priority: x2.PriorityParam{StreamDep: 5}})
+			_ = p.f.WriteContinuation(1, false, b[3:5])
+			_ = p.f.WriteContinuation(1, true, b[5:])
 		},
 		"control": func(p *peer) {
-			p.f.WritePing(false, [8]byte{1})
-			p.f.WriteSettingsAck()
-			p.f.WritePriority(3, x2.PriorityParam{StreamDep: 1})
-			p.f.WriteRawFrame(0x10, 0, 0, []byte("\x00\x00\x00\x01u=1"))
-			p.f.WriteGoAway(0, x2.ErrCodeNo, []byte("bye"))
+			_ = p.f.WritePing(false, [8]byte{1})
+			_ = p.f.WriteSettingsAck()
+			_ = p.f.WritePriority(3, x2.PriorityParam{StreamDep: 1})
+			_ = p.f.WriteRawFrame(0x10, 0, 0, []byte("\x00\x00\x00\x01u=1"))
+			_ = p.f.WriteGoAway(0, x2.ErrCodeNo, []byte("bye"))
 		},
 		"late": func(p *peer) {
 			p.send(1, false, to("/early")...)
-			p.f.WriteData(1, false, make([]byte, 1000))
+			_ = p.f.WriteData(1, false, make([]byte, 1000))
 			p.send(1, true, "sum: 1")
-			p.f.WriteData(1, true, nil)
+			_ = p.f.WriteData(1, true, nil)
 		},
 	}
 }

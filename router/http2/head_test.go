@@ -108,8 +108,8 @@ type seen struct{}
 
 func (seen) Serve(x wire.Exchange) {
 	text := []byte(describe(x.Request()))
-	x.Head(200, []wire.Field{{Name: []byte("seen"), Value: text}}, 0)
-	x.End(nil)
+	_ = x.Head(200, []wire.Field{{Name: []byte("seen"), Value: text}}, 0)
+	_ = x.End(nil)
 }
 
 // TestRequest sends heads that are right, and looks at what the handler is given.

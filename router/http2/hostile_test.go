@@ -46,8 +46,8 @@ func TestRapidReset(t *testing.T) {
 		block := p.block(usual("GET")...)
 		for id := uint32(1); id < 20000; id += 2 {
 			text.Reset()
-			f.WriteHeaders(x2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true})
-			f.WriteRSTStream(id, x2.ErrCodeCancel)
+			_ = f.WriteHeaders(x2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true})
+			_ = f.WriteRSTStream(id, x2.ErrCodeCancel)
 			if _, err := p.c.Write(text.Bytes()); err != nil {
 				return
 			}
@@ -164,7 +164,7 @@ func TestFloods(t *testing.T) {
 func TestUnread(t *testing.T) {
 	s := &Server{Handler: echo{}, Limits: Limits{Stall: 400 * time.Millisecond}}
 	p := dial(t, listen(t, s, false))
-	p.c.SetWriteDeadline(time.Now().Add(patience))
+	_ = p.c.SetWriteDeadline(time.Now().Add(patience))
 	for i := range 1_000_000 {
 		if p.f.WritePing(false, [8]byte{byte(i)}) != nil {
 			return
@@ -201,7 +201,7 @@ func TestStreams(t *testing.T) {
 type flood struct{ ended chan error }
 
 func (f flood) Serve(x wire.Exchange) {
-	x.Head(200, nil, -1)
+	_ = x.Head(200, nil, -1)
 	part := make([]byte, 32<<10)
 	for {
 		if _, err := x.Write(part); err != nil {
@@ -228,7 +228,7 @@ func TestSlowRead(t *testing.T) {
 						case <-stop:
 							return
 						case <-time.After(20 * time.Millisecond):
-							p.f.WriteWindowUpdate(1, dribble)
+							_ = p.f.WriteWindowUpdate(1, dribble)
 						}
 					}
 				}()
@@ -279,18 +279,18 @@ func TestLongSilence(t *testing.T) {
 func TestSlowloris(t *testing.T) {
 	head := func(p *peer) []byte { return p.block(usual("GET")...) }
 	for name, begin := range map[string]func(p *peer){
-		"frame": func(p *peer) { p.c.Write([]byte{0, 0}) },
+		"frame": func(p *peer) { _, _ = p.c.Write([]byte{0, 0}) },
 		"payload": func(p *peer) {
-			p.c.Write(append(appendFrameHead(nil, 100, frameHeaders, flagEndHeaders|flagEnd, 1), 0x82))
+			_, _ = p.c.Write(append(appendFrameHead(nil, 100, frameHeaders, flagEndHeaders|flagEnd, 1), 0x82))
 		},
 		"head": func(p *peer) {
-			p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: head(p), EndStream: true})
+			_ = p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: head(p), EndStream: true})
 		},
 		"dripping head": func(p *peer) {
-			p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: head(p), EndStream: true})
+			_ = p.f.WriteHeaders(x2.HeadersFrameParam{StreamID: 1, BlockFragment: head(p), EndStream: true})
 			for range 20 {
 				time.Sleep(20 * time.Millisecond)
-				p.f.WriteContinuation(1, false, nil)
+				_ = p.f.WriteContinuation(1, false, nil)
 			}
 		},
 	} {
@@ -307,8 +307,8 @@ func TestSlowloris(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
-			io.WriteString(c, text)
+			defer func() { _ = c.Close() }()
+			_, _ = io.WriteString(c, text)
 			(&peer{t: t, c: c}).refused()
 		})
 	}

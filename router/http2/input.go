@@ -38,7 +38,7 @@ func (in *input) next() (frame, error) {
 		return frame{}, err
 	}
 	h := in.buf[in.r:]
-	size := int(h[0])<<16 | int(h[1])<<8 | int(h[2])
+	size := sizeOf(h)
 	f := frame{kind: h[3], flags: h[4], id: binary.BigEndian.Uint32(h[5:]) & maxWindow}
 	if size > frameSize {
 		return f, connError{codeSize, "frame is larger than SETTINGS_MAX_FRAME_SIZE"}
@@ -54,7 +54,7 @@ func (in *input) next() (frame, error) {
 // more tells whether a whole frame is there already, so that reading it does not block.
 func (in *input) more() bool {
 	have := in.buf[in.r:in.w]
-	return len(have) >= frameHead && len(have) >= frameHead+(int(have[0])<<16|int(have[1])<<8|int(have[2]))
+	return len(have) >= frameHead && len(have) >= frameHead+sizeOf(have)
 }
 
 // fill reads until n bytes are there.

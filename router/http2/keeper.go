@@ -23,7 +23,7 @@ func (c *conn) keep() {
 	case c.err != nil:
 		return
 	case c.leaving == closed:
-		c.nc.Close()
+		_ = c.nc.Close()
 		return
 	case c.leaving == warned:
 		c.lastCall()
@@ -66,7 +66,7 @@ func (c *conn) stuck() {
 	}
 	if c.stuckFor++; time.Duration(c.stuckFor)*c.tick() >= c.limits.Stall {
 		c.fail(errGone)
-		c.nc.Close()
+		_ = c.nc.Close()
 	}
 }
 
@@ -104,11 +104,11 @@ func (c *conn) leave() {
 
 // turnAway ends a connection that came too late, so that the client asks somebody else.
 func (c *conn) turnAway() {
-	c.nc.SetDeadline(time.Now().Add(linger))
+	_ = c.nc.SetDeadline(time.Now().Add(linger))
 	if _, err := c.nc.Write(appendGoAway(c.hello(), 0, codeNo, "")); err == nil {
 		c.lingering()
 	}
-	c.nc.Close()
+	_ = c.nc.Close()
 }
 
 // lastCall is the last GOAWAY: later streams are not served. The lock is held.
@@ -140,9 +140,9 @@ func (c *conn) settle() {
 func (c *conn) hangUp() {
 	c.mu.Unlock()
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+		_ = half.CloseWrite()
 	} else {
-		c.nc.Close()
+		_ = c.nc.Close()
 	}
 	c.mu.Lock()
 	if c.keeper != nil {

@@ -11,8 +11,6 @@ const (
 	flushAt = 64 << 10
 	// controlMost is where a client that does not take our answers to its frames is not read any more.
 	controlMost = 256 << 10
-	// writeRounds is how often a handler writes for the others before somebody else does.
-	writeRounds = 4
 	// keptOutput is the largest buffer that is kept for the next one.
 	keptOutput = 128 << 10
 )
@@ -22,10 +20,10 @@ var errGone = errors.New("http2: the connection is closed")
 // output is the frames on their way. Everybody appends, whoever flushes first writes for all.
 type output struct {
 	buf     []byte
-	round   uint64    // counts writes: a frame appended in this round can still be changed
-	writing bool      // somebody writes, or is about to
-	urgent  bool      // the reader appended something
-	room    sync.Cond // a write was done
+	round   uint64 // counts writes: a frame appended in this round can still be changed
+	writing bool   // somebody writes, or is about to
+	urgent  bool   // the reader appended something
+	room    gate   // a write was done
 }
 
 // outputs is process-wide, as the memory is.
@@ -43,7 +41,7 @@ func (o *output) add(frame []byte) { o.buf = append(o.start(), frame...) }
 // flush writes what is there, unless somebody is at it already. The lock is held, and let go of meanwhile. With
 // other requests at work it lets them come first, so that their answers leave in the same write.
 func (c *conn) flush() {
-	if c.out.writing || len(c.out.buf) == 0 {
+	if c.out.writing || len(c.out.buf) == 0 || c.err != nil {
 		return
 	}
 	c.out.writing = true
@@ -52,12 +50,18 @@ func (c *conn) flush() {
 		runtime.Gosched()
 		c.mu.Lock()
 	}
-	c.write(writeRounds)
+	c.writeRound()
+	// A handler writes once: what came meanwhile must not hold it back.
+	if len(c.out.buf) > 0 && c.err == nil {
+		go c.writeOn()
+		return
+	}
+	c.written()
 }
 
 // kick lets another goroutine flush. The lock is held.
 func (c *conn) kick() {
-	if c.out.writing || len(c.out.buf) == 0 {
+	if c.out.writing || len(c.out.buf) == 0 || c.err != nil {
 		return
 	}
 	c.out.writing = true
@@ -67,26 +71,22 @@ func (c *conn) kick() {
 func (c *conn) writeOn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.write(-1)
-}
-
-// write writes until nothing is left, or hands the rest over after some rounds. The lock is held.
-func (c *conn) write(rounds int) {
 	for len(c.out.buf) > 0 && c.err == nil {
-		if rounds == 0 {
-			go c.writeOn()
-			return
-		}
-		rounds--
 		c.writeRound()
 	}
+	c.written()
+}
+
+// written ends the writing. The lock is held.
+func (c *conn) written() {
 	if c.leaving == closed && c.err == nil {
 		c.hangUp()
 	}
 	c.out.writing = false
-	c.quiet.Broadcast()
+	c.quiet.open()
 }
 
+// writeRound writes all there is. The lock is held, and let go of meanwhile.
 func (c *conn) writeRound() {
 	buf := c.out.buf
 	c.out.buf = nil
@@ -100,7 +100,7 @@ func (c *conn) writeRound() {
 	c.mu.Lock()
 	if err != nil {
 		c.fail(err)
-		c.nc.Close()
+		_ = c.nc.Close()
 	}
-	c.out.room.Broadcast()
+	c.out.room.open()
 }

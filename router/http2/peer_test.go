@@ -31,7 +31,7 @@ func dial(t testing.TB, addr net.Addr, settings ...x2.Setting) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	p := &peer{t: t, c: c, f: x2.NewFramer(c, c)}
 	p.reencode()
 	p.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -59,7 +59,7 @@ func (p *peer) block(fields ...string) []byte {
 	p.text.Reset()
 	for _, f := range fields {
 		i := strings.Index(f[1:], ":") + 1
-		p.enc.WriteField(hpack.HeaderField{Name: f[:i], Value: strings.TrimPrefix(f[i+1:], " ")})
+		_ = p.enc.WriteField(hpack.HeaderField{Name: f[:i], Value: strings.TrimPrefix(f[i+1:], " ")})
 	}
 	return bytes.Clone(p.text.Bytes())
 }
@@ -77,7 +77,7 @@ func (p *peer) send(id uint32, end bool, fields ...string) {
 // until reads frames until one is the expected one.
 func (p *peer) until(is func(x2.Frame) bool) x2.Frame {
 	p.t.Helper()
-	p.c.SetReadDeadline(time.Now().Add(patience))
+	_ = p.c.SetReadDeadline(time.Now().Add(patience))
 	var seen []string
 	for {
 		f, err := p.f.ReadFrame()
@@ -110,7 +110,7 @@ func (p *peer) status(id uint32) string {
 // away wants the connection to be ended, and to be told why.
 func (p *peer) away(why x2.ErrCode) {
 	p.t.Helper()
-	p.c.SetReadDeadline(time.Now().Add(patience))
+	_ = p.c.SetReadDeadline(time.Now().Add(patience))
 	for {
 		f, err := p.f.ReadFrame()
 		if err != nil {
@@ -139,7 +139,7 @@ func (p *peer) lives(id uint32) {
 // refused wants the server to end the connection, with or without a word.
 func (p *peer) refused() {
 	p.t.Helper()
-	p.c.SetReadDeadline(time.Now().Add(patience))
+	_ = p.c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.Copy(io.Discard, p.c); err != nil && !strings.Contains(err.Error(), "reset") {
 		p.t.Fatalf("the connection is still there: %v", err)
 	}

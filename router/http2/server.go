@@ -1,7 +1,7 @@
 // Package http2 is the server's side of HTTP/2 (RFC 9113) for the router: it reads a client's frames, gives each
 // request to a wire.Handler as a wire.Exchange, and writes the answers.
 //
-//	            ┌ reader (the caller of Serve): frames ─► streams ─► one goroutine a request ─► Handler.Serve
+//	            ┌ reader (the caller of Serve): frames ─► streams ─► one of the crew's goroutines ─► Handler.Serve
 //	net.Conn ───┤
 //	            └ out: frames queue up in one buffer; whoever flushes first writes for everybody
 //
@@ -56,6 +56,7 @@ type Server struct {
 	conns  map[*conn]struct{}
 	closed bool
 	gone   sync.WaitGroup
+	crew   crew
 }
 
 // Serve speaks HTTP/2 on nc until the client or Shutdown ends it, and closes it. It returns when every handler of
@@ -95,6 +96,7 @@ func (s *Server) remove(c *conn) {
 // and closes the connections. When ctx ends first, it cuts off what is left and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.each(true, (*conn).leave)
+	defer s.crew.close()
 	done := make(chan struct{})
 	go func() { s.gone.Wait(); close(done) }()
 	select {

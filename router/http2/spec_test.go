@@ -55,8 +55,8 @@ func quiet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go io.Copy(io.Discard, r)
+	go func() { _, _ = io.Copy(io.Discard, r) }()
 	out := os.Stdout
 	os.Stdout = w
-	t.Cleanup(func() { os.Stdout = out; w.Close(); r.Close() })
+	t.Cleanup(func() { os.Stdout = out; _ = w.Close(); _ = r.Close() })
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sync"
 
 	"paas/router/wire"
 )
@@ -28,7 +27,7 @@ type stream struct {
 	id     uint32 // 0: none
 	open   bool   // in conn.streams: the client may send or expects something
 	err    error  // why the exchange is broken off
-	wakeup *sync.Cond
+	wakeup *gate
 	gone   chan struct{}
 	tunnel bool
 	shut   bool // the tunnel is closed
@@ -70,13 +69,15 @@ func (c *conn) start(id uint32, end bool) {
 	s.req.TLS, s.req.Client, s.req.Local = c.tls, c.client, c.local
 	c.streams = append(c.streams, s)
 	c.running++
-	go (&exchange{c: c, s: s, id: id}).serve()
+	c.server.crew.run(&exchange{c: c, s: s, id: id})
 }
 
 func (c *conn) spare() *stream {
 	n := len(c.paused) - 1
 	if n < 0 {
-		return &stream{c: c, wakeup: sync.NewCond(&c.mu)}
+		s := &stream{c: c, wakeup: new(gate)}
+		s.wakeup.under(&c.mu)
+		return s
 	}
 	s := c.paused[n]
 	c.paused = c.paused[:n]
@@ -109,13 +110,13 @@ func (s *stream) keep(p []byte) {
 	}
 	s.body = append(s.body, p...)
 	s.moved += int64(len(p))
-	s.wakeup.Broadcast()
+	s.wakeup.open()
 }
 
 // endIn is the body's end.
 func (s *stream) endIn() {
 	s.inEnded = true
-	s.wakeup.Broadcast()
+	s.wakeup.open()
 	if s.outEnded {
 		s.remove()
 	}
@@ -123,7 +124,7 @@ func (s *stream) endIn() {
 
 func (s *stream) wake() {
 	if s.blocked {
-		s.wakeup.Broadcast()
+		s.wakeup.open()
 	}
 }
 
@@ -163,7 +164,7 @@ func (s *stream) drop(err error) {
 		close(s.gone)
 	}
 	s.remove()
-	s.wakeup.Broadcast()
+	s.wakeup.open()
 }
 
 func isClosed(gone chan struct{}) bool {
@@ -203,7 +204,7 @@ func (s *stream) finish() {
 	}
 	c.running--
 	if c.running == 0 {
-		c.quiet.Broadcast()
+		c.quiet.open()
 	}
 	c.settle()
 	c.flushUrgent()
@@ -228,7 +229,7 @@ func (s *stream) read(e *exchange, p []byte) (int, error) {
 			continue
 		}
 		s.reading = true
-		s.wakeup.Wait()
+		s.wakeup.wait()
 		s.reading = s.reading && s.id != e.id // no longer, unless it is another request's
 	}
 	return 0, io.ErrUnexpectedEOF

@@ -22,8 +22,8 @@ func (m mirror) Serve(x wire.Exchange) {
 		return
 	}
 	_, err = io.Copy(struct{ io.Writer }{s}, struct{ io.Reader }{s})
-	s.CloseWrite()
-	s.Close()
+	_ = s.CloseWrite()
+	_ = s.Close()
 	m.ended <- errors.Join(err, s.Close())
 }
 
@@ -70,7 +70,7 @@ func TestTunnelReset(t *testing.T) {
 		t.Errorf("after RST_STREAM: %v", err)
 	}
 	websocket(p, 3)
-	p.c.Close()
+	_ = p.c.Close()
 	if err := <-m.ended; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("after the connection: %v", err)
 	}
@@ -95,12 +95,12 @@ func TestTunnelOutlives(t *testing.T) {
 	websocket(p, 1)
 	s := <-h.to
 	p.lives(3)
-	s.Write([]byte("still here"))
+	_, _ = s.Write([]byte("still here"))
 	f := p.until(func(f x2.Frame) bool { _, ok := f.(*x2.DataFrame); return ok && f.Header().StreamID == 1 })
 	if got := string(f.(*x2.DataFrame).Data()); got != "still here" {
 		t.Errorf("got %q", got)
 	}
-	s.Close()
+	_ = s.Close()
 	p.reset(1, x2.ErrCodeNo)
 	p.lives(5)
 	if _, err := s.Write([]byte("x")); err == nil {
@@ -122,21 +122,26 @@ func TestAnswers(t *testing.T) {
 		want   func(p *peer)
 	}{
 		"nothing":      {"GET", func(x wire.Exchange) {}, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
-		"head only":    {"GET", func(x wire.Exchange) { x.Head(200, nil, 4) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
-		"too short":    {"GET", func(x wire.Exchange) { x.Head(200, nil, 5); x.Write(text); x.End(nil) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
-		"too long":     {"GET", func(x wire.Exchange) { x.Head(200, nil, 3); x.Write(text); x.End(nil) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
-		"abort":        {"GET", func(x wire.Exchange) { x.Head(200, nil, -1); x.Write(text); x.Flush(); x.Abort() }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
-		"HEAD":         {"HEAD", func(x wire.Exchange) { x.Head(200, nil, 4); x.Write(text); x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 0) }},
-		"no content":   {"GET", func(x wire.Exchange) { x.Head(204, nil, 0); x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "", 0) }},
-		"not modified": {"GET", func(x wire.Exchange) { x.Head(304, nil, 4); x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 0) }},
+		"head only":    {"GET", func(x wire.Exchange) { _ = x.Head(200, nil, 4) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
+		"too short":    {"GET", func(x wire.Exchange) { _ = x.Head(200, nil, 5); _, _ = x.Write(text); _ = x.End(nil) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
+		"too long":     {"GET", func(x wire.Exchange) { _ = x.Head(200, nil, 3); _, _ = x.Write(text); _ = x.End(nil) }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
+		"abort":        {"GET", func(x wire.Exchange) { _ = x.Head(200, nil, -1); _, _ = x.Write(text); _ = x.Flush(); x.Abort() }, func(p *peer) { p.reset(1, x2.ErrCodeInternal) }},
+		"HEAD":         {"HEAD", func(x wire.Exchange) { _ = x.Head(200, nil, 4); _, _ = x.Write(text); _ = x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 0) }},
+		"no content":   {"GET", func(x wire.Exchange) { _ = x.Head(204, nil, 0); _ = x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "", 0) }},
+		"not modified": {"GET", func(x wire.Exchange) { _ = x.Head(304, nil, 4); _ = x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 0) }},
 		"large fields": {"GET", func(x wire.Exchange) {
-			x.Head(200, []wire.Field{{Name: []byte("X"), Value: bytes.Repeat([]byte("ab"), 20000)}}, 0)
-			x.End(nil)
+			_ = x.Head(200, []wire.Field{{Name: []byte("X"), Value: bytes.Repeat([]byte("ab"), 20000)}}, 0)
+			_ = x.End(nil)
 		}, func(p *peer) { wantEnd(p, "x", string(bytes.Repeat([]byte("ab"), 20000)), 0) }},
-		"one write":      {"GET", func(x wire.Exchange) { x.Head(200, nil, 4); x.Write(text); x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 4) }},
-		"early hints":    {"GET", func(x wire.Exchange) { x.Interim(103, nil); x.Head(200, nil, 4); x.Write(text); x.End(nil) }, func(p *peer) { wantStatus(p, "103"); wantEnd(p, "content-length", "4", 4) }},
-		"reads to go on": {"POST", func(x wire.Exchange) { x.Read(make([]byte, 1)); x.Head(200, nil, 0); x.End(nil) }, func(p *peer) { wantStatus(p, "100"); p.ok(p.f.WriteData(1, true, text)); wantStatus(p, "200") }},
-		"early answer":   {"POST", func(x wire.Exchange) { x.Head(200, nil, 0); x.End(nil) }, func(p *peer) { wantStatus(p, "200"); p.reset(1, x2.ErrCodeNo); p.ok(p.f.WriteData(1, true, text)) }},
+		"one write": {"GET", func(x wire.Exchange) { _ = x.Head(200, nil, 4); _, _ = x.Write(text); _ = x.End(nil) }, func(p *peer) { wantEnd(p, "content-length", "4", 4) }},
+		"early hints": {"GET", func(x wire.Exchange) {
+			_ = x.Interim(103, nil)
+			_ = x.Head(200, nil, 4)
+			_, _ = x.Write(text)
+			_ = x.End(nil)
+		}, func(p *peer) { wantStatus(p, "103"); wantEnd(p, "content-length", "4", 4) }},
+		"reads to go on": {"POST", func(x wire.Exchange) { _, _ = x.Read(make([]byte, 1)); _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) { wantStatus(p, "100"); p.ok(p.f.WriteData(1, true, text)); wantStatus(p, "200") }},
+		"early answer":   {"POST", func(x wire.Exchange) { _ = x.Head(200, nil, 0); _ = x.End(nil) }, func(p *peer) { wantStatus(p, "200"); p.reset(1, x2.ErrCodeNo); p.ok(p.f.WriteData(1, true, text)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan struct{})
@@ -226,7 +231,7 @@ func TestGone(t *testing.T) {
 	<-left
 	p.send(3, true, usual("GET")...)
 	p.ok(p.f.WritePing(false, [8]byte{}))
-	p.c.Close()
+	_ = p.c.Close()
 	<-left
 }
 
@@ -236,8 +241,8 @@ func TestReaderOutlivesHandler(t *testing.T) {
 	p := dial(t, listen(t, &Server{Handler: calls(func(x wire.Exchange) {
 		go func() { _, err := x.Read(make([]byte, 1)); ended <- err }()
 		time.Sleep(20 * time.Millisecond)
-		x.Head(200, nil, 0)
-		x.End(nil)
+		_ = x.Head(200, nil, 0)
+		_ = x.End(nil)
 	})}, false))
 	p.send(1, false, usual("POST")...)
 	if err := <-ended; err == nil {

@@ -109,7 +109,7 @@ func TestRedirectToHTTPS(t *testing.T) {
 			t.Errorf("%+v: %s to %q", try, res.Status, res.Header.Get("Location"))
 		}
 	}
-	if res := s.plain(t, "GET", "nobody.example.com", "/.well-known/acme-challenge/token"); res.StatusCode != 200 {
+	if res := s.plain(t, "GET", "nobody.example.com", "/.well-known/acme-challenge/token"); res.StatusCode != http.StatusOK {
 		t.Errorf("a challenge for a name without a route: %s", res.Status)
 	}
 }

@@ -77,7 +77,7 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	req.Story, req.Limits, req.Report = story, b.rules.BuildLimits, b.report
 	image, drop, err := p.build(ctx, b, req)
 	if err != nil {
-		return Release{}, err
+		return Release{}, story.clean(err)
 	}
 	defer drop()
 	if config, err = p.firstConfig(app, image, config, story); err != nil {

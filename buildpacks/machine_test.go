@@ -105,12 +105,15 @@ func TestSweep(t *testing.T) {
 // Maven's and Cargo's settings are shown to builds, unless they hold a secret: apps' own code runs there.
 func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
 	for text, shown := range map[string]bool{
-		"<mirror><url>http://m/</url></mirror>":            true,
-		"<server>\n<password>x</password></server>":        false,
-		"[registries.x]\nindex = \"sparse+http://m/\"\n":   true,
-		"[registry]\ntoken = \"x\"\n":                      false,
-		"<mirror><url>http://me:secret@m/</url></mirror>":  false,
-		"[source.x]\nregistry = \"http://me:s@m/index\"\n": false,
+		"<mirror><url>http://m/</url></mirror>":                                true,
+		"<server>\n<password>x</password></server>":                            false,
+		"[registries.x]\nindex = \"sparse+http://m/\"\n":                       true,
+		"[registry]\ntoken = \"x\"\n":                                          false,
+		"<mirror><url>http://me:secret@m/</url></mirror>":                      false,
+		`{"repositories":{"packagist":{"type":"composer","url":"http://m/"}}}`: true,
+		`{"config":{"http-basic":{"m":{"username":"a","password":"b"}}}}`:      false,
+		`{"config": {"github-oauth" : {"github.com": "x"}}}`:                   false,
+		"[source.x]\nregistry = \"http://me:s@m/index\"\n":                     false,
 	} {
 		file := filepath.Join(t.TempDir(), "settings")
 		check(t, os.WriteFile(file, []byte(text), 0o644))

@@ -216,9 +216,6 @@ func (m Machine) env() map[string]string {
 	if m.PipConf != "" {
 		env["PIP_CONFIG_FILE"] = "/etc/pip.conf"
 	}
-	if m.Composer != "" {
-		env["COMPOSER_HOME"] = composerHome
-	}
 	return env
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"paas/buildpacks/plan"
 )
 
 func getxattr(path string, into []byte) (int, error) {
@@ -124,5 +126,15 @@ func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
 		if got := openConf(file); got != "" {
 			t.Errorf("%q: builds cannot read it, and are shown it", text)
 		}
+	}
+}
+
+// Composer finds the host's settings whatever home the plan gives it.
+func TestComposerFindsTheHostsSettings(t *testing.T) {
+	b := &build{Engine: &Engine{Options: Options{Machine: Machine{Composer: "/root/.composer/config.json"}}}}
+	env, err := b.stepEnv(t.Context(), plan.Step{Env: map[string]string{"COMPOSER_HOME": "/cache/composer/home"}})
+	binds := b.Machine.binds()
+	if err != nil || len(binds) != 1 || binds[0].Target != env["COMPOSER_HOME"]+"/config.json" || !binds[0].ReadOnly {
+		t.Errorf("%v, %v, %v", env, binds, err)
 	}
 }

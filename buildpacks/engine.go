@@ -147,6 +147,9 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 	if b.plan.Builder == plan.Dockerfile {
 		return b.buildDocker(ctx)
 	}
+	if b.plan.Builder == plan.Pack {
+		return b.buildPack(ctx)
+	}
 	if err := b.run(ctx); err != nil {
 		return platform.Image{}, err
 	}

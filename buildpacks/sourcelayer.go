@@ -79,7 +79,7 @@ func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, ke
 
 // sourceLayer makes the layer of a delta.
 func (b *build) sourceLayer(ctx context.Context, d delta, key string, files []platform.File) (now written, err error) {
-	layer := keyOf("source layer", d.over, key)
+	layer := b.own(keyOf("source layer", d.over, key))
 	err = b.layer(ctx, b.req.Story, product{layer, sourceNote(d)}, func(upper string) error {
 		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
 			return err

@@ -74,7 +74,7 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	}
 	config := req.Config
 	story.Hide(config)
-	req.Story, req.Limits, req.Report = story, b.rules.BuildLimits, b.report
+	req.Story, req.Limits, req.Report, req.Alone = story, b.rules.BuildLimits, b.report, b.rules.Alone
 	image, drop, err := p.build(ctx, b, req)
 	if err != nil {
 		return Release{}, story.clean(err)

@@ -173,7 +173,7 @@ func (j *job) request(ctx context.Context) (frontend.SolveRequest, error) {
 	if j.req.Target != "" {
 		opts["target"] = j.req.Target
 	}
-	if mayHoldSecrets(j.req.Dockerfile) {
+	if j.req.Alone || mayHoldSecrets(j.req.Dockerfile) {
 		// What such a step leaves behind is this app's alone: another's Dockerfile of the same text shall not
 		// be given it. A step's host name is part of its key.
 		opts["hostname"] = fmt.Sprintf("app-%d", j.req.App)

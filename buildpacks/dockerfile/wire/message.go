@@ -34,6 +34,7 @@ type Build struct {
 	Ignore     []byte            // the .dockerignore file that counts
 	Files      []platform.File   // of the context, before Ignore, in path order
 	Salt       []byte            // the digests that Made tells of are made with it
+	Alone      bool              // no RUN is shared with other apps
 }
 
 // Event is what happens in a build. Exactly one field but Vertex is set.

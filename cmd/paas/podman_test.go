@@ -69,7 +69,9 @@ func fitSchema(t *testing.T, archive string) {
 	files := documents(t, archive)
 	var index ocispec.Index
 	var manifest ocispec.Manifest
-	at := func(d ocispec.Descriptor) []byte { return files["blobs/"+strings.Replace(d.Digest.String(), ":", "/", 1)] }
+	at := func(d ocispec.Descriptor) []byte {
+		return files["blobs/"+strings.Replace(d.Digest.String(), ":", "/", 1)]
+	}
 	if err := json.Unmarshal(files[ocispec.ImageIndexFile], &index); err != nil || len(index.Manifests) != 1 {
 		t.Fatalf("the archive's index: %v %s", err, files[ocispec.ImageIndexFile])
 	}

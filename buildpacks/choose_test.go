@@ -88,7 +88,7 @@ func TestChooseRefuses(t *testing.T) {
 		{"a bad name", `.buildpacks: there is no buildpack "nonsense"`, map[string]string{".buildpacks": "nonsense"}, platform.BuildChoice{}},
 		{"a password", "password", map[string]string{".buildpacks": "https://a:b@host/x/y"}, platform.BuildChoice{}},
 		{"too many", "25 buildpacks; 20 is the most", map[string]string{".buildpacks": strings.Repeat("heroku/go\n", 25)}, platform.BuildChoice{}},
-		{"another builder image", "the builder image acme/builder", map[string]string{"project.toml": "[io.buildpacks]\nbuilder = 'acme/builder'\n"}, platform.BuildChoice{}},
+		{"buildpacks of nobody's", "no builder image that has them", map[string]string{"project.toml": "[[io.buildpacks.group]]\nid = 'acme/x'\n"}, platform.BuildChoice{}},
 		{"bad project.toml", "project.toml is not TOML", map[string]string{"project.toml": "[", "Procfile": "web: x"}, platform.BuildChoice{}},
 		{"bad heroku.yml", "heroku.yml is not YAML", map[string]string{"heroku.yml": "build: [", "Procfile": "web: x"}, platform.BuildChoice{}},
 		{"bad railpack.json", "railpack.json line 1", map[string]string{"railpack.json": "{", "Procfile": "web: x"}, platform.BuildChoice{}},

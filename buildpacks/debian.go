@@ -76,6 +76,13 @@ func (e *Engine) debian(ctx context.Context, base string, t plan.Toolchain, stor
 	return made{layer: layer, version: line.version, env: line.env}, err
 }
 
+// hasDebian tells whether the layer of Debian's packages is there.
+func (e *Engine) hasDebian(base string, t plan.Toolchain) bool {
+	d := debianToolchains[t.Name]
+	line, ok := d.line(t.Version)
+	return ok && e.Images.Has(packagesWithKey(base, slices.Concat(line.packages, t.With), d.files))
+}
+
 // phpPackages are those of the suite's PHP, by their extensions.
 func phpPackages(parts ...string) (packages []string) {
 	for _, part := range parts {

@@ -45,8 +45,8 @@ func (d debianToolchain) all() []debianLine {
 // refuse says what the suite has instead of what was asked for, the nearest first.
 func (d debianToolchain) refuse(t plan.Toolchain) error {
 	if len(d.packages) == 0 {
-		return platform.Errorf(platform.Failed, "%s asks for %s %s, and this server can get no %s: Debian %s does not package it",
-			t.From, d.name, t.Version, d.name, suite).WithHint("%s", d.pin)
+		return platform.Errorf(platform.Failed, "%s asks for %s %s, which cannot be had: its own site is not reached from this server, and Debian %s does not package it",
+			t.From, d.name, t.Version, suite).WithHint("%s", d.pin)
 	}
 	var versions []string
 	for _, l := range d.all() {
@@ -103,12 +103,19 @@ func (d debianToolchain) with(files map[string]string) debianToolchain {
 	return d
 }
 
+func packagesWithKey(base string, names []string, files map[string]string) string {
+	if len(files) == 0 {
+		return packagesKey(base, names)
+	}
+	return keyOf("packages and files", packagesKey(base, names), files)
+}
+
 // packagesWith is packages with files of our own beside them, if there are any.
 func (e *Engine) packagesWith(ctx context.Context, base string, names []string, files map[string]string, story *platform.Story) (string, error) {
 	if len(files) == 0 {
 		return e.packages(ctx, base, names, story)
 	}
-	key := keyOf("packages and files", packagesKey(base, names), files)
+	key := packagesWithKey(base, names, files)
 	return key, e.hostLayer(ctx, story, product{key, "Debian packages: " + strings.Join(names, " ")}, func(dir string) error {
 		story.Phase("Installing Debian packages, once on this host: %s", shortList(names))
 		if err := e.apt(ctx, base, dir, names, story); err != nil {

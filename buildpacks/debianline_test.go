@@ -25,7 +25,7 @@ func TestRefusedLines(t *testing.T) {
 		{"jre", "17", "x asks for Java 17; this server has Java 21 and 25", "java.runtime.version=21"},
 		{"jre", "26", "this server has Java 25 and 21", "java.runtime.version=25"},
 		{"rust", "1.84", "this server has Rust 1.85 and 1.96", `channel = "1.85"`},
-		{"dotnet", "8.0", "x asks for .NET 8.0, and this server can get no .NET: Debian trixie does not package it", "Dockerfile"},
+		{"dotnet", "8.0", "x asks for .NET 8.0, which cannot be had: its own site is not reached from this server, and Debian trixie does not package it", "Dockerfile"},
 	} {
 		err := debianToolchains[c.tool].refuse(plan.Toolchain{Name: c.tool, Version: c.wish, From: "x"})
 		if !strings.Contains(err.Error(), c.message) || !strings.Contains(hint(err), c.hint) {

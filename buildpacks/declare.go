@@ -117,7 +117,7 @@ func (d declarations) addLegacy(p *plan.Plan) {
 
 func warnUnknown(p *plan.Plan, key string, types []platform.ProcessType) {
 	for _, t := range types {
-		if p.Builder == plan.Dockerfile && t == platform.Web {
+		if p.Builder == plan.Pack || p.Builder == plan.Dockerfile && t == platform.Web {
 			continue // whether there is one, the image says
 		}
 		if _, ok := p.Processes[t]; !ok {
@@ -131,7 +131,7 @@ const maxCommand = 64 << 10
 
 // runnable refuses a plan that nothing can be started from. No program takes a NUL byte.
 func runnable(tree *source.Tree, p plan.Plan) error {
-	if len(p.Processes) == 0 && p.Builder != plan.Dockerfile { // which says CMD
+	if len(p.Processes) == 0 && p.Builder != plan.Dockerfile && p.Builder != plan.Pack { // which say it later
 		return nothingToRun(tree, p)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Processes)) {

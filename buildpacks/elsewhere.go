@@ -94,9 +94,18 @@ func ownBuilder(image string) bool {
 // defaultBuilder is the image that is used when builder:set says pack and no project.toml names another.
 const defaultBuilder = "heroku/builder:24"
 
-// fromImage plans a build by the Cloud Native Buildpacks of a builder image.
+// fromImage plans a build by the Cloud Native Buildpacks of a builder image, in the order that it has them in.
 func (c *chooser) fromImage() (plan.Plan, error) {
-	image := cmp.Or(c.project.Builder, defaultBuilder)
-	return plan.Plan{}, platform.Errorf(platform.Failed, "the app asks for the builder image %s, and Cloud Native Buildpacks in builder images are not supported yet", image).
-		WithHint("our own buildpacks may do: ssh paas builder:set APP buildpacks (%s)", cmp.Or(c.project.File, foreign.ProjectName))
+	from := cmp.Or(c.project.File, "builder:set")
+	if c.project.Inline || len(c.project.Groups) > 0 && c.project.Builder != "" {
+		return plan.Plan{}, platform.Errorf(platform.Failed, "%s names buildpacks of its own beside a builder image, which is not supported", from).
+			WithHint("make a builder image with them, or remove them: the builder image has an order of its own")
+	}
+	if len(c.project.Groups) > 0 {
+		return plan.Plan{}, platform.Errorf(platform.Failed, "%s names buildpacks that are not ours, and no builder image that has them", from).
+			WithHint(`name one: [io.buildpacks] builder = "registry.example.org/builder:1"`)
+	}
+	return plan.Plan{
+		Builder: plan.Pack, Detected: from, BuilderImage: cmp.Or(c.project.Builder, defaultBuilder), BuildEnv: c.project.Env, Steps: []plan.Step{},
+	}, nil
 }

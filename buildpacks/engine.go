@@ -64,6 +64,8 @@ type Engine struct {
 	programs sync.Map // size and time of a program -> its digest
 	sets     sync.Map // layer of Debian packages -> the names of the packages
 	secret   secret
+	life     context.Context // of what is done beside builds
+	stop     context.CancelFunc
 }
 
 // Open prepares an engine over its directory. Close it to wait for what it does beside builds.
@@ -82,11 +84,13 @@ func Open(o Options) (*Engine, error) {
 	}
 	e := &Engine{Options: o, client: newClient(o.Machine), secret: key}
 	e.docker = e.openDocker()
+	e.life, e.stop = context.WithCancel(context.Background())
 	return e, nil
 }
 
 // Close waits until nothing of the engine runs. Builds must have ended.
 func (e *Engine) Close() error {
+	e.stop()
 	e.sweeps.Wait()
 	return e.docker.Close()
 }
@@ -123,6 +127,7 @@ type build struct {
 	below   []platform.BuildInput // the layers so far, for people
 
 	defaults map[string]string // of config vars, as a buildpack's bin/release names them
+	squashes []squash          // to do when all is done
 	answers  map[int]string    // the layer that each buildpack's step made
 
 	imagePath []string // the part of path that the image has
@@ -142,6 +147,9 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 	if b.plan.Builder == plan.Dockerfile {
 		return b.buildDocker(ctx)
 	}
+	if b.plan.Builder == plan.Pack {
+		return b.buildPack(ctx)
+	}
 	if err := b.run(ctx); err != nil {
 		return platform.Image{}, err
 	}
@@ -151,6 +159,7 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 	if b.ran {
 		e.sweepSoon()
 	}
+	b.squashLater()
 	return b.result()
 }
 

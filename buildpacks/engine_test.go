@@ -62,6 +62,26 @@ func TestStepSurroundings(t *testing.T) {
 	}
 }
 
+// An app whose owner wants that shares no layer of its own with others, and still has its own from build to build.
+func TestOwnCache(t *testing.T) {
+	b := newBench(t)
+	b.plans(commands("echo made > out"))
+	src, apps := files("a", "1"), []platform.App{b.app(), b.app(), b.app(), b.app()}
+	layers := map[string]int{}
+	for i, alone := range []bool{false, false, true, true, true} {
+		img, err := b.Build(t.Context(), platform.BuildRequest{
+			App: apps[min(i, 3)], Source: src, Alone: alone, Story: platform.NewStory(t.Output(), nil),
+		})
+		check(t, err)
+		for _, l := range img.Layers[1:] {
+			layers[l]++
+		}
+	}
+	if b.steps.ran.Load() != 3 || len(layers) != 6 { // the two that share, and each of the others twice its own
+		t.Errorf("%d runs, layers %v", b.steps.ran.Load(), layers)
+	}
+}
+
 // A dependency layer serves every app with the same lockfile; another lockfile makes another.
 func TestDependenciesAreShared(t *testing.T) {
 	b := newBench(t)

@@ -38,6 +38,16 @@ func (e *Engine) rememberLayers(app int64, layers []string) error {
 	return replace(name, []byte(text))
 }
 
+// rememberSquashed adds layers to those that the app's next build starts from.
+func (e *Engine) rememberSquashed(app int64, layers []string) error {
+	name := filepath.Join(e.appIndex(app), layersFile)
+	text, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return replace(name, []byte(string(text)+strings.Join(layers, "\n")+"\n"))
+}
+
 // Layers are those that the next builds need, for whoever collects garbage, with the ids of the apps that
 // need them: every app's last build, build-only layers included, and what Prepare made, for app 0.
 func (e *Engine) Layers() (map[string][]int64, error) {

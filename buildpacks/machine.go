@@ -29,6 +29,7 @@ type Machine struct {
 	Wheels   []string          // local directories that pip finds links in
 	Maven    string            // Maven's settings.xml; empty if there is none
 	Cargo    string            // Cargo's config.toml; empty if there is none
+	Composer string            // Composer's config.json; empty if there is none
 	Vars     map[string]string // of the environment, those that say where packages come from
 	Host     []string          // environment in which the host's own programs are run, "NAME=value"
 }
@@ -48,6 +49,8 @@ func ReadMachine(ctx context.Context, env func(string) string) Machine {
 	m.PipConf = pipConf(env)
 	m.Maven = openConf(filepath.Join(env("HOME"), ".m2/settings.xml"), "/etc/maven/settings.xml")
 	m.Cargo = openConf(filepath.Join(env("CARGO_HOME"), "config.toml"), filepath.Join(env("HOME"), ".cargo/config.toml"))
+	m.Composer = openConf(filepath.Join(env("COMPOSER_HOME"), "config.json"), filepath.Join(env("HOME"), ".config/composer/config.json"),
+		filepath.Join(env("HOME"), ".composer/config.json"))
 	m.Wheels = localDirs(m.Vars["PIP_FIND_LINKS"])
 	m.NPM, _ = exec.LookPath("npm")
 	m.readGo(ctx)
@@ -65,7 +68,7 @@ func inherited() []string {
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "npm_config_registry",
 		"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE",
 		"NODEJS_ORG_MIRROR", "NVM_NODEJS_ORG_MIRROR", "GO_DL_MIRROR", "UV_PYTHON_INSTALL_MIRROR", "ADOPTIUM_API_MIRROR",
-		"RUSTUP_DIST_SERVER", "RUBY_MIRROR",
+		"RUSTUP_DIST_SERVER", "RUBY_MIRROR", "DOTNET_MIRROR",
 		"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST", "PIP_NO_INDEX",
 		"BUNDLE_MIRROR__ALL", "PERL_CPANM_OPT", "PERL_CARTON_MIRROR",
 		"HEX_MIRROR", "HEX_BUILDS_URL", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
@@ -103,9 +106,11 @@ func pipConf(env func(string) string) string {
 	return file
 }
 
-// secretWords are what Maven's settings and Cargo's configuration call what nobody else may know (Maven's "Settings
-// Reference", The Cargo Book, "Configuration").
-var secretWords = regexp.MustCompile(`(?im)<(password|passphrase|privateKey)>|^\s*(token|secret-key)\s*=`)
+// secretWords are what Maven's settings, Cargo's and Composer's configuration call what nobody else may know (Maven's
+// "Settings Reference", The Cargo Book, "Configuration", Composer's documentation, "Authentication for privately hosted
+// packages").
+var secretWords = regexp.MustCompile(`(?im)<(password|passphrase|privateKey)>|^\s*(token|secret-key)\s*=|` +
+	`"(http-basic|bearer|custom-headers|client-certificate|forgejo-token|(github|gitlab|bitbucket)-(oauth|token))"\s*:`)
 
 // openConf is the first of the files that is there, unless it keeps a secret or is not for everybody to read: builds
 // run as nobody of the host, and their clients fail at a file that they cannot read.
@@ -193,6 +198,9 @@ func firstFile(paths ...string) string {
 
 const bundlePath = "/etc/ssl/certs/ca-certificates.crt"
 
+// composerHome is where Composer finds the host's settings; it writes nothing of value there.
+const composerHome = "/etc/composer-host"
+
 // env is the machine's part of the environment of build steps. Not every client looks for authorities
 // where Debian keeps them.
 func (m Machine) env() map[string]string {
@@ -224,6 +232,9 @@ func (m Machine) binds() (binds []platform.Bind) {
 	}
 	if m.Cargo != "" { // Cargo reads those of all directories above the app's
 		binds = append(binds, platform.Bind{Source: m.Cargo, Target: "/.cargo/config.toml", ReadOnly: true})
+	}
+	if m.Composer != "" {
+		binds = append(binds, platform.Bind{Source: m.Composer, Target: composerHome + "/config.json", ReadOnly: true})
 	}
 	for _, dir := range m.Wheels {
 		binds = append(binds, platform.Bind{Source: dir, Target: dir, ReadOnly: true})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"paas/buildpacks/plan"
 )
 
 func getxattr(path string, into []byte) (int, error) {
@@ -105,12 +107,15 @@ func TestSweep(t *testing.T) {
 // Maven's and Cargo's settings are shown to builds, unless they hold a secret: apps' own code runs there.
 func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
 	for text, shown := range map[string]bool{
-		"<mirror><url>http://m/</url></mirror>":            true,
-		"<server>\n<password>x</password></server>":        false,
-		"[registries.x]\nindex = \"sparse+http://m/\"\n":   true,
-		"[registry]\ntoken = \"x\"\n":                      false,
-		"<mirror><url>http://me:secret@m/</url></mirror>":  false,
-		"[source.x]\nregistry = \"http://me:s@m/index\"\n": false,
+		"<mirror><url>http://m/</url></mirror>":                                true,
+		"<server>\n<password>x</password></server>":                            false,
+		"[registries.x]\nindex = \"sparse+http://m/\"\n":                       true,
+		"[registry]\ntoken = \"x\"\n":                                          false,
+		"<mirror><url>http://me:secret@m/</url></mirror>":                      false,
+		`{"repositories":{"packagist":{"type":"composer","url":"http://m/"}}}`: true,
+		`{"config":{"http-basic":{"m":{"username":"a","password":"b"}}}}`:      false,
+		`{"config": {"github-oauth" : {"github.com": "x"}}}`:                   false,
+		"[source.x]\nregistry = \"http://me:s@m/index\"\n":                     false,
 	} {
 		file := filepath.Join(t.TempDir(), "settings")
 		check(t, os.WriteFile(file, []byte(text), 0o644))
@@ -121,5 +126,15 @@ func TestSettingsWithSecretsStayOnTheHost(t *testing.T) {
 		if got := openConf(file); got != "" {
 			t.Errorf("%q: builds cannot read it, and are shown it", text)
 		}
+	}
+}
+
+// Composer finds the host's settings whatever home the plan gives it.
+func TestComposerFindsTheHostsSettings(t *testing.T) {
+	b := &build{Engine: &Engine{Options: Options{Machine: Machine{Composer: "/root/.composer/config.json"}}}}
+	env, err := b.stepEnv(t.Context(), plan.Step{Env: map[string]string{"COMPOSER_HOME": "/cache/composer/home"}})
+	binds := b.Machine.binds()
+	if err != nil || len(binds) != 1 || binds[0].Target != env["COMPOSER_HOME"]+"/config.json" || !binds[0].ReadOnly {
+		t.Errorf("%v, %v, %v", env, binds, err)
 	}
 }

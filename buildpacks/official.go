@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"os"
@@ -24,8 +26,8 @@ import (
 )
 
 // A toolchain comes from the first of these that has it: what is cached here, the language's official distribution,
-// a package registry (Go's module proxy, npm), Debian. Where Debian has the version that was asked for, its package
-// is as good as cached: it shares the base image's libraries and gets its security updates.
+// a package registry (Go's module proxy, npm), Debian. Where the official one is sources, Debian goes before it: it has
+// compiled them already.
 
 // official is where a language's own people publish it.
 type official struct {
@@ -39,6 +41,8 @@ type official struct {
 	// below them that are laid over one another.
 	strip int
 	roots []string
+	bin   string            // where its programs are in it; empty: bin
+	of    string            // the toolchain whose distribution it is part of; empty: its own
 	env   map[string]string // that its users need
 	// compile is what makes /opt/NAME of the archive, where that holds sources: a shell line, run as root beside
 	// the build variant's compilers.
@@ -49,7 +53,7 @@ type official struct {
 type release struct {
 	version string // "22.11.0"
 	url     string // of a tar.gz
-	sum     string // its SHA-256 in hex; "" if sums has it
+	sum     string // its SHA-256 or SHA-512 in hex; "" if sums has it
 	sums    string // address of a file of sums, as sha256sum writes it, or of one sum alone
 }
 
@@ -72,6 +76,7 @@ type chosen struct {
 	Version string            `json:"version"`
 	Path    string            `json:"path"`
 	Env     map[string]string `json:"env"`
+	Under   []string          `json:"under,omitempty"`
 }
 
 // official finds or makes a toolchain from its official distribution. ok is false if that cannot be reached or has no
@@ -194,10 +199,15 @@ func distance(a, b []int) (d []int) {
 
 // officialLayer finds or makes the layer of one release, below /opt.
 func (e *Engine) officialLayer(ctx context.Context, base string, o official, t plan.Toolchain, r release, story *platform.Story) (made, error) {
-	key := keyOf("official", t.Name, r.version, 1)
-	root := "/opt/" + t.Name
-	m := made{layer: key, version: r.version, path: root + "/bin", env: o.env}
-	err := e.hostLayer(ctx, story, product{key, o.name + " " + r.version}, func(dir string) error {
+	name := cmp.Or(o.of, t.Name)
+	key := keyOf("official", name, r.version, 1)
+	root := "/opt/" + name
+	m := made{layer: key, version: r.version, path: path.Join(root, cmp.Or(o.bin, "bin")), env: o.env}
+	var err error
+	if m.under, err = e.companions(ctx, base, t, story); err != nil {
+		return m, err
+	}
+	err = e.hostLayer(ctx, story, product{key, o.name + " " + r.version}, func(dir string) error {
 		story.Phase("Fetching %s %s, once on this host", o.name, r.version)
 		if o.compile != "" {
 			return e.compile(ctx, base, o, r, dir, story)
@@ -208,6 +218,24 @@ func (e *Engine) officialLayer(ctx context.Context, base string, o official, t p
 		return m, err
 	}
 	return m, e.choose(t, m)
+}
+
+// companions are what belongs to a toolchain beside its language's own distribution: Debian's build tools, and
+// programs of ours.
+func (e *Engine) companions(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) ([]string, error) {
+	d := debianToolchains[t.Name]
+	if len(d.files) == 0 {
+		return nil, nil
+	}
+	names := slices.DeleteFunc(slices.Clone(d.packages), func(p string) bool { return strings.HasPrefix(p, "openjdk-") })
+	if len(names) > 0 {
+		layer, err := e.packagesWith(ctx, base, names, d.files, story)
+		return []string{layer}, err
+	}
+	key := keyOf("programs", d.files)
+	return []string{key}, e.layer(ctx, story, product{key, "programs for " + d.name}, func(dir string) error {
+		return writePrograms(dir, d.files)
+	})
 }
 
 // compile makes a toolchain of its sources, which takes minutes.
@@ -241,7 +269,7 @@ func (e *Engine) fetchOfficial(ctx context.Context, o official, r release, dir s
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	sum := sha256.New()
+	sum := hashFor(want)
 	in := io.TeeReader(body, sum)
 	if err := untarTree(in, dir, o.strip, o.roots); err != nil {
 		return fmt.Errorf("unpack %s: %w", r.url, err)
@@ -251,9 +279,17 @@ func (e *Engine) fetchOfficial(ctx context.Context, o official, r release, dir s
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
 		return platform.Errorf(platform.Failed, "%s is not what its publisher signed for: its digest is wrong", path.Base(r.url)).
-			Because(fmt.Errorf("sha256 %s, not %s", got, want))
+			Because(fmt.Errorf("%s, not %s", got, want))
 	}
 	return nil
+}
+
+// hashFor is what a sum of that length was made with.
+func hashFor(sum string) hash.Hash {
+	if len(sum) == hex.EncodedLen(sha512.Size) {
+		return sha512.New()
+	}
+	return sha256.New()
 }
 
 // sumOf is the digest that the archive must have.
@@ -300,7 +336,7 @@ func (e *Engine) chosenPath(t plan.Toolchain) string {
 
 // choose remembers a version, for a day.
 func (e *Engine) choose(t plan.Toolchain, m made) error {
-	text, err := json.Marshal(chosen{e.now(), m.layer, m.version, m.path, m.env})
+	text, err := json.Marshal(chosen{e.now(), m.layer, m.version, m.path, m.env, m.under})
 	if err != nil {
 		return err
 	}
@@ -313,10 +349,12 @@ func (e *Engine) chosen(t plan.Toolchain) (made, bool) {
 	if err != nil || json.Unmarshal(text, &c) != nil || e.now().Sub(c.At) >= answerAge {
 		return made{}, false
 	}
-	if e.holding.hold(c.Layer) != nil || !e.Images.Has(c.Layer) {
-		return made{}, false
+	for _, layer := range append(c.Under, c.Layer) {
+		if e.holding.hold(layer) != nil || !e.Images.Has(layer) {
+			return made{}, false
+		}
 	}
-	return made{layer: c.Layer, version: c.Version, path: c.Path, env: c.Env}, true
+	return made{layer: c.Layer, version: c.Version, path: c.Path, env: c.Env, under: c.Under}, true
 }
 
 // cannotBeHad is the sentence for a version that nobody has.

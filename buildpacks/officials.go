@@ -17,6 +17,10 @@ import (
 // officials are the distributions by the name that plans use, all for x86_64 Linux with glibc. A site has its
 // documented layout at any mirror: what the variables name is the address that the site's own stands for.
 func officials() map[string]official {
+	java := official{ // api.adoptium.net/q/swagger-ui, "/v3/assets/latest"
+		name: "Java", site: "https://api.adoptium.net", mirrors: []string{"ADOPTIUM_API_MIRROR"}, of: "java",
+		probe: "/v3/info/available_releases", list: listJava, strip: 1, env: map[string]string{"JAVA_HOME": "/opt/java"},
+	}
 	return map[string]official{
 		"node": { // nodejs.org/dist/index.json; the variables are those of node-gyp's and nvm's users
 			name: "Node.js", site: "https://nodejs.org/dist", mirrors: []string{"NODEJS_ORG_MIRROR", "NVM_NODEJS_ORG_MIRROR"},
@@ -29,9 +33,10 @@ func officials() map[string]official {
 			name: "Python", site: "https://github.com/astral-sh/python-build-standalone/releases/download",
 			mirrors: []string{"UV_PYTHON_INSTALL_MIRROR"}, probe: latestPython, list: listPython, strip: 1,
 		},
-		"java": { // api.adoptium.net/q/swagger-ui, "/v3/assets/latest"
-			name: "Java", site: "https://api.adoptium.net", mirrors: []string{"ADOPTIUM_API_MIRROR"},
-			probe: "/v3/info/available_releases", list: listJava, strip: 1, env: map[string]string{"JAVA_HOME": "/opt/java"},
+		"java": java, "jre": java, "jdk": java, "maven": java, "gradle": java,
+		"dotnet": { // github.com/dotnet/core, "release-notes/releases-index.json"
+			name: ".NET", site: "https://builds.dotnet.microsoft.com/dotnet", mirrors: []string{"DOTNET_MIRROR"},
+			probe: dotnetIndex, list: listDotNet, bin: ".", env: map[string]string{"DOTNET_ROOT": "/opt/dotnet"},
 		},
 		"rust": { // forge.rust-lang.org, "Archive of Rust Stable Standalone Installers"; the variable is rustup's
 			name: "Rust", site: "https://static.rust-lang.org", mirrors: []string{"RUSTUP_DIST_SERVER"},
@@ -57,6 +62,9 @@ func matcher(t plan.Toolchain, now time.Time) func(string) bool {
 	case "go":
 		wish := strings.TrimPrefix(t.Version, "go")
 		return func(v string) bool { return len(fittingGo([]string{v}, prefixed(wish))) > 0 }
+	}
+	if strings.HasPrefix(t.Version, ">=") {
+		return func(v string) bool { return fits(v, t.Version) }
 	}
 	return func(v string) bool {
 		plain, _, _ := strings.Cut(v, "+")
@@ -173,7 +181,7 @@ const rustTarget = "x86_64-unknown-linux-gnu"
 // listRust reads a channel's manifest: of a version, of a line, or the stable one.
 func listRust(ctx context.Context, s site, wish string) ([]release, error) {
 	channel := wish
-	if channel == "" {
+	if channel == "" || strings.HasPrefix(wish, ">=") {
 		channel = "stable"
 	}
 	text, err := s.engine.document(ctx, s.base+"/dist/channel-rust-"+channel+".toml")
@@ -223,6 +231,60 @@ func listRuby(ctx context.Context, s site, _ string) (all []release, err error) 
 		_, below, ok := strings.Cut(words[1], "/pub/ruby/") // the list names the site itself, also at a mirror
 		if m := rubyName.FindStringSubmatch(words[0]); m != nil && ok {
 			all = append(all, release{version: m[1], url: s.base + "/" + below, sum: words[3]})
+		}
+	}
+	return all, nil
+}
+
+// dotnetIndex lists the lines of .NET, each with the address of a list of its releases.
+const dotnetIndex = "/release-metadata/releases-index.json"
+
+// listDotNet has all SDKs of the line that was asked for, or the newest of every line.
+func listDotNet(ctx context.Context, s site, wish string) (all []release, err error) {
+	var index struct {
+		Lines []struct {
+			Line    string `json:"channel-version"`
+			SDK     string `json:"latest-sdk"`
+			Support string `json:"support-phase"` // "active", "preview", "eol"
+		} `json:"releases-index"`
+	}
+	if err := s.json(ctx, dotnetIndex, &index); err != nil {
+		return nil, err
+	}
+	line := ""
+	for _, l := range index.Lines { // the newest first
+		if wish == l.Line || wish == "" && line == "" && l.Support == "active" || strings.HasPrefix(wish, l.Line+".") {
+			line = l.Line
+		}
+		all = append(all, release{version: l.SDK}) // to name the nearest
+	}
+	if line == "" {
+		return all, nil
+	}
+	return s.sdks(ctx, line)
+}
+
+func (s site) sdks(ctx context.Context, line string) (all []release, err error) {
+	type sdk struct {
+		Version string
+		Files   []struct{ RID, Name, URL, Hash string }
+	}
+	var list struct {
+		Releases []struct {
+			SDKs []sdk `json:"sdks"`
+		} `json:"releases"`
+	}
+	if err := s.json(ctx, "/release-metadata/"+line+"/releases.json", &list); err != nil {
+		return nil, err
+	}
+	for _, r := range list.Releases {
+		for _, sdk := range r.SDKs {
+			for _, f := range sdk.Files {
+				_, below, ok := strings.Cut(f.URL, "/dotnet/") // the list names the site itself, also at a mirror
+				if ok && f.RID == "linux-x64" && strings.HasSuffix(f.Name, ".tar.gz") && !strings.Contains(sdk.Version, "-") {
+					all = append(all, release{version: sdk.Version, url: s.base + "/" + below, sum: f.Hash})
+				}
+			}
 		}
 	}
 	return all, nil

@@ -48,3 +48,10 @@ func (k secret) digests(c platform.Config) map[string]string {
 	}
 	return out
 }
+
+// derived is a key of its own for one purpose.
+func (k secret) derived(purpose string) []byte {
+	h := hmac.New(sha256.New, k)
+	_, _ = h.Write([]byte(purpose)) // a hash never fails
+	return h.Sum(nil)
+}

@@ -331,3 +331,52 @@ func TestDirTreeIsGits(t *testing.T) {
 		check(t, blob.Close())
 	}
 }
+
+// Deltas are squashed behind a build's back: the next one starts from few layers, which hold the same; what the build
+// before made stays as it was, and the same source is found again.
+func TestSquash(t *testing.T) {
+	for name, change := range map[string]func(i int) map[string]string{
+		"onto the whole layer": func(i int) map[string]string { return many("a", fmt.Sprint(i), "d/"+fmt.Sprint(i%3), "x") },
+		"of nearly everything": func(i int) map[string]string {
+			tree := many("a", fmt.Sprint(i))
+			for n := range 3 * i {
+				delete(tree, fmt.Sprintf("filler/%d/file", n))
+				tree[fmt.Sprintf("moved/%d", n)] = fmt.Sprint(n)
+			}
+			return tree
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.plans(onlySource())
+			app, deepest := b.app(), 0
+			for i := range 3 * maxDeltas {
+				tree := treetest.Files(change(i % (2 * maxDeltas)))
+				img, _ := b.mustBuild(app, tree)
+				want := whole(t, b, tree)
+				b.sweeps.Wait()
+				if got := merged(t, b, img.Layers[1:]); !slices.Equal(got, want) {
+					t.Fatalf("build %d has\n%s\nwant\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+				again, told := b.mustBuild(app, tree)
+				if got := merged(t, b, again.Layers[1:]); !slices.Equal(got, want) || again.ID != img.ID || !strings.Contains(told, "Using the same files") {
+					t.Fatalf("the same as build %d again is %v:\n%s\n%s", i, again.Layers, told, strings.Join(got, "\n"))
+				}
+				if len(img.Layers) == 2+maxDeltas && len(again.Layers) > 3 {
+					t.Errorf("after build %d there are %d layers still", i, len(again.Layers))
+				}
+				kept, err := b.Layers()
+				check(t, err)
+				for _, l := range again.Layers {
+					if len(kept[l]) == 0 {
+						t.Errorf("nobody keeps %s", l)
+					}
+				}
+				deepest = max(deepest, len(img.Layers))
+			}
+			if deepest > 2+maxDeltas || deepest < 4 {
+				t.Errorf("the deepest image has %d layers", deepest)
+			}
+		})
+	}
+}

@@ -15,8 +15,9 @@ import (
 )
 
 // The source becomes a layer whole the first time. After that a build writes only what changed since the
-// app's last one, as another layer on top, and whites out what is gone. Every layer costs a lookup, so at
-// maxDeltas the next one is made from the whole layer again and takes the place of all the others.
+// app's last one, as another layer on top, and whites out what is gone. Every layer costs a lookup, so when there are
+// more than maxDeltas the next build shall start from fewer: they are squashed in the background, and a build that
+// comes before that is done makes one from the whole layer itself, which takes the place of all the others.
 const maxDeltas = 8
 
 // addSource puts the step's files on top, in as many layers as they are in.
@@ -52,17 +53,15 @@ type delta struct {
 // writeSource writes the files as the cheapest layer that will do, and remembers them.
 func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, key string, files []platform.File) ([]string, error) {
 	d := b.chooseDelta(x, last, files)
-	layer := keyOf("source layer", d.over, key)
-	err := b.layer(ctx, b.req.Story, product{layer, sourceNote(d)}, func(upper string) error {
-		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
-			return err
-		}
-		return whiteOut(upper, d.white)
-	})
+	now, err := b.sourceLayer(ctx, d, key, files)
 	if err != nil {
 		return nil, err
 	}
-	now := written{layers: append(slices.Clone(d.over), layer), hidden: d.hidden, files: files}
+	unlock, err := b.locks.lock(ctx, "index "+string(x))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if slices.Equal(d.over, last.layers) {
 		now.recent = last.recent // what they hide is hidden here too
 	}
@@ -72,7 +71,22 @@ func (b *build) writeSource(ctx context.Context, x sourceIndex, last written, ke
 			return nil, err
 		}
 	}
+	if b.wantsSquash(now) {
+		b.squashes = append(b.squashes, squash{x, slices.Clone(b.steps)})
+	}
 	return now.layers, x.write(now)
+}
+
+// sourceLayer makes the layer of a delta.
+func (b *build) sourceLayer(ctx context.Context, d delta, key string, files []platform.File) (now written, err error) {
+	layer := b.own(keyOf("source layer", d.over, key))
+	err = b.layer(ctx, b.req.Story, product{layer, sourceNote(d)}, func(upper string) error {
+		if err := writeFiles(ctx, upper, b.req.Source, d.write); err != nil {
+			return err
+		}
+		return whiteOut(upper, d.white)
+	})
+	return written{layers: append(slices.Clone(d.over), layer), hidden: d.hidden, files: files}, err
 }
 
 // sourceNote says what is in a layer of the source.

@@ -97,7 +97,7 @@ func (e *Engine) toolchains(ctx context.Context, base string, all []plan.Toolcha
 		if err != nil {
 			return nil, err
 		}
-		layers = append(layers, m.layer)
+		layers = append(append(layers, m.under...), m.layer)
 	}
 	return layers, nil
 }

@@ -177,6 +177,9 @@ func (b *build) stepEnv(ctx context.Context, s plan.Step) (map[string]string, er
 		maps.Copy(env, b.req.Config)
 	}
 	maps.Copy(env, s.Env)
+	if b.Machine.Composer != "" { // a plan knows no machine
+		env["COMPOSER_HOME"] = composerHome
+	}
 	env["PATH"] = b.searchPath(b.path)
 	return env, nil
 }

@@ -23,6 +23,7 @@ type made struct {
 	version string            // empty if it has none that anybody would ask for
 	path    string            // of its programs; empty if they are where every system has them
 	env     map[string]string // that its users need
+	under   []string          // layers below it that belong to it
 }
 
 func (b *build) addToolchains(ctx context.Context) error {
@@ -39,7 +40,9 @@ func (b *build) addToolchains(ctx context.Context) error {
 		if m.version != "" {
 			b.req.Story.Line("Using %s %s (%s)", spoken(t.Name), m.version, asked(t))
 		}
-		b.add(m.layer, !t.Build)
+		for _, layer := range append(m.under, m.layer) {
+			b.add(layer, !t.Build)
+		}
 		clock.Inputs = append(clock.Inputs, platform.BuildInput{Kind: platform.ArgumentInput, Name: "version", Digest: m.version})
 		_ = b.tell(clock, m.layer, nil) // as it is told
 		maps.Copy(b.env, m.env)
@@ -66,12 +69,21 @@ func asked(t plan.Toolchain) string {
 	return t.From
 }
 
-// toolchain finds or makes a toolchain's layer.
-func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (made, error) {
-	if d, ok := debianToolchains[t.Name]; ok && d.fits(t.Version) {
+// toolchain finds or makes a toolchain's layer: what is here already, what the language's own people publish, what a
+// package registry has, what Debian packages. What would have to be compiled comes last.
+func (e *Engine) toolchain(ctx context.Context, base string, t plan.Toolchain, story *platform.Story) (m made, err error) {
+	d, o := debianToolchains[t.Name], officials()[t.Name]
+	packaged := d.fits(t.Version)
+	if packaged && (o.list == nil || o.compile != "" || e.hasDebian(base, t)) {
 		return e.debian(ctx, base, t, story)
 	}
 	m, near, ok, err := e.official(ctx, base, t, story)
+	if packaged && !ok && ctx.Err() == nil {
+		if err != nil {
+			story.Warn("%s cannot be had from its own site (%v); Debian's is taken.", spoken(t.Name), err)
+		}
+		return e.debian(ctx, base, t, story)
+	}
 	if ok || err != nil {
 		return m, err
 	}

@@ -60,6 +60,7 @@ type BuildPhase struct {
 type BuildStep struct {
 	Name   string   `json:"name"` // the same from build to build, and unique in one: "dependencies", "2/5 RUN make"
 	Kind   StepKind `json:"kind"`
+	Place  string   `json:"-"`             // by which it is found again when its name changed; empty: only by name
 	Key    string   `json:"key,omitempty"` // names all that went in: equal keys make equal layers
 	Reused bool     `json:"reused"`
 	Failed bool     `json:"failed,omitempty"`
@@ -109,6 +110,7 @@ const (
 	ArgumentInput  InputKind = "argument" // an environment variable or build argument that is no secret
 	ConfigInput    InputKind = "config var"
 	FileInput      InputKind = "file"
+	SecretInput    InputKind = "build secret" // mounted, and in no key: a step is reused though it changed
 )
 
 // InputChange is how an input differs from the last time. Before is empty for a new one, After for one that

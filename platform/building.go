@@ -134,8 +134,13 @@ func (b *building) admit(ctx context.Context) error {
 	return err
 }
 
-// report takes what a step came to.
+// report takes what a step came to. Instructions of a Dockerfile have their arguments in their names.
 func (b *building) report(s BuildStep) {
+	s.Name = b.story.hidden(s.Name)
+	s.Inputs = slices.Clone(s.Inputs)
+	for i := range s.Inputs {
+		s.Inputs[i].Name = b.story.hidden(s.Inputs[i].Name)
+	}
 	b.change(func(r *Build) {
 		r.Steps = append(r.Steps, s)
 		r.MemoryPeak = max(r.MemoryPeak, s.MemoryPeak)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ type madeStep struct {
 	Since  int          `json:"since"` // the first build with that key
 	Build  int          `json:"build"` // the last one
 	Key    string       `json:"key"`
+	Place  string       `json:"place,omitempty"`
 	Failed bool         `json:"failed,omitempty"`
 	Inputs []BuildInput `json:"inputs"`
 	Files  fileList     `json:"files"`
@@ -115,11 +117,14 @@ func (last stepInputs) next(steps []BuildStep, number int, whole bool) (next ste
 	next = stepInputs{}
 	for i := range steps {
 		s := &steps[i]
-		made := madeStep{Since: number, Build: number, Key: s.Key, Failed: s.Failed, Inputs: s.Inputs, Files: fileList(s.Files).folded()}
-		before, known := last[s.id()]
+		made := madeStep{
+			Since: number, Build: number, Key: s.Key, Place: s.Place, Failed: s.Failed, Inputs: s.Inputs, Files: fileList(s.Files).folded(),
+		}
+		before, known := last.of(*s, steps)
 		s.explain(before, known, made)
 		if known && before.Key == s.Key && before.Failed == s.Failed {
 			made.Since = before.Since
+			changed = changed || !slices.Equal(before.Inputs, made.Inputs)
 		} else {
 			changed = true
 		}
@@ -131,6 +136,20 @@ func (last stepInputs) next(steps []BuildStep, number int, whole bool) (next ste
 		}
 	}
 	return next, changed || len(next) != len(last)
+}
+
+// of finds what a step was made from the last time: by its name, or by its place if what was there has no step
+// of its name any more.
+func (last stepInputs) of(s BuildStep, steps []BuildStep) (madeStep, bool) {
+	if before, known := last[s.id()]; known || s.Place == "" {
+		return before, known
+	}
+	for id, before := range last {
+		if before.Place == s.Place && !slices.ContainsFunc(steps, func(o BuildStep) bool { return o.id() == id }) {
+			return before, true
+		}
+	}
+	return madeStep{}, false
 }
 
 func (p *Platform) readInputs(ctx context.Context, app AppName) (stepInputs, error) {

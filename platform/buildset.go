@@ -20,6 +20,7 @@ type buildRules struct {
 	BuildLimits
 	Timeout time.Duration // of the whole build, waiting for a place not counted
 	Detach  bool          // the build goes on when the pusher goes away
+	Alone   bool          // it shares no layers with other apps' builds
 	Places  int           // how many builds run at once on the host
 }
 
@@ -82,6 +83,8 @@ func buildKnobs() []buildKnob {
 			func(r buildRules) string { return spellDuration(r.Silence) }},
 		{"on-hangup", "what the end of the pusher's connection does: cancel or detach", false, setHangup,
 			func(r buildRules) string { return map[bool]string{true: "detach", false: "cancel"}[r.Detach] }},
+		{"cache", "whose layers of equal steps are taken: shared, all apps', or own", false, setCache,
+			func(r buildRules) string { return map[bool]string{true: "own", false: "shared"}[r.Alone] }},
 		{"places", "how many builds run at once", true,
 			func(r *buildRules, v string) error { return setCount(&r.Places, v, 1, 1000) },
 			func(r buildRules) string { return strconv.Itoa(r.Places) }},
@@ -93,6 +96,14 @@ func setHangup(r *buildRules, value string) error {
 		return Errorf(Usage, "on-hangup is cancel or detach, not %q", value)
 	}
 	r.Detach = value == "detach"
+	return nil
+}
+
+func setCache(r *buildRules, value string) error {
+	if value != "shared" && value != "own" {
+		return Errorf(Usage, "cache is shared or own, not %q", value)
+	}
+	r.Alone = value == "own"
 	return nil
 }
 

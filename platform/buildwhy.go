@@ -11,10 +11,20 @@ import (
 
 // explain fills Why and Changes of a step by what it was made from now and the last time.
 func (s *BuildStep) explain(before madeStep, known bool, now madeStep) {
-	if known && before.Key != s.Key {
+	if s.Kind == BaseStep && s.Place != "" && known && before.Key == s.Key {
+		s.Reused = true // of a Dockerfile: the image is there, nothing makes it
+	}
+	if known {
 		s.Changes = changesOf(before, now)
 	}
 	s.Why = s.why(before, known)
+	if secrets := only(s.Changes, SecretInput); len(secrets) > 0 && before.Key == s.Key {
+		s.Why += "; " + summary(secrets) + ", which is in no key"
+	}
+}
+
+func only(changes []InputChange, kind InputKind) []InputChange {
+	return slices.DeleteFunc(slices.Clone(changes), func(c InputChange) bool { return c.Kind != kind })
 }
 
 func (s *BuildStep) why(before madeStep, known bool) string {
@@ -23,6 +33,8 @@ func (s *BuildStep) why(before madeStep, known bool) string {
 		return "an earlier build, maybe another app's, was made from the same"
 	case s.Reused && before.Key == s.Key:
 		return fmt.Sprintf("nothing it is made from has changed since build %d", before.Since)
+	case s.Reused && s.Kind == InstructionStep && len(only(s.Changes, LayerInput)) == len(s.Changes):
+		return "what it takes from the layers below is the same, though these were made again"
 	case s.Reused:
 		return "an earlier build was made from the same; since the last one " + summary(s.Changes)
 	case !known:
@@ -47,7 +59,7 @@ func changesOf(before, now madeStep) []InputChange {
 }
 
 func rank(k InputKind) int {
-	order := []InputKind{ConfigInput, ArgumentInput, CommandInput, BaseInput, ToolchainInput, PackageInput, FileInput, LayerInput}
+	order := []InputKind{ConfigInput, ArgumentInput, CommandInput, BaseInput, ToolchainInput, PackageInput, FileInput, SecretInput, LayerInput}
 	return slices.Index(order, k)
 }
 
@@ -107,7 +119,7 @@ func inputChanges(before, now []BuildInput) (changes []InputChange) {
 
 // changed is a change of the input. Nothing of a config var but its name is shown.
 func (i BuildInput) changed(how, before, after string) InputChange {
-	if i.Kind == ConfigInput {
+	if i.Kind == ConfigInput || i.Kind == SecretInput {
 		before, after = "", ""
 	}
 	return InputChange{Kind: i.Kind, Name: i.Name, Change: how, Before: before, After: after}
@@ -138,6 +150,8 @@ func (c InputChange) subject() string {
 	switch {
 	case c.Kind == FileInput:
 		return c.Name
+	case c.Name == "" && c.Kind == LayerInput:
+		return "the layer below"
 	case c.Name == "":
 		return "the " + string(c.Kind)
 	case c.Kind == LayerInput:

@@ -53,6 +53,40 @@ func TestWhy(t *testing.T) {
 	}
 }
 
+// An instruction that was changed is compared with what stood in its place, one that moved with itself. A
+// secret's change is told though it decides nothing.
+func TestWhyOfInstructions(t *testing.T) {
+	of := func(name, place, key string, reused bool, inputs ...BuildInput) BuildStep {
+		return BuildStep{Name: name, Kind: InstructionStep, Place: place, Key: key, Reused: reused, Inputs: inputs}
+	}
+	base := BuildStep{Name: "FROM x", Kind: BaseStep, Place: "1", Key: "b", Inputs: []BuildInput{{BaseInput, "x", "1"}}}
+	first := []BuildStep{
+		base, of("RUN a", "2", "a", false, BuildInput{CommandInput, "", "1"}), of("RUN c", "3", "c", false, BuildInput{LayerInput, "", "1"}),
+		of("RUN s", "4", "s", false, BuildInput{SecretInput, "TOKEN", "1"}), of("COPY o", "5", "o", false, BuildInput{LayerInput, "build", "1"}),
+	}
+	last, _ := stepInputs{}.next(first, 1, true)
+	then := []BuildStep{
+		base, of("RUN b", "2", "a2", false, BuildInput{CommandInput, "", "2"}), of("RUN new", "3", "n", false), of("RUN c", "4", "c2", false, BuildInput{LayerInput, "", "2"}),
+		of("RUN s", "5", "s", true, BuildInput{SecretInput, "TOKEN", "2"}), of("COPY o", "6", "o2", true, BuildInput{LayerInput, "build", "2"}),
+	}
+	last, _ = last.next(then, 2, true)
+	for i, want := range []string{
+		"nothing it is made from has changed since build 1", "the command was changed", "no earlier build had it", "the layer below was changed",
+		"nothing it is made from has changed since build 1; the build secret TOKEN was changed, which is in no key",
+		"what it takes from the layers below is the same, though these were made again",
+	} {
+		if then[i].Why != want {
+			t.Errorf("%s: %q, not %q", then[i].Name, then[i].Why, want)
+		}
+	}
+	if text, _ := json.Marshal(then[4].Changes); strings.Contains(string(text), `"2"`) {
+		t.Errorf("a secret's digest is shown: %s", text)
+	}
+	if _, changed := last.next(then, 3, true); changed {
+		t.Error("the same again is a change")
+	}
+}
+
 // A build that fails early does not make the next one forget what the later steps were made from.
 func TestFailedBuildKeepsLaterSteps(t *testing.T) {
 	last, _ := stepInputs{}.next([]BuildStep{step("k", false, nil)}, 1, true)

@@ -81,10 +81,10 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	}
 	config := req.Config
 	story.Hide(config)
-	req.Story, req.Limits, req.Report = story, b.rules.BuildLimits, b.report
+	req.Story, req.Limits, req.Report, req.Alone = story, b.rules.BuildLimits, b.report, b.rules.Alone
 	image, drop, err := p.build(ctx, b, req)
 	if err != nil {
-		return Release{}, err
+		return Release{}, story.clean(err)
 	}
 	defer drop()
 	if config, err = p.firstConfig(app, image, config, story); err != nil {

@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -114,4 +115,20 @@ func (m *mask) beginning(p []byte) int {
 		}
 	}
 	return len(p)
+}
+
+// clean is an error without the secrets in it: a builder quotes the line that it failed at.
+func (s *Story) clean(err error) error {
+	if text := err.Error(); s.hidden(text) == text {
+		return err
+	}
+	var human *Error
+	if !errors.As(err, &human) {
+		return errors.New(s.hidden(err.Error()))
+	}
+	e := Error{Kind: human.Kind, Message: s.hidden(human.Message), Hint: s.hidden(human.Hint), Table: human.Table}
+	for _, line := range human.Output {
+		e.Output = append(e.Output, s.hidden(line))
+	}
+	return &e
 }

@@ -72,6 +72,13 @@ func (s *Story) Hide(config Config) {
 	s.mask = newMask(config)
 }
 
+// hidden is a text without the secrets in it.
+func (s *Story) hidden(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mask.hide(text)
+}
+
 // Queue makes Admit wait for its turn by ask.
 func (s *Story) Queue(ask func(ctx context.Context) error) {
 	s.mu.Lock()

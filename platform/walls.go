@@ -46,6 +46,7 @@ type BuildRequest struct {
 	Choice BuildChoice
 	Story  *Story
 	Limits BuildLimits     // zero fields: the Builder's defaults
+	Alone  bool            // no layer that the app's own commands made is another app's too
 	Report func(BuildStep) // if not nil, to be called for every layer, bottom first, when it is there or has failed
 }
 

@@ -23,7 +23,9 @@ import (
 	dockerbuilder "github.com/moby/buildkit/frontend/dockerfile/builder"
 	"github.com/moby/buildkit/frontend/gateway/forwarder"
 	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/llbsolver"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"paas/buildpacks/dockerfile/wire"
@@ -52,12 +54,14 @@ type builder struct {
 	mu        sync.Mutex
 	unsynced  bool
 	bySession map[string]*job
+	vertices  map[digest.Digest]solver.Vertex // of the graphs of all builds under way
+	pins      map[string]string               // digests of what URLs named
 	working   sync.WaitGroup
 }
 
 // open starts the engine. It waits for a predecessor that is on its way out.
 func open(ctx context.Context, o Options) (_ *builder, err error) {
-	b := &builder{Options: o, bySession: map[string]*job{}}
+	b := &builder{Options: o, bySession: map[string]*job{}, vertices: map[digest.Digest]solver.Vertex{}, pins: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open Dockerfile builder: %w", err), b.close())
@@ -247,6 +251,30 @@ func (b *builder) jobOf(g session.Group) *job {
 			return j
 		}
 	}
+}
+
+func (b *builder) resolved(v solver.Vertex) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.vertices[v.Digest()] = v
+}
+
+func (b *builder) vertexOf(id digest.Digest) solver.Vertex {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.vertices[id]
+}
+
+func (b *builder) pin(url, digest string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pins[url] = digest
+}
+
+func (b *builder) pinOf(url string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pins[url]
 }
 
 // ask sends a request to the daemon and reads its answer.

@@ -26,6 +26,7 @@ func features() []feature {
 		{"ARG before and after FROM", "ARG BASE=busybox\nFROM $BASE\nARG BASE\nARG WHO=world\nRUN echo \"$BASE $WHO\" > /f\n", nil, "cat /f", "busybox world"},
 		{"heredocs", "FROM busybox\nRUN <<EOF\necho one > /f\necho two >> /f\nEOF\nCOPY <<EOT /g\nthree\nEOT\n", nil, "cat /f /g", "one\ntwo\nthree"},
 		{"COPY --chmod --chown", "FROM busybox\nCOPY --chmod=0640 --chown=1000:7 a /a\nCOPY --chown=app b /b\n", []string{"a", "1", "b", "2"}, "stat -c '%n %a %u:%g' /a /b", "/a 640 1000:7\n/b 644 1000:1000"},
+		{"COPY of several sources", "FROM busybox\nRUN mkdir /t\nCOPY a b c* /t/\nCOPY d a /t/x/\n", []string{"a", "1\n", "b", "2\n", "c1", "3\n", "c2", "4\n", "d/e", "5\n"}, "cat /t/a /t/b /t/c1 /t/c2 /t/x/e /t/x/a", "1\n2\n3\n4\n5\n1"},
 		{"COPY --link", "FROM busybox\nCOPY --link a /x/a\nCOPY --link b /x/b\nRUN cat /x/a /x/b > /f\n", []string{"a", "1\n", "b", "2\n"}, "cat /f", "1\n2"},
 		{"COPY --parents", "# syntax=docker/dockerfile:1\nFROM busybox\nCOPY --parents x/*/c /\n", []string{"x/1/c", "1\n", "x/2/c", "2\n", "x/2/d", "3"}, "find /x -type f | sort", "/x/1/c\n/x/2/c"},
 		{"COPY --exclude", "FROM busybox\nCOPY --exclude=*.md . /d\n", []string{"a.txt", "1", "b.md", "2"}, "ls /d", "Dockerfile\na.txt"},

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/frontend"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/llbsolver"
 	"github.com/moby/buildkit/solver/pb"
@@ -32,14 +33,16 @@ type job struct {
 	builder *builder
 	req     wire.Build
 	files   []platform.File // of the context, without what is ignored
+	places  []int           // of each of these in req.Files
 	tell    func(wire.Event)
 	names   map[digest.Digest]string
 	told    map[digest.Digest]bool // whose beginning was told
+	mades   map[digest.Digest]*wire.Made
 }
 
 // build runs one build to its end and tells what happens. The last event says how it ended.
 func (b *builder) build(ctx context.Context, req wire.Build, tell func(wire.Event)) {
-	j := &job{builder: b, req: req, tell: tell, names: map[digest.Digest]string{}, told: map[digest.Digest]bool{}}
+	j := &job{builder: b, req: req, tell: tell, names: map[digest.Digest]string{}, told: map[digest.Digest]bool{}, mades: map[digest.Digest]*wire.Made{}}
 	result, err := j.run(ctx)
 	if err != nil {
 		tell(wire.Event{Failed: j.failed(ctx, err)})
@@ -52,6 +55,7 @@ func (j *job) run(ctx context.Context) (result wire.Result, err error) {
 	if j.files, err = without(j.req.Files, j.req.Ignore); err != nil {
 		return result, err
 	}
+	j.places = placesOf(j.req.Files, j.files)
 	end, id, err := j.openSession(ctx)
 	if err != nil {
 		return result, err
@@ -100,6 +104,17 @@ func without(files []platform.File, ignore []byte) ([]platform.File, error) {
 	return left, nil
 }
 
+// placesOf are the places in a list of those of it that are left.
+func placesOf(all, left []platform.File) []int {
+	places := make([]int, 0, len(left))
+	for i, f := range all {
+		if n := len(places); n < len(left) && left[n].Path == f.Path {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
 func badIgnore(err error) error {
 	if err == nil {
 		return nil
@@ -137,6 +152,9 @@ func (j *job) openSession(ctx context.Context) (end func(), id string, err error
 	return func() {
 		b.mu.Lock()
 		delete(b.bySession, s.ID())
+		if len(b.bySession) == 0 {
+			b.vertices, b.pins = map[digest.Digest]solver.Vertex{}, map[string]string{}
+		}
 		b.mu.Unlock()
 		_ = s.Close()
 		cancel()
@@ -155,7 +173,7 @@ func (j *job) request(ctx context.Context) (frontend.SolveRequest, error) {
 	if j.req.Target != "" {
 		opts["target"] = j.req.Target
 	}
-	if mayHoldSecrets(j.req.Dockerfile) {
+	if j.req.Alone || mayHoldSecrets(j.req.Dockerfile) {
 		// What such a step leaves behind is this app's alone: another's Dockerfile of the same text shall not
 		// be given it. A step's host name is part of its key.
 		opts["hostname"] = fmt.Sprintf("app-%d", j.req.App)
@@ -213,7 +231,7 @@ func (j *job) vertex(v *client.Vertex) {
 	if v.Completed == nil {
 		return
 	}
-	done := wire.Done{Failed: v.Error != "", Cached: v.Cached}
+	done := wire.Done{Failed: v.Error != "", Cached: v.Cached, Made: j.describe(v.Digest)}
 	if v.Started != nil {
 		done.Took = v.Completed.Sub(*v.Started).Round(time.Millisecond)
 	}

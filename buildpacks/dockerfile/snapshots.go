@@ -245,7 +245,6 @@ func (s *shelf) mounts(snap storage.Snapshot) []mount.Mount {
 	options := []string{"index=off", "redirect_dir=nofollow", "lowerdir=" + strings.Join(lowers, ":")}
 	if snap.Kind == snapshots.KindActive {
 		work := filepath.Join(s.dir, "active", snap.ID, "work")
-		_ = os.RemoveAll(filepath.Join(work, "work", "incompat")) // of the volatile mount before
 		// Without volatile the kernel writes the whole disk out at each unmount; see builder.begin.
 		options = append(options, "volatile", "upperdir="+s.upper(snap.ID), "workdir="+work)
 	}

@@ -73,7 +73,7 @@ func (b *builder) openWorker(ctx context.Context) error {
 		return err
 	}
 	w.HTTPSource = http
-	w.SourceManager.Register(http)
+	w.SourceManager.Register(pinning{http, b})
 	w.SourceManager.Register(b.worker.bases)
 	w.SourceManager.Register(&contexts{builder: b, cache: w.CacheMgr})
 	w.SourceManager.Register(refusal{})
@@ -132,7 +132,7 @@ func (b *builder) workerOptions() (opt base.WorkerOpt, err error) {
 	store := containerdsnapshot.NewContentStore(mdb.ContentStore(), namespace)
 	return base.WorkerOpt{
 		ID: "paas", Root: b.Dir, Labels: map[string]string{}, MetadataStore: records, Executor: &executor{builder: b},
-		Snapshotter:  containerdsnapshot.NewSnapshotter(snapshotter, mdb.Snapshotter(snapshotter), namespace, nil),
+		Snapshotter:  again{containerdsnapshot.NewSnapshotter(snapshotter, mdb.Snapshotter(snapshotter), namespace, nil)},
 		ContentStore: store, Applier: apply.NewFileSystemApplier(store), Differ: walking.NewWalkingDiff(store),
 		Platforms:     []ocispec.Platform{platforms.Normalize(platforms.DefaultSpec())},
 		LeaseManager:  leaseutil.WithNamespace(metadata.NewLeaseManager(mdb), namespace),
@@ -183,6 +183,7 @@ func (w *worker) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt
 
 // ResolveOp implements BuildKit's Worker. What a RUN does is done on a build's behalf.
 func (w *worker) ResolveOp(v solver.Vertex, s frontend.FrontendLLBBridge, sm *session.Manager, proxy bkworker.ProxyOpt) (solver.Op, error) {
+	w.builder.resolved(v)
 	op, err := w.Worker.ResolveOp(v, s, sm, proxy)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ type Plan struct {
 
 	Dockerfile string `json:"dockerfile,omitempty"` // its path, if the builder is "dockerfile": then there are no steps
 
+	BuilderImage string            `json:"builder_image,omitempty"` // of Cloud Native Buildpacks, if the builder is "pack": then there are no steps
+	BuildEnv     map[string]string `json:"build_env,omitempty"`     // of its build
+
 	Processes map[platform.ProcessType]string           `json:"processes"`
 	Env       map[string]string                         `json:"env,omitempty"`  // of running processes
 	Path      []string                                  `json:"path,omitempty"` // put before PATH, for steps and processes

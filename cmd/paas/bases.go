@@ -37,11 +37,22 @@ func (b *bases) find(ctx context.Context, name string, story *platform.Story) (w
 		}
 		name = target
 	}
-	own, err := b.own(ctx, familiar(name))
-	if err == nil || platform.KindOf(err) != platform.NotFound {
-		return own, err
+	for _, own := range ownNames(name) {
+		base, err := b.own(ctx, own)
+		if err == nil || platform.KindOf(err) != platform.NotFound {
+			return base, err
+		}
 	}
 	return b.pull(ctx, name, story)
+}
+
+// ownNames are those that our own registry may have it under: "library/base" is a repository too.
+func ownNames(name string) []string {
+	short, full := familiar(name), strings.TrimPrefix(name, "docker.io/")
+	if short == full {
+		return []string{short}
+	}
+	return []string{short, full}
 }
 
 // target is what the admin maps a name to.

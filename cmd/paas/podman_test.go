@@ -1,6 +1,11 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,46 +13,112 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/image-spec/schema"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
 
-// A release that is written as an image runs under another engine as it is: Debian's podman (packages podman and runc) loads
-// it, starts its web process, and gets its answer.
+// A release that is written as an image is what the image specification's schema asks for, and runs under another
+// engine as it is: Debian's podman (packages podman and runc) loads it, starts its web process, and gets its answer.
+// It does so whoever built it: a buildpack, or a Dockerfile with a user, arguments and several stages.
 func TestReleaseRunsUnderPodman(t *testing.T) {
 	needPrograms(t, "podman", "runc", "nsenter")
 	p := newPlainPlatform(t) // a whole image is compressed
 	work := t.TempDir()
-	source := filepath.Join("testdata", "apps", "hello")
+	podman := newPodman(t)
+	for _, app := range []struct{ name, source, port, page, look string }{
+		{"hello", "testdata/apps/hello", "5000", "Hello", "1000\n/app\n13."},
+		{"box", "../../examples/dockerfile", "8080", "Hello from a Dockerfile", ""},
+	} {
+		archive := filepath.Join(work, app.name+".tar")
+		p.saveImage(t, app.name, app.source, archive)
+		fitSchema(t, archive)
+		podman.must(t, "load", "--quiet", "--input", archive)
+		image := strings.Fields(podman.must(t, "images", "--quiet", "--filter", "reference=*"+app.name))[0]
+		// Hosts without CAP_SYS_RESOURCE cannot raise limits as podman would.
+		podman.must(t, "run", "--detach", "--name", app.name, "--network", "none", "--env", "PORT=5000",
+			"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", image)
+		pid := podman.must(t, "inspect", "--format", "{{.State.Pid}}", app.name)
+		if got := answerIn(t, pid, app.port); got != app.page {
+			t.Errorf("under podman %s answers %q\n%s", app.name, got, podman.must(t, "logs", app.name))
+		}
+		if got := podman.must(t, "exec", app.name, "sh", "-c", "id -u; pwd; cat /etc/debian_version"); !strings.HasPrefix(got, app.look) || strings.HasPrefix(got, "0\n") {
+			t.Errorf("inside %s it is %q", app.name, got)
+		}
+	}
+}
+
+// saveImage pushes an app and writes its release as an image.
+func (p *platformUnderTest) saveImage(t *testing.T, name, source, archive string) {
+	t.Helper()
 	script := `set -e
-cp -r "$1" "$2/hello"; cd "$2/hello"; git init -q -b main; git add -A; git commit -qm first; git push -q paas:hello main
-ssh paas images:save hello > "$2/hello.tar"`
-	push := exec.Command("sh", "-c", script, "push", source, work)
+cp -r "$1" "$2.d"; cd "$2.d"; git init -q -b main; git add -A; git commit -qm first; git push -q "paas:$3" main
+ssh paas images:save "$3" > "$2"`
+	push := exec.Command("sh", "-c", script, "push", source, archive, name)
 	for name, value := range p.environ() {
 		push.Env = append(push.Env, name+"="+value)
 	}
 	if out, err := push.CombinedOutput(); err != nil {
 		t.Fatalf("push: %v\n%s", err, out)
 	}
-	podman := newPodman(t)
-	podman.must(t, "load", "--quiet", "--input", filepath.Join(work, "hello.tar"))
-	image := strings.Fields(podman.must(t, "images", "--quiet"))[0]
-	// Hosts without CAP_SYS_RESOURCE cannot raise limits as podman would.
-	podman.must(t, "run", "--detach", "--name", "hello", "--network", "none", "--env", "PORT=5000",
-		"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", image)
-	pid := podman.must(t, "inspect", "--format", "{{.State.Pid}}", "hello")
-	if got := answerIn(t, pid); got != "Hello" {
-		t.Errorf("under podman it answers %q\n%s", got, podman.must(t, "logs", "hello"))
+}
+
+// fitSchema checks the documents of an archive.
+func fitSchema(t *testing.T, archive string) {
+	t.Helper()
+	files := documents(t, archive)
+	var index ocispec.Index
+	var manifest ocispec.Manifest
+	at := func(d ocispec.Descriptor) []byte {
+		return files["blobs/"+strings.Replace(d.Digest.String(), ":", "/", 1)]
 	}
-	if got := podman.must(t, "exec", "hello", "sh", "-c", "id -u; pwd; cat /etc/debian_version"); !strings.HasPrefix(got, "1000\n/app\n13.") {
-		t.Errorf("inside it is %q", got)
+	if err := json.Unmarshal(files[ocispec.ImageIndexFile], &index); err != nil || len(index.Manifests) != 1 {
+		t.Fatalf("the archive's index: %v %s", err, files[ocispec.ImageIndexFile])
+	}
+	if err := json.Unmarshal(at(index.Manifests[0]), &manifest); err != nil {
+		t.Fatalf("the archive's manifest: %v", err)
+	}
+	for v, text := range map[schema.Validator][]byte{
+		schema.ValidatorMediaTypeLayoutHeader: files[ocispec.ImageLayoutFile], schema.ValidatorMediaTypeImageIndex: files[ocispec.ImageIndexFile],
+		schema.ValidatorMediaTypeManifest: at(index.Manifests[0]), schema.ValidatorMediaTypeImageConfig: at(manifest.Config),
+	} {
+		if err := v.Validate(bytes.NewReader(text)); err != nil {
+			t.Errorf("%s: %s: %v\n%s", filepath.Base(archive), v, err, text)
+		}
+	}
+}
+
+// documents are an archive's small files.
+func documents(t *testing.T, archive string) map[string][]byte {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	files := map[string][]byte{}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 1<<20 {
+			continue
+		}
+		if files[h.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 // answerIn asks a process's own network for a page, as soon as somebody listens there.
-func answerIn(t *testing.T, pid string) (got string) {
+func answerIn(t *testing.T, pid, port string) (got string) {
 	t.Helper()
 	for range 100 {
-		out, err := exec.Command("nsenter", "--target", pid, "--net", "curl", "-sS", "http://127.0.0.1:5000/").CombinedOutput()
+		out, err := exec.Command("nsenter", "--target", pid, "--net", "curl", "-sS", "http://127.0.0.1:"+port+"/").CombinedOutput()
 		if got = strings.TrimSpace(string(out)); err == nil {
 			return got
 		}

@@ -67,7 +67,7 @@ func (e *entryError) Error() string { return fmt.Sprintf("entry %q: %v", e.name,
 func (e *entryError) Unwrap() error { return e.err }
 
 // extract writes a layer archive below dir, which is empty. The archive is hostile until proven
-// otherwise: names that are absolute or hold "..", entries below symlinks, hard links to anything but
+// otherwise: names that hold "..", entries below symlinks, hard links to anything but
 // a file of the same archive, device nodes and attributes that steer overlayfs are refused; of extended
 // attributes security.capability and user.* are kept. Deletion marks become overlayfs's, runs of zeros
 // holes. After an error dir holds part of it.
@@ -156,11 +156,13 @@ func (x *extraction) askRoom() error {
 	return x.left.ask()
 }
 
-// cleanName makes an archive's name a name for tree. "./a/" and "a" are the same.
+// cleanName makes an archive's name a name for tree. "./a/", "/a" and "a" are the same: Cloud Native Buildpacks write
+// names that begin at the image's root.
 func cleanName(name string) (string, error) {
-	if name == "" || strings.HasPrefix(name, "/") || strings.ContainsRune(name, 0) {
-		return "", errors.New("the name is empty, absolute or holds a zero byte")
+	if name == "" || strings.ContainsRune(name, 0) {
+		return "", errors.New("the name is empty or holds a zero byte")
 	}
+	name = "./" + strings.TrimLeft(name, "/")
 	if slices.Contains(strings.Split(name, "/"), "..") {
 		return "", errors.New(`the name holds ".."`)
 	}

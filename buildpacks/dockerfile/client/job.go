@@ -32,6 +32,8 @@ type Request struct {
 	Keys       map[string][]byte        // SSH keys in PEM, by id
 	Bounds     platform.BuildLimits     // of each step
 	Report     func(platform.BuildStep) // if not nil, is told every instruction
+	Salt       []byte                   // of digests, which may be those of secrets
+	Alone      bool                     // no RUN is shared with other apps
 }
 
 // job is a build that is under way.
@@ -47,7 +49,8 @@ type job struct {
 }
 
 func (c *Client) begin(r Request) *job {
-	j := &job{Request: r, id: rand.Text(), teller: newTeller(r.Story, r.Report), files: map[string]platform.File{}}
+	j := &job{Request: r, id: rand.Text(), files: map[string]platform.File{}}
+	j.teller = newTeller(r.Story, (&record{Request: r, seen: map[string]int{}}).add)
 	for _, f := range r.Files {
 		j.files[f.Path] = f
 	}
@@ -66,7 +69,7 @@ func (c *Client) end(j *job) {
 func (j *job) message() wire.Build {
 	return wire.Build{
 		ID: j.id, App: j.App.ID, Dockerfile: j.Dockerfile, Name: j.Name, Ignore: j.Ignore, Target: j.Target,
-		Args: j.Args, Secrets: j.Secrets, Keys: j.Keys, Files: j.Request.Files,
+		Args: j.Args, Secrets: j.Secrets, Keys: j.Keys, Files: j.Request.Files, Salt: j.Salt, Alone: j.Alone,
 	}
 }
 

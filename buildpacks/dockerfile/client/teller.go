@@ -15,7 +15,7 @@ import (
 // live, what the others say is kept until it is their turn.
 type teller struct {
 	story  *platform.Story
-	report func(platform.BuildStep) // may be nil
+	record func(name string, done wire.Done)
 
 	mu      sync.Mutex
 	current *telling
@@ -40,8 +40,8 @@ const (
 	headAfter = 300 * time.Millisecond // a beginning is told when it is not known by then that it was cached
 )
 
-func newTeller(story *platform.Story, report func(platform.BuildStep)) *teller {
-	return &teller{story: story, report: report, all: map[string]*telling{}, warned: map[string]bool{}}
+func newTeller(story *platform.Story, record func(string, wire.Done)) *teller {
+	return &teller{story: story, record: record, all: map[string]*telling{}, warned: map[string]bool{}}
 }
 
 func (t *teller) tell(e wire.Event) {
@@ -58,22 +58,11 @@ func (t *teller) tell(e wire.Event) {
 	case t.all[e.Vertex] == nil:
 	case e.Done != nil:
 		t.all[e.Vertex].done = e.Done
-		t.record(e.Vertex, t.all[e.Vertex])
+		t.record(t.all[e.Vertex].name, *e.Done)
 		t.advance()
 	default:
 		t.say(t.all[e.Vertex], e.Log)
 	}
-}
-
-// record reports an instruction. Its digest is made from all that goes into it.
-func (t *teller) record(digest string, i *telling) {
-	if t.report == nil {
-		return
-	}
-	t.report(platform.BuildStep{
-		Name: shorten(i.name), Kind: platform.InstructionStep, Key: digest,
-		Reused: i.done.Cached, Failed: i.done.Failed, Seconds: i.done.Took.Seconds(),
-	})
 }
 
 func (t *teller) begin(id, name string) {

@@ -33,6 +33,8 @@ type Build struct {
 	Keys       map[string][]byte // private SSH keys in PEM, by id of the mount
 	Ignore     []byte            // the .dockerignore file that counts
 	Files      []platform.File   // of the context, before Ignore, in path order
+	Salt       []byte            // the digests that Made tells of are made with it
+	Alone      bool              // no RUN is shared with other apps
 }
 
 // Event is what happens in a build. Exactly one field but Vertex is set.
@@ -53,7 +55,15 @@ type Begun struct{ Name string }
 type Done struct {
 	Took   time.Duration
 	Failed bool
-	Cached bool // it need not be carried out
+	Cached bool  // it need not be carried out
+	Made   *Made // nil if it is not known
+}
+
+// Made is what an instruction was made from. Key is a name of all that decides: secrets do not.
+type Made struct {
+	Key    string
+	Inputs []platform.BuildInput
+	Files  [][2]int // of Build.Files, from the first place to before the second
 }
 
 // Result is a built image.

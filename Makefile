@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime bench-build bench-router conformance fault vm-tests demo demo-stop dist clean help
+.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router conformance fault vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -50,6 +50,10 @@ conformance: ## other people's tests of the runtime, side by side with crun and 
 
 fault: ## kill daemons, inits and everything at once at random moments, 200 times (root; some two minutes)
 	$(GO) test -race -count 1 -timeout 60m ./runtime/fault -rounds $(or $(ROUNDS),200)
+
+fuzz: ## look for requests, answers and bodies that are read in two ways; FUZZTIME each (default 1m)
+	@for target in FuzzRequest FuzzChunks FuzzAnswer FuzzRewrite FuzzConnection; do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) ./router/http1 || exit 1; done
 
 vm-tests: ## run the runtime's tests on another machine: make vm-tests HOST=root@192.0.2.1 (see docs/testbed.md)
 	@PAAS_GO=$(GO) bash runtime/runtimetest/vm.sh $(HOST)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/router/http1"
 )
 
 // Options are what a Router needs. Zero values mean the defaults.
@@ -38,6 +39,8 @@ type Options struct {
 	Wake func(app platform.AppName)
 	// Trusted are proxies in front of this one: what they say about who asks is believed and passed on.
 	Trusted []netip.Prefix
+	// Clients limits what those may do who ask over HTTP/1. Zero values mean the defaults.
+	Clients http1.Limits
 	// Secret signs the cookies of sticky clients; one that is made up for this Router when empty.
 	Secret []byte
 	// Covers tells whether a connection's certificate stands for the authority of a request that comes over HTTP/2;

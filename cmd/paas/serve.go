@@ -71,7 +71,8 @@ func (d *daemon) run(ctx context.Context) error {
 		return errors.Join(err, httpListener.Close(), sshListener.Close())
 	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
-	web := router.New(router.Options{Log: d.log, Access: d.access, Secret: key, Reserved: own})
+	clients, _ := d.settings.Clients.limits() // which were found good when they were read
+	web := router.New(router.Options{Clients: clients, Log: d.log, Access: d.access, Secret: key, Reserved: own})
 	p := platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
 		Sources: sources{d.rooms.repos, d.rooms.builder, d.rooms.blobs, d.rooms.outputs}, Images: d.rooms.disk(d.settings), Walls: d.rooms.network,

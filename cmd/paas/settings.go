@@ -32,6 +32,8 @@ type settings struct {
 	file         string
 
 	Bases map[string]string `toml:"bases"` // what FROM of a Dockerfile means by a name
+
+	Clients clientLimits `toml:"clients"`
 }
 
 // readSettings reads flags, then the configuration file, then defaults.
@@ -74,7 +76,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks and [bases]")
+			WithHint("known are data, http, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, [bases] and [clients]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -85,6 +87,10 @@ func (s settings) complete() (settings, error) {
 		return ""
 	}
 	s.Bases = file.Bases
+	s.Clients = file.Clients
+	if _, err := s.Clients.limits(); err != nil {
+		return s, err
+	}
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
 	s.SSH = first(s.SSH, file.SSH, ":2222")

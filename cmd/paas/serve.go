@@ -70,7 +70,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close(), sshListener.Close())
 	}
-	own := map[string]http.Handler{} // filled below, before anybody serves
+	own := map[string]http.Handler{}          // filled below, before anybody serves
 	clients, _ := d.settings.Clients.limits() // which were found good when they were read
 	web := router.New(router.Options{Clients: clients, Log: d.log, Access: d.access, Secret: key, Reserved: own})
 	p := platform.New(platform.Rooms{

@@ -121,7 +121,7 @@ func TestRequestsBeyondTheBoundWaitInLine(t *testing.T) {
 		go ask()
 	}
 	for range 2 { // of five, one is answered and two may wait
-		if res := <-statuses; res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		if res := <-statuses; res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 			t.Fatalf("%s, %v", res.Status, res.Header)
 		}
 	}
@@ -130,7 +130,7 @@ func TestRequestsBeyondTheBoundWaitInLine(t *testing.T) {
 	}
 	close(one.finish)
 	for range 3 {
-		if res := <-statuses; res.StatusCode != 200 {
+		if res := <-statuses; res.StatusCode != http.StatusOK {
 			t.Fatal(res.Status)
 		}
 	}
@@ -143,7 +143,7 @@ func TestRequestsWaitNoLongerThanAllowed(t *testing.T) {
 	defer close(one.finish)
 	go func() { _, _, _ = r.request(http.MethodGet, "/", nil) }()
 	<-one.arrived
-	if res, _ := r.get("/", nil); res.StatusCode != 503 {
+	if res, _ := r.get("/", nil); res.StatusCode != http.StatusServiceUnavailable {
 		t.Fatal(res.Status)
 	}
 }

@@ -39,10 +39,6 @@ type conn struct {
 	cut     atomic.Bool
 	answers int // that it has carried
 
-	step   func(fd uintptr) bool // writes out at its first call
-	out    []byte
-	n      int
-	err    error
 	owner  *tunnel // under the pool's mu: who is to say goodbye when draining is over
 	pool   *pool
 	before *conn // in the pool's list of all
@@ -113,13 +109,6 @@ func (p *pool) learn(rested time.Duration) {
 	if rested < p.keep && rested > idleLeast {
 		p.keep = max(rested*3/4, idleLeast)
 	}
-}
-
-// promised notes the seconds of an answer's Keep-Alive field.
-func (p *pool) promised(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keep = min(max(d-time.Second, d/2, idleLeast), idleMost)
 }
 
 // alive looks for the connection's end, or for bytes that nobody asked for, without waiting.

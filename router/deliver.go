@@ -119,7 +119,7 @@ func (f *flight) passBuffered() error {
 // copyRest copies a body to its end. What has come is passed on before the next read can block.
 func (f *flight) copyRest() error {
 	buf := f.r.takeBuffer()
-	defer f.r.putBuffer(buf)
+	defer func() { f.r.putBuffer(buf) }()
 	for {
 		n, err := f.c.body.Read(*buf)
 		if n > 0 {
@@ -133,7 +133,9 @@ func (f *flight) copyRest() error {
 		case err == io.EOF:
 			return nil
 		case isTimeout(err):
-			err = f.stall()
+			if err = f.stall(); err == nil && f.c.in.Buffered() == 0 {
+				buf = f.sleepOn(buf)
+			}
 		case err == nil && !f.c.body.Ended() && !f.c.body.Ready():
 			err = f.flush()
 		}
@@ -141,6 +143,15 @@ func (f *flight) copyRest() error {
 			return f.broke(err)
 		}
 	}
+}
+
+// sleepOn waits for more without holding memory: there may be thousands of event streams that are mostly silent. What
+// it waits in vain for, the next read tells.
+func (f *flight) sleepOn(buf *[]byte) *[]byte {
+	f.c.in.Release()
+	f.r.putBuffer(buf)
+	_ = f.c.readable()
+	return f.r.takeBuffer()
 }
 
 func (f *flight) flush() error {

@@ -52,7 +52,7 @@ func (f *flight) askHTTP2() error {
 	req, body := f.requestHTTP2(ctx)
 	f.far = &farAnswer{cancel: cancel, body: body, gone: make(chan struct{})}
 	go f.far.watch(f.x.Gone())
-	res, err := way.RoundTrip(req)
+	res, err := way.RoundTrip(req) //nolint:bodyclose // farAnswer.end does
 	var op *net.OpError
 	switch {
 	case err == nil:

@@ -53,7 +53,7 @@ func TestOnlyWhatMayBeRepeatedIsAskedAgain(t *testing.T) {
 	var asked atomic.Int32
 	broken := raw(t, func(net.Conn, int, *http.Request) bool { asked.Add(1); return false })
 	r.route(platform.Traffic{SlowStart: -1}, broken)
-	if res, _, _ := r.request(http.MethodGet, "/", nil); res.StatusCode != 502 || asked.Load() != 2 {
+	if res, _, _ := r.request(http.MethodGet, "/", nil); res.StatusCode != http.StatusBadGateway || asked.Load() != 2 {
 		t.Errorf("alone: %s after %d attempts", res.Status, asked.Load())
 	}
 	asked.Store(0)
@@ -81,7 +81,7 @@ func TestAPostIsNeverSentTwice(t *testing.T) {
 	}))
 	r.get("/", nil)
 	r.get("/", nil)
-	if res, _, _ := r.request(http.MethodPost, "/", nil); res.StatusCode != 502 || asked.Load() != 3 {
+	if res, _, _ := r.request(http.MethodPost, "/", nil); res.StatusCode != http.StatusBadGateway || asked.Load() != 3 {
 		t.Errorf("POST over a connection that died: %s after %d requests", res.Status, asked.Load())
 	}
 	asked.Store(0)
@@ -124,7 +124,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			_, _ = io.WriteString(c, answer)
 			return false
 		}))
-		if res, body, err := r.request(http.MethodPost, "/", nil); err != nil || res.StatusCode != 502 {
+		if res, body, err := r.request(http.MethodPost, "/", nil); err != nil || res.StatusCode != http.StatusBadGateway {
 			t.Errorf("%s: %v %q %v", name, res, body, err)
 		}
 	}

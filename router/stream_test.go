@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"paas/platform"
 	"paas/router"
 )
@@ -158,7 +156,7 @@ func TestTheInstanceDecidesAbout100Continue(t *testing.T) {
 		if path == "/yes" {
 			_, _ = in.ReadString('\n')
 			_, _ = io.WriteString(c, "12345")
-			if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != 200 {
+			if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != http.StatusOK {
 				t.Error(res, err)
 			}
 		}
@@ -197,7 +195,7 @@ func (r *served) secured() (url string, client *http.Client) {
 		r.t.Fatal(err)
 	}
 	go func() { _ = r.Serve(l) }()
-	transport := &http2.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // our own
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // our own
 	r.t.Cleanup(transport.CloseIdleConnections)
 	return "https://" + l.Addr().String(), &http.Client{Transport: transport}
 }
@@ -305,4 +303,19 @@ func TestACallerOfASleepingRouteLeaves(t *testing.T) {
 	inflight(1)
 	_ = c.Close()
 	inflight(0)
+}
+
+// An event stream that was silent for a while goes on, and so does its end.
+func TestAStreamThatPauses(t *testing.T) {
+	r := newServed(t, nil)
+	r.swap(newInstance(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, text := range []string{"one\n", "two\n"} {
+			_, _ = io.WriteString(w, text)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(1700 * time.Millisecond) // longer than what is no wait
+		}
+	}))
+	if _, body := r.get("/", nil); body != "one\ntwo\n" {
+		t.Fatalf("%q", body)
+	}
 }

@@ -88,6 +88,14 @@ func (b *Body) Ready() bool {
 	return line >= 0 && len(p) > line+1
 }
 
+// another tells that the chunk is read, and the next one's data can be without asking the connection.
+func (b *Body) another() bool {
+	if b.framing != Chunked || b.left > 0 || !b.inside || !b.Ready() {
+		return false
+	}
+	return b.r.Peek()[2] != '0' // nor the last, behind which trailers may be missing
+}
+
 // Past tells that n bytes of a sized body were taken from the connection by other means than Read.
 func (b *Body) Past(n int64) {
 	if b.left -= n; b.left == 0 && b.framing == Sized {
@@ -105,6 +113,11 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := b.read(p)
+	for err == nil && n < len(p) && b.another() { // thousands of small chunks are not as many reads
+		var more int
+		more, err = b.read(p[n:])
+		n += more
+	}
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		b.err = err
 	}

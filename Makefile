@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime bench-build bench-router bench-wake conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
+.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -56,6 +56,10 @@ fault: ## kill daemons, inits and everything at once at random moments, 200 time
 
 test-lifecycle: ## an app built by a builder image of Cloud Native Buildpacks, with the lifecycle compiled for it (root; some minutes)
 	$(GO) test -race -count 1 -timeout 30m -run '^TestBuilderImage$$' ./cmd/paas -lifecycle -v
+
+fuzz: ## look for requests, answers and bodies that are read in two ways; FUZZTIME each (default 1m)
+	@for target in FuzzRequest FuzzChunks FuzzAnswer FuzzRewrite FuzzConnection; do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) ./router/http1 || exit 1; done
 
 vm-tests: ## run the runtime's tests on another machine: make vm-tests HOST=root@192.0.2.1 (see docs/testbed.md)
 	@PAAS_GO=$(GO) bash runtime/runtimetest/vm.sh $(HOST)

@@ -68,6 +68,10 @@ func address(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// parting is how long a connection stays whose answer was begun before anybody knew that it is the last: the client
+// may have sent its next request, whose answer says so.
+const parting = time.Second
+
 func (c *conn) serve() {
 	defer c.close()
 	c.in.Store(c.turn | heading)
@@ -79,7 +83,7 @@ func (c *conn) serve() {
 		c.turn += oneMore
 		c.in.Store(c.turn | idling)
 		if c.s.closed.Load() { // and nobody comes by any more to say so
-			c.letGo()
+			time.AfterFunc(parting, c.letGo)
 		}
 	}
 }

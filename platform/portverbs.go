@@ -203,7 +203,7 @@ type PortReportInput struct {
 // ReportPorts shows every app's mappings, or one's.
 func (p *Platform) ReportPorts(ctx context.Context, _ Call, in PortReportInput) (PortList, error) {
 	if in.App != "" {
-		return p.ListPorts(ctx, Call{}, AppInput{App: in.App})
+		return p.ListPorts(ctx, Call{}, AppInput(in))
 	}
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {

@@ -226,13 +226,21 @@ domain = "$domain"
 C
 	! with_systemd || { sed -i "s|@BIN@|$bin|" "$work/paas.service" && place paas.service "$unit" 644; }
 }
+put_back() { for f in "$bin/paas" "$bin/paas-init" "$unit"; do [ ! -f "$f.old" ] || mv -f "$f.old" "$f"; done; }
 start_service() {
 	run systemctl daemon-reload && run systemctl enable -q paas
 	if [ $changed = 0 ] && systemctl is-active -q paas; then return; fi
+	# A new program takes over from the one that runs, without a request lost. What the unit says holds only for
+	# a process that systemd starts itself.
+	if [ ! -f "$unit.old" ] && systemctl is-active -q paas; then
+		if run systemctl reload paas; then return; fi
+		put_back
+		die "the new paas does not start; the old one serves on" "see why: journalctl -u paas -n 50"
+	fi
 	# The unit is Type=notify: restart comes back when paas listens, or has failed. Apps keep running meanwhile.
 	if run systemctl restart paas; then return; fi
 	[ -f "$bin/paas.old" ] || die "paas does not start" "see why: journalctl -u paas -n 50"
-	for f in "$bin/paas" "$bin/paas-init" "$unit"; do [ ! -f "$f.old" ] || mv -f "$f.old" "$f"; done
+	put_back
 	{ systemctl daemon-reload && systemctl restart paas; } || true
 	die "the new paas does not start; the old one was put back" "see why: journalctl -u paas -n 50"
 }

@@ -14,11 +14,11 @@ import (
 // PortInput is ports:add and ports:set.
 type PortInput struct {
 	App         string   `arg:"app"`
-	Maps        []string `arg:"map" rest:"required"`
-	Type        string   `flag:"process-type" short:"p" value:"P" help:"whose instances it leads to; web unless said otherwise"`
-	Proxy       string   `flag:"proxy-protocol" value:"V" help:"tell the app who the client is: v1 or v2"`
-	Connections int      `flag:"connections" value:"N" help:"at a time; 1024 unless said otherwise"`
-	Idle        string   `flag:"idle" value:"T" help:"close a silent connection after this; 1h, with udp 2m"`
+	Maps        []string `arg:"mapping" rest:"required"`
+	Type        string   `flag:"process" short:"p" value:"TYPE" help:"whose instances it leads to; web unless said otherwise"`
+	Proxy       string   `flag:"proxy" value:"VERSION" help:"tell the app who the client is: v1 or v2"`
+	Connections int      `flag:"max" value:"N" help:"at a time; 1024 unless said otherwise"`
+	Idle        string   `flag:"idle" value:"TIME" help:"close a silent connection after this; 1h, with udp 2m"`
 }
 
 // PortRemoveInput is ports:remove.
@@ -120,15 +120,15 @@ func (in PortInput) equip(m *Mapping) (err error) {
 	web := m.Scheme == HTTPScheme || m.Scheme == HTTPSScheme
 	switch {
 	case m.Connections < 0 || m.Connections > MostConnections:
-		return Errorf(Usage, "--connections is a number from 1 to %d", MostConnections)
+		return Errorf(Usage, "--max is a number from 1 to %d", MostConnections)
 	case m.Proxy != "" && m.Proxy != "v1" && m.Proxy != "v2":
 		return Errorf(Usage, "the PROXY protocol has the versions v1 and v2, not %q", m.Proxy)
 	case m.Proxy == "v1" && m.Scheme == UDPScheme:
-		return Errorf(Usage, "version 1 of the PROXY protocol knows no UDP").WithHint("use --proxy-protocol v2")
+		return Errorf(Usage, "version 1 of the PROXY protocol knows no UDP").WithHint("use --proxy v2")
 	case web && m.Type != Web:
 		return Errorf(Usage, "%s leads to web processes; for %s map tcp:%d:%d", m.Scheme, m.Type, m.HostPort, m.Port)
 	case web && (m.Proxy != "" || m.Connections != 0 || m.Idle != 0):
-		return Errorf(Usage, "--proxy-protocol, --connections and --idle are for tcp and udp: with %s the app gets X-Forwarded-For", m.Scheme)
+		return Errorf(Usage, "--proxy, --max and --idle are for tcp and udp: with %s the app gets X-Forwarded-For", m.Scheme)
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ type PortReportInput struct {
 // ReportPorts shows every app's mappings, or one's.
 func (p *Platform) ReportPorts(ctx context.Context, _ Call, in PortReportInput) (PortList, error) {
 	if in.App != "" {
-		return p.ListPorts(ctx, Call{}, AppInput{App: in.App})
+		return p.ListPorts(ctx, Call{}, AppInput(in))
 	}
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {

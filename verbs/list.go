@@ -82,9 +82,9 @@ func declared() []Verb {
 			Example: "config:unset blog COLOR"}, (*p).UnsetConfig),
 
 		define(Verb{Name: "ports:add", Access: Member, Summary: "Lead ports of the host to an app's processes",
-			Example: "ports:add db tcp:5432:5432 --process-type postgres"}, (*p).AddPorts),
+			Example: "ports:add db tcp:5432:5432 --process postgres"}, (*p).AddPorts),
 		define(Verb{Name: "ports:set", Access: Member, Summary: "Replace all of an app's port mappings",
-			Example: "ports:set game udp:27015:27015 --connections 200"}, (*p).SetPorts),
+			Example: "ports:set game udp:27015:27015 --max 200"}, (*p).SetPorts),
 		define(Verb{Name: "ports:remove", Access: Member, Summary: "Take port mappings away",
 			Example: "ports:remove db 5432"}, (*p).RemovePorts),
 		define(Verb{Name: "ports:clear", Access: Member, Summary: "Take all of an app's port mappings away",

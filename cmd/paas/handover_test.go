@@ -59,7 +59,7 @@ type doorClient struct {
 }
 
 func (c *doorClient) ask(method, path string, body []byte) error {
-	reused := c.conn != nil
+	reused, begun := c.conn != nil, time.Now()
 	if !reused {
 		conn, err := net.DialTimeout("tcp", c.addr, 10*time.Second)
 		if err != nil {
@@ -70,7 +70,7 @@ func (c *doorClient) ask(method, path string, body []byte) error {
 	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if err := c.exchange(method, path, body); err != nil {
 		c.close()
-		return fmt.Errorf("%s %s (reused connection: %t): %w", method, path, reused, err)
+		return fmt.Errorf("%s %s (reused connection: %t, for %v): %w", method, path, reused, time.Since(begun), err)
 	}
 	return nil
 }
@@ -90,9 +90,12 @@ func (c *doorClient) exchange(method, path string, body []byte) error {
 		return err
 	}
 	text, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK || path != "/stream" && !bytes.Contains(text, fmt.Appendf(nil, " %d %s", len(body), doorsHost)) ||
+	if err != nil {
+		return fmt.Errorf("after %d bytes: %w", len(text), err)
+	}
+	if res.StatusCode != http.StatusOK || path != "/stream" && !bytes.Contains(text, fmt.Appendf(nil, " %d %s", len(body), doorsHost)) ||
 		path == "/stream" && !bytes.HasSuffix(text, []byte("data: 30\n\n")) {
-		return fmt.Errorf("status %d, body %q, error %w", res.StatusCode, text, err)
+		return fmt.Errorf("status %d, body %q", res.StatusCode, text)
 	}
 	if res.Close {
 		c.close()

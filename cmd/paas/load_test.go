@@ -99,7 +99,7 @@ func (l *load) count(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.first == nil {
-		l.first = err
+		l.first = fmt.Errorf("%w, at %s", err, time.Now().UTC().Format("15:04:05.000"))
 	}
 }
 

@@ -182,6 +182,7 @@ func (r *reign) announce() {
 // end closes the doors because the service ends.
 func (r *reign) end(err error) error {
 	_ = r.systemd.Say("STOPPING=1")
+	r.log.Info("ends", "at most", shutdownWait)
 	r.traffic.End()
 	stopping, cancel := context.WithTimeout(context.Background(), shutdownWait)
 	defer cancel()

@@ -85,6 +85,10 @@ func address(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// parting is how long a connection stays whose answer was begun before anybody knew that it is the last: the client
+// may have sent its next request, whose answer says so.
+const parting = time.Second
+
 func (c *conn) serve() {
 	defer c.close()
 	c.in.Store(c.turn | heading)

@@ -108,6 +108,6 @@ func (c *conn) advance() {
 	c.turn += oneMore
 	c.in.Store(c.turn | idling)
 	if c.s.closed.Load() { // and nobody comes by any more to say so
-		c.letGo()
+		time.AfterFunc(parting, c.letGo)
 	}
 }

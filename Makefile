@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint bench bench-runtime bench-build bench-wake conformance fault vm-tests demo demo-stop dist clean help
+.PHONY: build test lint bench bench-runtime bench-build bench-router bench-wake conformance fault vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -33,7 +33,7 @@ lint: ## gofmt, go vet, golangci-lint, shellcheck
 FIGURES := awk -F '\t' 'NF >= 4 { print; fflush(); next } \
 	/^=== |^PASS|^ok|^---/ { if (!/FAIL/) next } { print > "/dev/stderr"; bad = 1 } END { exit bad }'
 
-bench: bench-runtime bench-build ## everything side by side with its peers: crun, runc, bubblewrap, nginx, sshd (root; apt has them)
+bench: bench-runtime bench-build bench-router ## everything side by side with its peers: crun, runc, bubblewrap, nginx, sshd (root; apt has them)
 	@$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
 bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; Debian packages; ten minutes)
@@ -41,6 +41,9 @@ bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; 
 
 bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages)
 	@$(GO) test -count 1 -timeout 45m -run '^TestBuildPeers$$' ./cmd/paas -peers -v | $(FIGURES)
+
+bench-router: ## the router side by side with nginx and HAProxy (root; Debian packages; fifteen minutes, two processors)
+	@$(GO) test -count 1 -timeout 45m -run '^TestRouterPeers$$' ./router -peers -v | $(FIGURES)
 
 bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)
 	@$(GO) test -count 1 -timeout 20m -run '^TestWakePeers$$' ./cmd/paas -peers -v | $(FIGURES)

@@ -234,7 +234,7 @@ func route(app App, hosts []string) Route {
 
 func backends(web []Instance) (list []Backend) {
 	for _, i := range web {
-		list = append(list, Backend{ID: i.ID, Addr: i.Addr})
+		list = append(list, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr})
 	}
 	return list
 }

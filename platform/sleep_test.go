@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,11 +89,9 @@ func newVisited(t *testing.T) (*world, func() (int, string)) {
 	w.Close()
 	w.web = &router.Router{}
 	w.boot()
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.web.ServeHTTP(rw, r) }))
-	t.Cleanup(server.Close)
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return w, func() (int, string) {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL, nil)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+w.door.Addr().String(), nil)
 		if err != nil {
 			return 0, err.Error()
 		}

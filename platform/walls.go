@@ -147,24 +147,8 @@ type Router interface {
 	// too, and every request that a backend may have got, also before it has. So none in flight after Swap
 	// has said Asleep means that none will be until the next Swap. It does not block.
 	Idle(app AppName) (since time.Time, inflight int)
-}
-
-// Route is where requests for an app go.
-type Route struct {
-	App     AppName
-	Hosts   []string // lower case, without port
-	Stopped bool     // the app was stopped by its owner
-	// Asleep says that no instance answers now: a request asks for the app to be woken, once for each sleep, and
-	// waits for the next Swap. Backends, if any, are frozen ones. The router closes its idle connections to them:
-	// an app whose time for those ran out while it stood still closes them the moment it wakes, under the request.
-	Asleep   bool
-	Backends []Backend
-}
-
-// Backend is an instance that answers HTTP/1.1 on Addr.
-type Backend struct {
-	ID   InstanceID
-	Addr netip.AddrPort
+	// Stats tells what the app's requests came to, nothing for an app without a route. It does not block.
+	Stats(app AppName) RequestStats
 }
 
 // Key is a public SSH key that may come in.

@@ -1,98 +1,199 @@
 package router
 
 import (
-	"bufio"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"strconv"
 	"sync"
 	"time"
+
+	"paas/platform"
+	"paas/router/wire"
 )
 
-// accessLog writes a line for each request in the form of Heroku's router log, buffered.
-type accessLog struct {
-	mu   sync.Mutex
-	out  *bufio.Writer
-	stop chan struct{}
-	done sync.WaitGroup
-}
-
+// The access log is gathered per app and handed over in batches.
 const (
-	logBuffer = 64 << 10 // bytes
-	logFlush  = time.Second
+	accessBatch = 64 << 10 // bytes
+	accessDelay = 500 * time.Millisecond
 )
 
-func newAccessLog(w io.Writer) *accessLog {
-	if w == nil {
-		return nil
-	}
-	l := &accessLog{out: bufio.NewWriterSize(w, logBuffer), stop: make(chan struct{})}
-	l.done.Go(l.flush)
-	return l
+// accessBook gathers an app's lines.
+type accessBook struct {
+	mu    sync.Mutex
+	text  []byte
+	lines []platform.AccessLine // Text is set when they are handed over
+	ends  []int                 // of the lines in text
+	timer *time.Timer           // nil while there is nothing
+	ended bool                  // the app is gone, its log too
 }
 
-func (l *accessLog) flush() {
-	tick := time.NewTicker(logFlush)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			l.mu.Lock()
-			_ = l.out.Flush() // a full disk must not stop requests
-			l.mu.Unlock()
-		case <-l.stop:
-			return
-		}
+// report counts the request and logs it.
+func (f *flight) report() {
+	now := f.r.now()
+	took := f.first
+	if !f.headers {
+		took = now.Sub(f.start)
 	}
+	f.rt.stats.part(f.shard).count(f, took)
+	if f.b != nil {
+		f.b.stats.part(f.shard).count(f, took)
+	}
+	if f.r.access != nil && f.info.Traffic.Access != platform.AccessOff {
+		f.rt.access.add(f, now)
+	}
+	f.rt.last.Store(now.UnixNano())
+	f.rt.inflight.Add(-1)
+	f.complain()
 }
 
-// close writes what is buffered. It is called once.
-func (l *accessLog) close() error {
-	if l == nil {
-		return nil
-	}
-	close(l.stop)
-	l.done.Wait()
-	return l.out.Flush()
-}
-
-func (l *accessLog) write(x *exchange, w *watched, req *http.Request, now time.Time) {
-	if l == nil {
+// complain tells the platform's own log about instances that fail.
+func (f *flight) complain() {
+	if f.fault == nil || f.fault.cause == nil || f.status == statusClientGone {
 		return
 	}
-	client, _, _ := net.SplitHostPort(req.RemoteAddr) // the kernel's own text
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, _ = fmt.Fprintf(l.out, "%s method=%s path=%q host=%q request_id=%s fwd=%q instance=%s service=%s status=%d bytes=%d\n",
-		x.start.UTC().Format(time.RFC3339Nano), req.Method, req.URL.Path, req.Host, x.id, client, x.instance(),
-		since(x.start, now), w.status, w.bytes)
+	f.r.log.Warn("no answer from an instance", "app", f.rt.app, "status", f.status, "id", string(f.requestID()), "err", f.fault.cause)
 }
 
-// watched counts what is answered, for the log.
-type watched struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *watched) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.status = status
+func (b *accessBook) add(f *flight, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
 	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (w *watched) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
+	if f.info.Traffic.Access == platform.AccessJSON {
+		b.text = f.appendJSON(b.text, now)
+	} else {
+		b.text = f.appendLine(b.text, now)
 	}
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
+	b.lines = append(b.lines, platform.AccessLine{At: f.start})
+	b.ends = append(b.ends, len(b.text))
+	switch {
+	case len(b.text) >= accessBatch:
+		b.hand(f.r, f.rt.app)
+	case b.timer == nil:
+		r, app := f.r, f.rt.app
+		b.timer = time.AfterFunc(accessDelay, func() { b.flush(r, app) })
+	}
 }
 
-// Unwrap lets http.ResponseController find the connection, to flush and to hijack.
-func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (b *accessBook) flush(r *Router, app platform.AppName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hand(r, app)
+}
+
+// end hands over what there is; nothing follows.
+func (b *accessBook) end(r *Router, app platform.AppName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hand(r, app)
+	b.ended = true
+}
+
+// hand gives the lines away. It holds the lock, so that they stay in order.
+func (b *accessBook) hand(r *Router, app platform.AppName) {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+	if len(b.lines) == 0 || r.access == nil {
+		return
+	}
+	from := 0
+	for i, end := range b.ends {
+		b.lines[i].Text = b.text[from:end]
+		from = end
+	}
+	r.access(app, b.lines)
+	b.text, b.lines, b.ends = b.text[:0], b.lines[:0], b.ends[:0]
+}
+
+// appendLine writes Heroku's form. The query is left out: it holds secrets.
+func (f *flight) appendLine(out []byte, now time.Time) []byte {
+	level := "at=info method="
+	if f.status >= 500 || f.cut != nil {
+		level = "at=error method="
+	}
+	out = append(append(out, level...), f.req.Method...)
+	out = appendQuoted(append(out, " path="...), pathOf(f.req.Target))
+	out = append(append(out, " host="...), f.host...)
+	out = append(append(out, " request_id="...), f.requestID()...)
+	out = f.client.AppendTo(append(out, ` fwd="`...))
+	out = append(append(out, `" dyno=`...), f.instanceName()...)
+	out = strconv.AppendInt(append(out, " connect="...), f.connect.Milliseconds(), 10)
+	out = strconv.AppendInt(append(out, "ms service="...), now.Sub(f.start).Milliseconds(), 10)
+	out = strconv.AppendInt(append(out, "ms status="...), int64(f.status), 10)
+	out = strconv.AppendInt(append(out, " bytes="...), f.bytes, 10)
+	out = append(append(out, " protocol="...), f.proto()...)
+	return append(append(out, " version="...), versionName(f.req.Version)...)
+}
+
+// appendJSON writes an object; times are in microseconds.
+func (f *flight) appendJSON(out []byte, now time.Time) []byte {
+	out = append(append(out, `{"method":"`...), f.req.Method...)
+	out = appendQuoted(append(out, `","path":`...), pathOf(f.req.Target))
+	out = append(append(out, `,"host":"`...), f.host...)
+	out = append(append(out, `","request_id":"`...), f.requestID()...)
+	out = f.client.AppendTo(append(out, `","client":"`...))
+	out = append(append(out, `","instance":"`...), f.instanceName()...)
+	out = strconv.AppendInt(append(out, `","connect_us":`...), f.connect.Microseconds(), 10)
+	out = strconv.AppendInt(append(out, `,"first_byte_us":`...), f.first.Microseconds(), 10)
+	out = strconv.AppendInt(append(out, `,"service_us":`...), now.Sub(f.start).Microseconds(), 10)
+	out = strconv.AppendInt(append(out, `,"status":`...), int64(f.status), 10)
+	out = strconv.AppendInt(append(out, `,"bytes":`...), f.bytes, 10)
+	out = append(append(out, `,"protocol":"`...), f.proto()...)
+	out = append(append(out, `","version":"`...), versionName(f.req.Version)...)
+	if f.cut != nil {
+		out = append(out, `","cut":true}`...)
+		return out
+	}
+	return append(out, `"}`...)
+}
+
+func (f *flight) instanceName() string {
+	switch {
+	case f.b == nil:
+		return ""
+	case f.b.Name != "":
+		return f.b.Name
+	}
+	return string(f.b.ID)
+}
+
+func versionName(v wire.Version) string {
+	switch v {
+	case wire.HTTP10:
+		return "1.0"
+	case wire.HTTP2:
+		return "2"
+	case wire.HTTP3:
+		return "3"
+	default:
+		return "1.1"
+	}
+}
+
+func pathOf(target []byte) []byte {
+	for i, c := range target {
+		if c == '?' {
+			return target[:i]
+		}
+	}
+	return target
+}
+
+// appendQuoted writes a string that both a person and a JSON parser can read: what is not printable ASCII stands
+// as \u00xx, one a byte.
+func appendQuoted(out, s []byte) []byte {
+	const hex = "0123456789abcdef"
+	out = append(out, '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ' || c > '~':
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, '"')
+}

@@ -2,8 +2,9 @@ package router
 
 import (
 	"context"
-	"errors"
-	"net"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -12,47 +13,44 @@ import (
 	"paas/platform"
 )
 
-// How long the router waits for an instance.
+// An instance that fails is left alone for a while, and for twice as long each further time.
 const (
-	dialTimeout   = 5 * time.Second
-	answerTimeout = 60 * time.Second // to the first byte of the answer's head
-	idleUpstream  = 4 * time.Second  // many app servers close idle connections after 5 s
-	maxIdle       = 1024             // connections kept to one instance
-	restTime      = time.Second      // an instance that refused a connection is left alone
+	restFirst  = time.Second
+	restMost   = 30 * time.Second
+	faultsRest = 3 // broken or missing answers in a row; a refused connection counts as so many
 )
 
 // backend is one instance with its connections and the count of requests that it has in flight.
 type backend struct {
 	platform.Backend
-	inflight  atomic.Int64
-	leaving   atomic.Bool
-	restUntil atomic.Int64  // unix nanoseconds
-	idle      chan struct{} // closed when it is leaving and nothing is in flight
-	once      sync.Once
-	cut       context.Context // ends what is still in flight when draining is over
-	end       context.CancelFunc
-	transport *http.Transport
+	route    *route
+	pool     pool
+	token    string // its name in the cookie of sticky clients
+	inflight atomic.Int64
+	leaving  atomic.Bool
+	idle     chan struct{} // closed when it is leaving and nothing is in flight
+	once     sync.Once
+	faults   atomic.Int32 // in a row
+	rests    atomic.Int32 // in a row
+	restEnd  atomic.Int64 // unix nanoseconds
+	begun    atomic.Int64 // of its slow start, unix nanoseconds; 0: it has its full share
+	ramp     time.Duration
+	stats    counters
+	frames   http2Instance
 }
 
-func newBackend(b platform.Backend) *backend {
-	n := &backend{Backend: b, idle: make(chan struct{})}
-	n.cut, n.end = context.WithCancel(context.Background())
-	dialer := net.Dialer{Timeout: dialTimeout}
-	n.transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", b.Addr.String())
-		},
-		MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: idleUpstream, ResponseHeaderTimeout: answerTimeout,
-		DisableCompression: true, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: 256 << 10,
-	}
+func newBackend(r *Router, rt *route, b platform.Backend) *backend {
+	n := &backend{Backend: b, route: rt, idle: make(chan struct{}), token: token(r.secret, rt.app, b.ID)}
+	n.pool.addr, n.pool.keep = b.Addr, idleUpstream
+	n.frames.open()
 	return n
 }
 
-// acquire counts a request in before it looks whether the backend is leaving, so that none slips to one
-// that was found idle.
-func (b *backend) acquire() bool {
-	b.inflight.Add(1)
-	if b.leaving.Load() {
+// acquire counts a request in before it looks whether the backend is leaving, so that none slips to one that was
+// found idle. most bounds what is in flight; 0 does not.
+func (b *backend) acquire(most int) bool {
+	n := b.inflight.Add(1)
+	if b.leaving.Load() || most > 0 && n > int64(most) {
 		b.release()
 		return false
 	}
@@ -63,6 +61,7 @@ func (b *backend) release() {
 	if b.inflight.Add(-1) == 0 && b.leaving.Load() {
 		b.once.Do(func() { close(b.idle) })
 	}
+	b.route.line.wake()
 }
 
 // drain waits until nothing is in flight, or cuts what is left when ctx ends.
@@ -73,113 +72,93 @@ func (b *backend) drain(ctx context.Context) {
 	}
 	select {
 	case <-b.idle:
+		b.close()
+		return
 	case <-ctx.Done():
 	}
 	b.close()
+	select { // goodbyes are short
+	case <-b.idle:
+	case <-time.After(farewell):
+	}
 }
 
+// close ends its connections, those in use too.
 func (b *backend) close() {
-	b.end()
-	b.transport.CloseIdleConnections()
+	b.pool.close()
+	b.frames.close()
 }
 
-func (b *backend) rest(now time.Time) { b.restUntil.Store(now.Add(restTime).UnixNano()) }
-
-func (b *backend) resting() bool {
-	until := b.restUntil.Load()
-	return until != 0 && time.Now().UnixNano() < until
-}
-
-// What keeps a request from an instance's answer.
-var (
-	errStopped = errors.New("the app is stopped")
-	errNobody  = errors.New("the app has no instance")
-	errSilent  = errors.New("the instance did not answer in time")
-)
-
-// exchange is one request on its way through.
-type exchange struct {
-	start   time.Time
-	id      string
-	route   *route
-	cancel  context.CancelFunc // ends the request, WebSocket or not
-	backend *backend
-	letGo   func() bool // no longer cut with the backend
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(req *http.Request) *exchange {
-	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
-	return x
-}
-
-func (x *exchange) instance() platform.InstanceID {
-	if x.backend == nil {
-		return ""
+// failed notes a request that the instance did not answer; refused, that it did not even take the connection.
+func (b *backend) failed(now time.Time, refused bool) {
+	if b.faults.Add(1) < faultsRest && !refused {
+		return
 	}
-	return x.backend.ID
+	b.faults.Store(0)
+	rest := min(restFirst<<min(b.rests.Add(1)-1, 10), restMost)
+	b.restEnd.Store(now.Add(rest).UnixNano())
 }
 
-// done counts the request out, after its answer was copied or its WebSocket has ended.
-func (x *exchange) done() {
-	x.leave()
-	x.cancel()
-}
-
-// join ties the request to an instance that was acquired for it.
-func (x *exchange) join(b *backend) {
-	x.leave()
-	x.backend, x.letGo = b, context.AfterFunc(b.cut, x.cancel)
-}
-
-func (x *exchange) leave() {
-	if x.backend != nil {
-		x.letGo()
-		x.backend.release()
+// worked forgets failures.
+func (b *backend) worked() {
+	if b.faults.Load() != 0 || b.rests.Load() != 0 {
+		b.faults.Store(0)
+		b.rests.Store(0)
+		b.restEnd.Store(0)
 	}
 }
 
-// RoundTrip sends the request to an instance. One that refuses the connection has seen nothing of it, so
-// another is asked; a reused connection that died is net/http's to replace where HTTP allows it.
-func (r *Router) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := exchangeOf(req)
-	if err := r.awaitWake(req.Context(), x.route); err != nil {
-		return nil, err
-	}
-	if x.route.info.Load().Stopped {
-		return nil, errStopped
-	}
-	var tried []*backend
-	for {
-		b := x.route.pick(tried)
-		if b == nil {
-			return nil, errNobody
-		}
-		x.join(b)
-		res, err := send(b, req)
-		if !refused(err) || req.Context().Err() != nil {
-			return res, err
-		}
-		b.rest(r.now())
-		tried = append(tried, b)
+func (b *backend) resting(now time.Time) bool {
+	end := b.restEnd.Load()
+	return end != 0 && now.UnixNano() < end
+}
+
+// startSlowly gives the backend its share little by little.
+func (b *backend) startSlowly(now time.Time, ramp time.Duration) {
+	if ramp > 0 {
+		b.ramp = ramp
+		b.begun.Store(now.UnixNano())
 	}
 }
 
-func send(b *backend, req *http.Request) (*http.Response, error) {
-	res, err := b.transport.RoundTrip(req)
-	var timeout net.Error
-	if err != nil && !refused(err) && errors.As(err, &timeout) && timeout.Timeout() {
-		return nil, errors.Join(errSilent, err)
+// leastShare of its traffic a new instance gets at once.
+const leastShare = 0.1
+
+// share is what part of its traffic the backend takes, 1 when its slow start is over.
+func (b *backend) share(now time.Time) float64 {
+	begun := b.begun.Load()
+	if begun == 0 {
+		return 1
 	}
-	if err == nil && res.StatusCode == http.StatusSwitchingProtocols && !isWebSocket(req.Header) {
-		return nil, errors.Join(errors.New("the instance switched protocols unasked"), res.Body.Close())
+	part := float64(now.UnixNano()-begun) / float64(b.ramp)
+	if part >= 1 {
+		b.begun.Store(0)
+		return 1
 	}
-	return res, err
+	return max(part, leastShare)
 }
 
-// refused tells a connection that did not come about.
-func refused(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// token names an instance to nobody but the holder of the secret: a client cannot make one up.
+func token(secret []byte, app platform.AppName, id platform.InstanceID) string {
+	mac := hmac.New(sha256.New, secret)
+	_, _ = mac.Write([]byte(string(app) + "\x00" + string(id))) // never fails
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
+}
+
+// http2Instance is the way to an instance that speaks HTTP/2 without TLS, made when it is first gone.
+type http2Instance struct {
+	once      sync.Once
+	transport *http.Transport
+	cut       context.Context // ends what is in flight when draining is over
+	end       context.CancelFunc
+}
+
+func (h *http2Instance) open() { h.cut, h.end = context.WithCancel(context.Background()) }
+
+func (h *http2Instance) close() {
+	h.end()
+	h.once.Do(func() {})
+	if h.transport != nil {
+		h.transport.CloseIdleConnections()
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"paas/platform"
 	"paas/router"
+	"paas/router/std"
 )
 
 // A reserved hostname is the platform's, whatever a route says.
@@ -22,7 +23,7 @@ func TestReservedHosts(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 		req.Host = host
 		w := httptest.NewRecorder()
-		r.ServeHTTP(w, req)
+		std.Handler(r.Handler()).ServeHTTP(w, req)
 		if w.Code != want {
 			t.Errorf("%s: status %d, want %d", host, w.Code, want)
 		}

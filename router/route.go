@@ -4,19 +4,23 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"paas/platform"
 )
 
 // route is an app's way: its hosts lead here.
 type route struct {
+	app      platform.AppName
 	info     atomic.Pointer[platform.Route]
 	backends atomic.Pointer[[]*backend]
-	next     atomic.Uint64 // round robin
-	requests atomic.Uint64
-	inflight atomic.Int64
-	last     atomic.Int64         // when the last request ended, in unix nanoseconds
-	gate     atomic.Pointer[gate] // nil: the app is awake
+	sleep    atomic.Pointer[sleep] // nil while the app is awake
+	turn     atomic.Uint32         // round robin
+	line     line                  // of requests that wait for an instance to be less busy
+	inflight atomic.Int64          // requests, those that wait and WebSockets included
+	last     atomic.Int64          // end of the last one, unix nanoseconds
+	stats    counters
+	access   accessBook
 }
 
 // Swap implements platform.Router.
@@ -25,16 +29,25 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 	defer r.mu.Unlock()
 	rt := r.routes[to.App]
 	if rt == nil {
-		rt = &route{}
+		rt = &route{app: to.App}
 		rt.backends.Store(&[]*backend{})
 		r.routes[to.App] = rt
 	}
-	before := rt.info.Swap(&to)
-	gone := rt.replace(to.Backends)
-	rt.shut(to.Asleep)
-	if before == nil || !sameHosts(before.Hosts, to.Hosts) {
-		r.retable()
+	var before []string
+	if was := rt.info.Swap(&to); was != nil {
+		before = was.Hosts
 	}
+	if to.Asleep {
+		rt.fallAsleep()
+	}
+	gone := rt.replace(r, to)
+	if !to.Asleep {
+		rt.awake()
+	} else {
+		rt.dismiss()
+	}
+	rt.line.wakeAll()
+	r.table.change(rt, difference(to.Hosts, before), difference(before, to.Hosts))
 	return func(ctx context.Context) { drainAll(ctx, gone) }
 }
 
@@ -47,50 +60,56 @@ func (r *Router) Remove(app platform.AppName) {
 		return
 	}
 	delete(r.routes, app)
-	r.retable()
+	r.table.change(rt, nil, rt.info.Load().Hosts)
+	rt.info.Store(&platform.Route{App: app, Stopped: true})
+	gone := rt.replace(r, platform.Route{})
+	rt.awake()
+	rt.line.wakeAll()
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
-	drainAll(cut, rt.replace(nil))
-	rt.shut(false)
+	drainAll(cut, gone)
+	rt.access.end(r, app)
 }
 
-// retable builds the table anew and publishes it.
-func (r *Router) retable() {
-	table := map[string]*route{}
-	for _, rt := range r.routes {
-		for _, host := range rt.info.Load().Hosts {
-			table[host] = rt
-		}
+// Idle tells when the app's last request ended, zero if none did, and how many are in flight: WebSockets too, and
+// every request that an instance may have got, also before it has. So none in flight after Swap has said Asleep
+// means that none will be until the next Swap. It does not block.
+func (r *Router) Idle(app platform.AppName) (since time.Time, inflight int) {
+	r.mu.Lock()
+	rt := r.routes[app]
+	r.mu.Unlock()
+	if rt == nil {
+		return time.Time{}, 0
 	}
-	r.table.Store(&table)
-}
-
-func sameHosts(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
+	inflight = int(rt.inflight.Load()) // first: a request that ends says when before it is counted out
+	if last := rt.last.Load(); last != 0 {
+		since = time.Unix(0, last)
 	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+	return since, inflight
 }
 
 // replace publishes the backends, keeping those that stay with their connections, and marks the others.
-func (rt *route) replace(want []platform.Backend) (gone []*backend) {
+func (rt *route) replace(r *Router, to platform.Route) (gone []*backend) {
 	have := map[platform.InstanceID]*backend{}
 	for _, b := range *rt.backends.Load() {
 		have[b.ID] = b
 	}
-	list := make([]*backend, 0, len(want))
-	for _, w := range want {
+	list := make([]*backend, 0, len(to.Backends))
+	var fresh []*backend
+	for _, w := range to.Backends {
 		b := have[w.ID]
-		if b == nil {
-			b = newBackend(w)
+		if b == nil || b.Addr != w.Addr {
+			b = newBackend(r, rt, w)
+			fresh = append(fresh, b)
+		} else {
+			delete(have, w.ID)
 		}
-		delete(have, w.ID)
 		list = append(list, b)
+	}
+	if len(fresh) < len(list) { // beside old ones
+		for _, b := range fresh {
+			b.startSlowly(r.now(), slowStart(to.Traffic))
+		}
 	}
 	rt.backends.Store(&list)
 	for _, b := range have {
@@ -98,31 +117,6 @@ func (rt *route) replace(want []platform.Backend) (gone []*backend) {
 		gone = append(gone, b)
 	}
 	return gone
-}
-
-// pick takes the next backend that is neither leaving nor resting nor among the tried; resting ones
-// serve when there is no other.
-func (rt *route) pick(tried []*backend) *backend {
-	for _, rested := range []bool{false, true} {
-		list := *rt.backends.Load() // read again: a swap may have come in between
-		start := rt.next.Add(1)
-		for i := range list {
-			b := list[(start+uint64(i))%uint64(len(list))]
-			if (rested || !b.resting()) && !contains(tried, b) && b.acquire() {
-				return b
-			}
-		}
-	}
-	return nil
-}
-
-func contains(list []*backend, b *backend) bool {
-	for _, have := range list {
-		if have == b {
-			return true
-		}
-	}
-	return false
 }
 
 func drainAll(ctx context.Context, list []*backend) {

@@ -1,98 +1,56 @@
 package router
 
 import (
-	"context"
-	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"paas/platform"
 )
 
-// How many requests wait for one app to wake, and for how long.
+// Bounds of requests that wait for an app to wake up.
 const (
-	mostAsleep = 100
-	wakeWait   = 30 * time.Second
+	sleepQueue = 100
+	sleepWait  = 30 * time.Second
 )
 
-var errAsleep = errors.New("the app did not wake in time, or too many wait for it")
-
-// gate holds the requests of an app that sleeps.
-type gate struct {
-	open    chan struct{} // closed when it is awake
-	knock   sync.Once
-	waiting atomic.Int64
+// sleep is one sleep of an app.
+type sleep struct {
+	called  atomic.Bool // Options.Wake was
+	waiting atomic.Int32
+	over    chan struct{} // closed when the app is awake, or gone
 }
 
-// shut makes a gate for an app that sleeps, or opens the one that there is. The caller holds mu. What passed
-// before was counted before it looked, see Idle.
-func (rt *route) shut(asleep bool) {
-	g := rt.gate.Load()
-	switch {
-	case asleep && g == nil:
-		rt.gate.Store(&gate{open: make(chan struct{})})
-		for _, b := range *rt.backends.Load() {
-			b.transport.CloseIdleConnections()
-		}
-	case !asleep && g != nil:
-		rt.gate.Store(nil)
-		close(g.open)
+// fallAsleep begins a sleep. An app that is asleep already sleeps on, with those who wait for it.
+func (rt *route) fallAsleep() {
+	if rt.sleep.Load() == nil {
+		rt.sleep.Store(&sleep{over: make(chan struct{})})
 	}
 }
 
-// awaitWake blocks while the app sleeps.
-func (r *Router) awaitWake(ctx context.Context, rt *route) error {
-	late := time.Time{}
-	for {
-		g := rt.gate.Load()
-		if g == nil {
-			return nil
-		}
-		if late.IsZero() {
-			late = time.Now().Add(wakeWait)
-		}
-		if err := r.passGate(ctx, rt, g, time.Until(late)); err != nil {
-			return err
-		}
+// dismiss closes the idle connections to instances that stand still.
+func (rt *route) dismiss() {
+	for _, b := range *rt.backends.Load() {
+		b.pool.dismiss()
 	}
 }
 
-func (r *Router) passGate(ctx context.Context, rt *route, g *gate, patience time.Duration) error {
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > mostAsleep {
-		return errAsleep
-	}
-	g.knock.Do(func() { r.wake(rt.info.Load().App) })
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	select {
-	case <-g.open:
-		return nil
-	case <-late.C:
-		return errAsleep
-	case <-ctx.Done():
-		return ctx.Err()
+// awake ends the sleep.
+func (rt *route) awake() {
+	if s := rt.sleep.Swap(nil); s != nil {
+		close(s.over)
 	}
 }
 
-// done counts a request out.
-func (rt *route) done(now func() time.Time) {
-	rt.last.Store(now().UnixNano())
-	rt.inflight.Add(-1)
-}
-
-// Idle implements platform.Router.
-func (r *Router) Idle(app platform.AppName) (since time.Time, inflight int) {
-	r.mu.Lock()
-	rt := r.routes[app]
-	r.mu.Unlock()
-	if rt == nil {
-		return since, 0
+// rouse has the app woken up and waits for it.
+func (f *flight) rouse(s *sleep) *fault {
+	if s.waiting.Add(1) > sleepQueue {
+		s.waiting.Add(-1)
+		return asleep(f.rt.app)
 	}
-	inflight = int(rt.inflight.Load())
-	if last := rt.last.Load(); last != 0 {
-		since = time.Unix(0, last)
+	defer s.waiting.Add(-1)
+	if s.called.CompareAndSwap(false, true) && f.r.wake != nil {
+		f.r.wake(f.rt.app)
 	}
-	return since, inflight
+	if f.waitUntil.IsZero() {
+		f.waitUntil = f.start.Add(sleepWait)
+	}
+	return f.wait(s.over, asleep(f.rt.app))
 }

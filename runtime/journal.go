@@ -128,7 +128,7 @@ func (r *Runtime) prune(app platform.AppName) error {
 
 // writes tells whether an instance may still write its log.
 func (r *Runtime) writes(id platform.InstanceID) bool {
-	if r.notes.writes(id) {
+	if r.notes.writes(id) || r.accesses.writes(id) {
 		return true
 	}
 	r.mu.Lock()

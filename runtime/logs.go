@@ -113,7 +113,7 @@ func (f *follower) lines(app platform.AppName, limit int) ([]platform.LogLine, e
 // line: a note has its source in its text, for notes of all processes share a journal.
 func (f *follower) line(app platform.AppName, r ring.Record) platform.LogLine {
 	l := platform.LogLine{At: time.Unix(0, r.At), App: app, Source: f.journal.Source, Stream: streamName(r.Stream), Text: string(r.Text)}
-	if r.Stream == ring.Platform {
+	if r.Stream == ring.Platform && l.Source == "" {
 		l.Source, l.Text, _ = strings.Cut(l.Text, noteSeparator)
 	}
 	return l
@@ -203,6 +203,7 @@ func (r *Runtime) Forget(_ context.Context, app platform.AppName) error {
 		return platform.Errorf(platform.Usage, "%q is not an app name", app)
 	}
 	r.notes.drop(app)
+	r.accesses.drop(app)
 	if err := os.RemoveAll(r.logDir(app)); err != nil {
 		return fmt.Errorf("remove logs of %s: %w", app, err)
 	}

@@ -17,6 +17,7 @@ const noteBytes = 64 << 10 // of each of the two segments of an app's notes
 type notes struct {
 	mu   sync.Mutex
 	open map[platform.AppName]*noteBook
+	full int64 // bytes of each of the two segments of an app's
 }
 
 type noteBook struct {
@@ -30,24 +31,31 @@ const noteSeparator = "\t"
 
 // Note implements platform.Resources.
 func (r *Runtime) Note(app platform.AppName, source, text string) error {
-	r.notes.mu.Lock()
-	defer r.notes.mu.Unlock()
-	book, ok := r.notes.open[app]
+	text = strings.ReplaceAll(text, "\n", " ")
+	return r.notes.append(r, app, "", ring.Record{
+		At: r.now().UnixNano(), Stream: ring.Platform, Text: []byte(source + noteSeparator + text),
+	})
+}
+
+// append writes records into an app's notes, beginning them with their first.
+func (n *notes) append(r *Runtime, app platform.AppName, source string, records ...ring.Record) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	book, ok := n.open[app]
 	if !ok {
 		var err error
-		if book, err = r.beginNotes(app); err != nil {
+		if book, err = r.beginNotes(app, source, n.full); err != nil {
 			return fmt.Errorf("write into the log of %s: %w", app, err)
 		}
-		r.notes.open[app] = book
+		n.open[app] = book
 	}
-	text = strings.ReplaceAll(text, "\n", " ")
-	book.ring.Append(ring.Record{At: r.now().UnixNano(), Stream: ring.Platform, Text: []byte(source + noteSeparator + text)})
+	book.ring.Append(records...)
 	return nil
 }
 
-func (r *Runtime) beginNotes(app platform.AppName) (*noteBook, error) {
+func (r *Runtime) beginNotes(app platform.AppName, source string, full int64) (*noteBook, error) {
 	id := platform.InstanceID("notes-" + strings.ToLower(rand.Text()[:13]))
-	segments, err := r.openLog(app, journal{ID: id, Started: r.now()})
+	segments, err := r.openLog(app, journal{ID: id, Source: source, Started: r.now()})
 	book := &noteBook{id: id, close: func() {
 		for _, s := range segments {
 			if s != nil {
@@ -59,7 +67,7 @@ func (r *Runtime) beginNotes(app platform.AppName) (*noteBook, error) {
 		book.close()
 		return nil, err
 	}
-	book.ring = ring.NewWriter(int(segments[0].Fd()), int(segments[1].Fd()), noteBytes)
+	book.ring = ring.NewWriter(int(segments[0].Fd()), int(segments[1].Fd()), full)
 	return book, nil
 }
 

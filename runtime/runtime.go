@@ -55,6 +55,7 @@ type Runtime struct {
 	tempo    tempo
 	oom      *oomWatch // nil: the host does not limit memory
 	notes    notes
+	accesses notes // of the router, each app's in a journal of its own
 	opened   openedRights
 	pools    map[string]*pool // by group
 	janitor  *janitor
@@ -78,7 +79,8 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 		options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), now: o.Now,
 		exits:      make(chan platform.Instance),
 		oomKills:   make(chan platform.OOMKill),
-		notes:      notes{open: make(map[platform.AppName]*noteBook)},
+		notes:      notes{open: make(map[platform.AppName]*noteBook), full: noteBytes},
+		accesses:   notes{open: make(map[platform.AppName]*noteBook), full: accessBytes},
 		containers: make(map[platform.InstanceID]*container),
 		maps:       make(map[int64]*os.File),
 		pruning:    make(map[platform.AppName]bool),
@@ -155,6 +157,7 @@ func (r *Runtime) Close() error {
 	r.oom.close()
 	r.work.Wait()
 	r.notes.closeAll()
+	r.accesses.closeAll()
 	var errs []error
 	for _, p := range r.pools {
 		errs = append(errs, p.close())

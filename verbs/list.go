@@ -34,6 +34,8 @@ func declared() []Verb {
 			Example: "ps:restart-policy blog on-failure:5"}, (*p).RestartPolicy),
 		define(Verb{Name: "ps:stats", Access: Member, Summary: "Show what processes use of the host",
 			Example: "ps:stats blog --follow"}, (*p).Stats),
+		define(Verb{Name: "router:stats", Access: Member, Summary: "Show an app's requests: how many, how answered, how fast",
+			Example: "router:stats blog --json"}, (*p).Requests),
 		define(Verb{Name: "ps:diff", Access: Member, Summary: "List what a process wrote over its image",
 			Example: "ps:diff blog web.1"}, (*p).Diff),
 		define(Verb{Name: "ps:commit", Access: Member, Summary: "Release what a process wrote as one more layer",

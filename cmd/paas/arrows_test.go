@@ -15,7 +15,7 @@ var mayImport = map[string][]string{
 	"buildpacks":    {"platform", "buildpacks", "runtime/image"},
 	"runtime/image": {"platform", "runtime/image", "runtime/quota"},
 	"runtime":       {"platform", "runtime"},
-	"router":        {"platform"},
+	"router":        {"platform", "router"},
 	"plugins":       {"platform"},
 	"gitreceive":    {"platform", "verbs", "gitreceive"},
 	"controlpanel":  {"platform", "verbs", "controlpanel"},

@@ -66,10 +66,14 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, httpListener.Close())
 	}
+	key, err := openRouterKey(d.settings.Data)
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), sshListener.Close())
+	}
 	own := map[string]http.Handler{} // filled below, before anybody serves
 	var p *platform.Platform
 	web := router.New(router.Options{
-		Log: d.log, AccessLog: nil, Reserved: own, Wake: func(app platform.AppName) { p.WakeSoon(app) },
+		Log: d.log, Access: d.access, Secret: key, Reserved: own, Wake: func(app platform.AppName) { p.WakeSoon(app) },
 	})
 	p = platform.New(platform.Rooms{
 		Store: d.rooms.store, Builder: d.rooms.builder, Runner: d.rooms.runtime, Router: web,
@@ -107,6 +111,13 @@ func (d *daemon) run(ctx context.Context) error {
 func (d *daemon) host(web, ssh net.Listener) host {
 	started := d.env.get("INVOCATION_ID") != "" // systemd.exec(5)
 	return host{settings: d.settings, httpAddr: web.Addr(), sshAddr: ssh.Addr(), systemd: started}
+}
+
+// access puts the router's lines into the apps' logs.
+func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
+	if err := d.rooms.runtime.Access(app, lines); err != nil {
+		d.log.Error("access log", "app", app, "err", err)
+	}
 }
 
 type listeners struct{ http, ssh, local net.Listener }

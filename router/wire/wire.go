@@ -94,3 +94,9 @@ type Splicer interface {
 type Handler interface {
 	Serve(Exchange)
 }
+
+// Stopper is an Exchange whose body nobody may want any more while another goroutine still reads it.
+type Stopper interface {
+	// StopRead ends Read, a running one and all that follow, with an error. The answer goes on. Anybody may call it.
+	StopRead()
+}

@@ -1,0 +1,96 @@
+package router
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"paas/router/http1"
+	"paas/router/http2"
+	"paas/router/std"
+)
+
+// front is what speaks with clients: package http1, which hands the connections on which TLS agreed on HTTP/2 to
+// package http2; or net/http, as the reference that both are compared with.
+type front struct {
+	http1 *http1.Server
+	http2 *http2.Server
+	std   *http.Server // nil but for the reference
+}
+
+// Limits of the reference. Those of http1 and http2 are theirs.
+const (
+	referenceHeader = 10 * time.Second
+	referenceIdle   = 120 * time.Second
+	referenceHead   = 32 << 10 // bytes
+)
+
+func (f *front) open(r *Router, o Options) {
+	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers}
+	f.http1 = &http1.Server{
+		Handler: r.Handler(), Log: r.log,
+		Protocols: map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { _ = f.http2.Serve(c) }}, // strangers' broken ones are no news
+		Trusted:   func(a netip.Addr) bool { return contained(a.Unmap(), r.trusted, nil) },
+	}
+	if o.Reference {
+		f.std = &http.Server{
+			Handler: std.Handler(r.Handler()), ReadHeaderTimeout: referenceHeader, IdleTimeout: referenceIdle,
+			MaxHeaderBytes: referenceHead, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0),
+		}
+	}
+}
+
+// Serve answers on l until Shutdown; then it returns nil. It blocks. A listener of package tls brings HTTP/2 where
+// its configuration has "h2" in NextProtos.
+func (r *Router) Serve(l net.Listener) error {
+	var err error
+	if r.front.std != nil {
+		err = r.front.std.Serve(l)
+	} else {
+		err = r.front.http1.ServeListener(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, http1.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Leave asks the clients to go to another process that listens in the place of this one: every answer from now on
+// is the last one on its connection. It blocks until no connection is left, or ctx ends. Listeners are the
+// caller's to stop.
+func (r *Router) Leave(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.front.http2.Shutdown(ctx) }) // ctx is the caller's own
+	r.front.http1.Drain()
+	_ = r.front.http1.Wait(ctx)
+	wg.Wait()
+}
+
+// shutdown ends all connections, those in use when ctx ends.
+func (f *front) shutdown(ctx context.Context) error {
+	if f.std != nil {
+		err := f.std.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, f.std.Close())
+		}
+		return err
+	}
+	two := make(chan error, 1)
+	go func() { two <- f.http2.Shutdown(ctx) }()
+	err := f.http1.Shutdown(ctx)
+	err = errors.Join(err, <-two)
+	if err != nil {
+		err = errors.Join(err, f.http1.Close())
+	}
+	return err
+}
+
+// serveOwn has a handler of the platform's own answer.
+func (f *flight) serveOwn(own http.Handler) { std.Serve(own, f.x) }

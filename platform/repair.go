@@ -201,7 +201,8 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 		stay = without(have, excess)
 	}
 	if w.asleep {
-		p.retire(w.app.Name, func(context.Context) {}, excess)
+		joined := func(candidates []Instance) []Instance { return append(slices.Clone(candidates), started...) }
+		p.retire(w.app.Name, p.republish(context.WithoutCancel(ctx), w.app, joined), excess)
 		return nil
 	}
 	running := append(stay, started...)

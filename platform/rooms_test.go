@@ -260,6 +260,7 @@ type world struct {
 	host  *host
 	table *table
 	web   *router.Router // if it is to be a real one, in the place of the table
+	door  net.Listener   // its
 	bell  *bell
 	gauge *gauge
 	path  string
@@ -298,6 +299,26 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { p.Close(); _ = s.Close() })
+	if w.web != nil {
+		w.serve(w.web)
+	}
+}
+
+// serve opens the router's door until the test ends.
+func (w *world) serve(web *router.Router) {
+	w.t.Helper()
+	var err error
+	if w.door, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		w.t.Fatal(err)
+	}
+	door, done := w.door, make(chan struct{})
+	go func() { _ = web.Serve(door); close(done) }()
+	w.t.Cleanup(func() {
+		at, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = web.Shutdown(at)
+		<-done
+	})
 }
 
 // push pushes a Procfile and returns what the pusher saw.

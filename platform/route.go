@@ -7,10 +7,13 @@ import (
 
 // Route is where requests for an app go, and how.
 type Route struct {
-	App      AppName
-	Hosts    []string // lower case, without port; "*.example.com" stands for every name below example.com
-	Stopped  bool     // the app was stopped by its owner
-	Asleep   bool     // no instance runs; a request calls Options.Wake and waits
+	App     AppName
+	Hosts   []string // lower case, without port; "*.example.com" stands for every name below example.com
+	Stopped bool     // the app was stopped by its owner
+	// Asleep says that no instance answers now: a request asks for the app to be woken, once for each sleep, and
+	// waits for the next Swap. Backends, if any, are frozen ones. The router closes its idle connections to them:
+	// an app whose time for those ran out while it stood still closes them the moment it wakes, under the request.
+	Asleep   bool
 	Backends []Backend
 	Ports    []PortRoute // mapped ports of the host
 	Traffic  Traffic

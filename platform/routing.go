@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -79,7 +80,11 @@ func (p *Platform) swap(l *lane, change func([]Instance) []Instance) (drained fu
 			l.routed = append(l.routed, i)
 		}
 	}
-	to.Ports, to.Asleep = routePorts(l.mappings, ready), l.nap.asleep(p.Now())
+	if to.Asleep = l.nap.asleep(p.Now()); to.Asleep { // the kernel of a frozen one would take connections that nobody answers
+		rules := p.idleRules(to.App)
+		ready = slices.DeleteFunc(ready, func(i Instance) bool { return !rules.keeps(i.Type) })
+	}
+	to.Ports = routePorts(l.mappings, ready)
 	return p.Router.Swap(to)
 }
 

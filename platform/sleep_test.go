@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -83,35 +82,6 @@ func (g *gauge) set(l platform.Load) {
 	g.load = l
 }
 
-// doors are where routers listen: each boot has another one.
-type doors struct {
-	t    *testing.T
-	mu   sync.Mutex
-	open map[*router.Router]string
-}
-
-func (d *doors) of(web *router.Router) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if url := d.open[web]; url != "" {
-		return url
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(l) }()
-	d.t.Cleanup(func() {
-		gone, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = web.Shutdown(gone)
-		<-served
-	})
-	d.open[web] = "http://" + l.Addr().String()
-	return d.open[web]
-}
-
 // newVisited is a world with a real router, and a browser.
 func newVisited(t *testing.T) (*world, func() (int, string)) {
 	t.Helper()
@@ -119,10 +89,9 @@ func newVisited(t *testing.T) (*world, func() (int, string)) {
 	w.Close()
 	w.web = &router.Router{}
 	w.boot()
-	doors := doors{t: t, open: map[*router.Router]string{}}
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return w, func() (int, string) {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, doors.of(w.web), nil)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+w.door.Addr().String(), nil)
 		if err != nil {
 			return 0, err.Error()
 		}

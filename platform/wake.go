@@ -191,10 +191,21 @@ func (r *rising) start(ctx context.Context, w want, s slot) {
 	case err == nil && i.Type == Web:
 		r.platform.awaken(r.name, r.waking, func(candidates []Instance) []Instance { return append(slices.Clone(candidates), i) })
 		r.served = true
+	case err == nil:
+		r.platform.join(r.name, i)
 	}
 	if err != nil {
 		r.platform.countCrash(Instance{App: r.name, Type: s.Type, Number: s.Number})
 	}
+}
+
+// join adds an instance to the candidates.
+func (p *Platform) join(name AppName, i Instance) {
+	l := p.lane(name)
+	l.mu.Lock()
+	drained := p.swap(l, func(candidates []Instance) []Instance { return append(slices.Clone(candidates), i) })
+	l.mu.Unlock()
+	p.drainLater(drained)
 }
 
 // finish is called when all have started or failed. An app without web processes is awake when all run.

@@ -96,13 +96,6 @@ func (p *pool) pop() *conn {
 	return c
 }
 
-// closeIdle closes what nobody uses.
-func (p *pool) closeIdle() {
-	for c := p.pop(); c != nil; c = p.pop() {
-		p.discard(c)
-	}
-}
-
 func (p *pool) limit() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -197,6 +190,14 @@ func (p *pool) clean() {
 	}
 	p.mu.Unlock()
 	for _, c := range gone {
+		p.discard(c)
+	}
+}
+
+// dismiss closes what is idle. The instance is about to stand still, and would close what was idle for too long
+// the moment it goes on, under the next request.
+func (p *pool) dismiss() {
+	for c := p.pop(); c != nil; c = p.pop() {
 		p.discard(c)
 	}
 }

@@ -47,7 +47,9 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 	}
 	gone := rt.replace(r, to)
 	if !to.Asleep {
-		rt.rise()
+		rt.awake()
+	} else {
+		rt.dismiss()
 	}
 	rt.line.wakeAll()
 	r.table.change(rt, difference(to.Hosts, before), difference(before, to.Hosts))

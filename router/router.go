@@ -90,9 +90,6 @@ func New(o Options) *Router {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	if r.wake == nil {
-		r.wake = func(platform.AppName) {}
-	}
 	if r.now == nil {
 		r.now = time.Now
 	}

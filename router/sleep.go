@@ -25,16 +25,11 @@ func (rt *route) fallAsleep() {
 	}
 }
 
-// rise ends the sleep, if there is one. What connections were left from before go: an app whose time for them ran out
-// while it stood still closes them the moment it wakes, under the request.
-func (rt *route) rise() {
-	if rt.sleep.Load() == nil {
-		return
-	}
+// dismiss closes the idle connections to instances that stand still.
+func (rt *route) dismiss() {
 	for _, b := range *rt.backends.Load() {
-		b.pool.closeIdle()
+		b.pool.dismiss()
 	}
-	rt.awake()
 }
 
 // awake ends the sleep.

@@ -23,6 +23,7 @@ type sleeper struct {
 	*router.Router
 	t     *testing.T
 	wakes atomic.Int64
+	open  atomic.Int64 // connections to the instance
 	url   string
 	back  platform.Backend
 }
@@ -30,14 +31,23 @@ type sleeper struct {
 func newSleeper(t *testing.T, answer http.HandlerFunc) *sleeper {
 	t.Helper()
 	s := &sleeper{t: t}
+	instance := httptest.NewUnstartedServer(answer)
+	instance.Config.ConnState = func(_ net.Conn, to http.ConnState) {
+		switch to {
+		case http.StateNew:
+			s.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.open.Add(-1)
+		}
+	}
+	instance.Start()
+	t.Cleanup(instance.Close)
 	s.Router = router.New(router.Options{Wake: func(app platform.AppName) {
 		if app != "blog" {
 			t.Errorf("%s was to be woken", app)
 		}
 		s.wakes.Add(1)
 	}})
-	instance := httptest.NewServer(answer)
-	t.Cleanup(instance.Close)
 	s.back = platform.Backend{ID: "one", Addr: netip.MustParseAddrPort(instance.Listener.Addr().String())}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -241,4 +251,19 @@ func TestNoRequestPassesUnseen(t *testing.T) {
 	}
 	close(done)
 	group.Wait()
+}
+
+// An instance whose time for idle connections runs out while it stands still closes them when it wakes, under the
+// request that wakes it: so there are none.
+func TestSleeperKeepsNoIdleConnections(t *testing.T) {
+	s := newSleeper(t, hello)
+	s.turn(false)
+	if code, _, body := s.ask(context.Background()); code != http.StatusOK {
+		t.Fatalf("got %d %q", code, body)
+	}
+	if s.open.Load() != 1 {
+		t.Fatalf("%d connections after a request", s.open.Load())
+	}
+	s.turn(true)
+	s.eventually("they are closed", func() bool { return s.open.Load() == 0 })
 }

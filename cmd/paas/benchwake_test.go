@@ -25,7 +25,7 @@ func TestWakePeers(t *testing.T) {
 }
 
 const (
-	wakeRounds    = 21
+	wakeRounds    = 15
 	frozenAllowed = 3.0  // ms beyond a running app's first byte
 	startAllowed  = 30.0 // ms beyond the app's own start
 	settle        = 50 * time.Millisecond

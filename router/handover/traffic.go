@@ -80,9 +80,13 @@ func (t *Traffic) Configure(in platform.Intake) {
 	}
 }
 
-// Idle implements platform.Router, for this process: what a predecessor still has in flight keeps nobody awake
-// longer than it drains.
+// Idle implements platform.Router. While a predecessor drains, it may have a request of any app in flight.
 func (t *Traffic) Idle(app platform.AppName) (since time.Time, inflight int) {
+	t.mu.Lock()
+	if t.before != nil {
+		inflight = 1
+	}
+	t.mu.Unlock()
 	for _, room := range t.rooms {
 		at, n := room.Idle(app)
 		if inflight += n; at.After(since) {

@@ -18,6 +18,10 @@ type room struct {
 	let    chan struct{}
 }
 
+func (r *room) Configure(platform.Intake)                        {}
+func (r *room) Stats(platform.AppName) (s platform.RequestStats) { return s }
+func (r *room) Idle(platform.AppName) (since time.Time, n int)   { return since, 0 }
+
 func newRoom() *room { return &room{let: make(chan struct{})} }
 
 func (r *room) Swap(to platform.Route) func(context.Context) {

@@ -9,8 +9,7 @@ Installs paas, or upgrades it when it is there; a second run changes nothing.
   --domain NAME         apps answer at APP.NAME (default: this machine's address under sslip.io)
   --admin-key FILE|KEY  public SSH key that may do everything; repeatable
                         (default: the keys in your ~/.ssh/authorized_keys)
-  --http-port PORT      80       --ssh-port PORT   2222       --data DIR   /var/lib/paas
-  --https-port PORT     443, or off (default: off unless the HTTP port is 80)
+  --http-port PORT 80   --https-port PORT|off 443 beside 80   --ssh-port PORT 2222   --data DIR /var/lib/paas
   --from-source         build the clone that this script lies in (default)
   --archive FILE        install paas_VERSION_linux_amd64.tar.gz; SHA256SUMS must lie beside it
   --no-start            install, but do not start
@@ -62,8 +61,7 @@ parse() {
 value() { # OPTION VALUE
 	form='.+' port='[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]'
 	case "$1" in
-	--http-port) http_port=$2 form=$port ;;
-	--https-port) https_port=$2 form="off|$port" ;;
+	--http-port) http_port=$2 form=$port ;; --https-port) https_port=$2 form="off|$port" ;;
 	--ssh-port) ssh_port=$2 form=$port ;;
 	--domain) domain=$2 form='[a-z0-9]([a-z0-9.-]*[a-z0-9])?' ;;
 	--data) data=$2 form='/[A-Za-z0-9._/-]+' ;;
@@ -79,8 +77,6 @@ defaults() { # what no option says, the configuration of an earlier run does
 		domain=$(setting domain) data=$(setting data)
 		http_port=$(setting http) https_port=$(setting https) ssh_port=$(setting ssh)
 		http_port=${http_port##*:} https_port=${https_port##*:} ssh_port=${ssh_port##*:}
-	elif [ -z "$https_port" ]; then
-		https_port=off && [ "${http_port:-80}" != 80 ] || https_port=443
 	fi
 	data=${data:-/var/lib/paas} http_port=${http_port:-80} ssh_port=${ssh_port:-2222}
 	address=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
@@ -101,8 +97,7 @@ preflight() {
 	check_kernel
 	check_cgroups
 	check_room
-	check_port "HTTP port" "$http_port" --http-port
-	case $https_port in '' | off) ;; *) check_port "HTTPS port" "$https_port" --https-port ;; esac
+	check_port "HTTP port" "$http_port" --http-port; [ "${https_port:-off}" = off ] || check_port "HTTPS port" "$https_port" --https-port
 	check_port "SSH port" "$ssh_port" --ssh-port
 	# Docker and ufw drop what is forwarded unless told otherwise, and another table's accept cannot help that.
 	if has iptables && iptables -S FORWARD 2>/dev/null | grep -q '^-P FORWARD DROP'; then
@@ -215,12 +210,10 @@ install_files() {
 	place paas-init "$bin/paas-init" 755
 	place paas "$bin/paas" 755
 	run ln -sfn paas "$bin/paas-oci" # the path for engines that run containers with it: --runtime
-	https=":$https_port" && [ "$https_port" != off ] || https=off
 	[ -f "$config" ] || write "$config" 644 <<C
 # Read by paas serve when it starts; its flags win. install.sh never changes this file.
 data = "$data"
-http = ":$http_port"
-https = "$https"
+http = ":$http_port"${https_port:+$(printf '\nhttps = "%s"' "$(say ":$https_port" | sed s/:off/off/)")}
 ssh = ":$ssh_port"
 domain = "$domain"
 C

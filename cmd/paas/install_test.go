@@ -129,12 +129,12 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	}
 	options := []string{
 		"--domain", "example.test", "--admin-key", h.key, "--data", h.data,
-		"--http-port", strconv.Itoa(h.http), "--ssh-port", strconv.Itoa(h.ssh),
+		"--http-port", strconv.Itoa(h.http), "--https-port", "off", "--ssh-port", strconv.Itoa(h.ssh),
 	}
 	must("git remote add paas paas:myapp", options...)
 	must("paas is already current.", options...)
 	h.in(t, "grep", "-qx", `domain = "example.test"`, "/etc/paas/paas.toml")
-	h.in(t, "grep", "-qx", `https = "off"`, "/etc/paas/paas.toml") // the HTTP port is another than 80
+	h.in(t, "grep", "-qx", `https = "off"`, "/etc/paas/paas.toml")
 
 	h.serve(t)
 	first := h.over(t, "version")

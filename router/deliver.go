@@ -73,9 +73,9 @@ func (f *flight) answerFields(fields []field) []field {
 	}
 	if f.b.route.sticks() && !f.cookied {
 		f.fields = append(append(f.fields[:0], fields...), field{Name: setCookie, Value: f.stickyValue()})
-		return f.fields
+		fields = f.fields
 	}
-	return fields
+	return f.advertise(fields)
 }
 
 var setCookie = []byte("Set-Cookie")

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"paas/platform"
 	"paas/router/http1"
 	"paas/router/http2"
@@ -19,10 +21,11 @@ import (
 )
 
 // front is what speaks with clients: package http1, which hands the connections on which TLS agreed on HTTP/2 to
-// package http2; or net/http, as the reference that both are compared with.
+// package http2; quic-go for HTTP/3; or net/http, as the reference that the first two are compared with.
 type front struct {
 	http1 *http1.Server
 	http2 *http2.Server
+	http3 *http3.Server
 	std   *http.Server // nil but for the reference
 
 	mu      sync.Mutex
@@ -60,6 +63,7 @@ const (
 
 func (f *front) open(r *Router, o Options) {
 	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers}
+	f.http3 = newHTTP3(std.Handler(r.Handler()))
 	f.http1 = &http1.Server{
 		Handler: r.Handler(), Log: r.log,
 		Protocols: map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { _ = f.http2.Serve(c) }}, // strangers' broken ones are no news
@@ -95,6 +99,7 @@ func (r *Router) Serve(l net.Listener) error {
 func (r *Router) Leave(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.front.http2.Shutdown(ctx) }) // ctx is the caller's own
+	wg.Go(func() { _ = r.front.http3.Shutdown(ctx) })
 	r.front.http1.Drain()
 	_ = r.front.http1.Wait(ctx)
 	wg.Wait()
@@ -109,12 +114,13 @@ func (f *front) shutdown(ctx context.Context) error {
 		}
 		return err
 	}
-	two := make(chan error, 1)
-	go func() { two <- f.http2.Shutdown(ctx) }()
+	others := make(chan error, 2)
+	go func() { others <- f.http2.Shutdown(ctx) }()
+	go func() { others <- f.http3.Shutdown(ctx) }()
 	err := f.http1.Shutdown(ctx)
-	err = errors.Join(err, <-two)
+	err = errors.Join(err, <-others, <-others)
 	if err != nil {
-		err = errors.Join(err, f.http1.Close())
+		err = errors.Join(err, f.http1.Close(), f.http3.Close())
 	}
 	return err
 }

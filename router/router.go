@@ -49,6 +49,8 @@ type Options struct {
 	// certificate that browsers know. Both look in memory only; nil for no TLS. See certs.Manager.
 	Challenge func(host, path string) (answer string, ok bool)
 	Secured   func(host string, trusted bool) bool
+	// AltSvc is said in answers over TLS (RFC 7838), like `h3=":443"`; empty: nothing is.
+	AltSvc string
 	// Reference has net/http speak with the clients of HTTP/1, instead of package http1.
 	Reference bool
 	Now       func() time.Time
@@ -64,6 +66,7 @@ type Router struct {
 	secret  []byte
 	now     func() time.Time
 	front   front
+	altSvc  []byte // nil: nothing is said
 
 	intake atomic.Pointer[platform.Intake]
 	mirror edge.Mirror
@@ -96,6 +99,9 @@ func New(o Options) *Router {
 	if len(r.secret) == 0 {
 		r.secret = make([]byte, 32)
 		_, _ = rand.Read(r.secret) // never fails (crypto/rand)
+	}
+	if o.AltSvc != "" {
+		r.altSvc = []byte(o.AltSvc)
 	}
 	r.front.open(r, o)
 	r.Configure(platform.Intake{})

@@ -164,6 +164,9 @@ func (d *daemon) serveWeb() {
 	if d.https != nil {
 		go func() { d.broken <- d.web.Serve(d.overTLS()) }()
 	}
+	if d.quic != nil {
+		go func() { d.broken <- d.web.ServeHTTP3(d.quic, d.tlsConfig()) }()
+	}
 }
 
 // announce tells whoever waits that we serve: the predecessor, which tells systemd, or systemd itself.

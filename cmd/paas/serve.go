@@ -57,7 +57,8 @@ type daemon struct {
 	systemd  sockets.Systemd
 	sockets  *sockets.Set
 	http     *front
-	https    *front // nil: it is not served
+	https    *front       // nil: it is not served
+	quic     *net.UDPConn // of HTTP/3; nil: it is not served
 	web      *router.Router
 	ports    *ports.Ports
 	traffic  *handover.Traffic
@@ -93,7 +94,7 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	d.http = newFront(socket, s.HTTPProxyProtocol)
-	if err := d.listenTLS(); err != nil {
+	if err := errors.Join(d.listenTLS(), d.listenQUIC()); err != nil {
 		return nil, err
 	}
 	key, err := openRouterKey(s.Data)
@@ -127,7 +128,7 @@ func (d *daemon) newPorts(ssh net.Addr, key []byte) *ports.Ports {
 func (d *daemon) newRouter(key []byte, own map[string]http.Handler) *router.Router {
 	return router.New(router.Options{
 		Log: d.log, Access: d.access, Secret: key, Reserved: own,
-		Challenge: d.challenge, Secured: d.secured, Covers: d.covers, Wake: d.wake,
+		AltSvc: d.altSvc(), Challenge: d.challenge, Secured: d.secured, Covers: d.covers, Wake: d.wake,
 	})
 }
 

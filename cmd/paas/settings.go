@@ -23,6 +23,7 @@ type settings struct {
 	Data   string `toml:"data"`
 	HTTP   string `toml:"http"`
 	HTTPS  string `toml:"https"` // empty: :443 beside :80, else none; "off": none
+	HTTP3  bool   `toml:"http3"` // over QUIC, on the port of HTTPS
 	SSH    string `toml:"ssh"`
 	Domain string `toml:"domain"`
 	Subnet string `toml:"subnet"`
@@ -50,6 +51,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.Data, "data", "", "directory that holds everything (default "+defaultData+")")
 	set.StringVar(&s.HTTP, "http", "", "address of the HTTP router (default :80)")
 	set.StringVar(&s.HTTPS, "https", "", "address of HTTPS, or off (default :443 when http is on port 80, else off)")
+	set.BoolVar(&s.HTTP3, "http3", false, "serve HTTP/3 too, on the UDP port of HTTPS")
 	set.StringVar(&s.SSH, "ssh", "", "address of the SSH server (default :2222)")
 	set.StringVar(&s.Domain, "domain", "", "apps answer at APP.DOMAIN (default localhost)")
 	set.StringVar(&s.Subnet, "subnet", "", "addresses of instances, like 10.99.0.0/16 (default: a free one)")
@@ -88,7 +90,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, https, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
+			WithHint("known are data, http, https, http3, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -102,6 +104,7 @@ func (s settings) complete() (settings, error) {
 	s.Data = first(s.Data, file.Data, defaultData)
 	s.HTTP = first(s.HTTP, file.HTTP, ":80")
 	s.HTTPS = first(s.HTTPS, file.HTTPS)
+	s.HTTP3 = s.HTTP3 || file.HTTP3
 	s.httpsAsked = s.HTTPS != ""
 	s.HTTPS = first(s.HTTPS, s.usualHTTPS())
 	s.SSH = first(s.SSH, file.SSH, ":2222")

@@ -148,6 +148,9 @@ func (d *daemon) drain(ctx context.Context, s *successor) {
 	if d.https != nil {
 		d.https.socket.Pause()
 	}
+	if d.quic != nil {
+		_ = errors.Join(d.web.EndHTTP3(), d.quic.Close()) // the successor reads from it now
+	}
 	d.ports.Pause()
 	d.sockets.Leave()
 	if ctx.Err() != nil { // the service was to end meanwhile; it is the successor's now

@@ -28,6 +28,27 @@ func (d *daemon) listenTLS() error {
 	return err
 }
 
+// listenQUIC opens the socket of HTTP/3, where that was asked for.
+func (d *daemon) listenQUIC() (err error) {
+	if !d.settings.HTTP3 || d.https == nil {
+		return nil
+	}
+	addr := d.https.Addr().String()
+	if d.quic, err = d.sockets.ListenPacket("http3", addr); err != nil {
+		return platform.Errorf(platform.Failed, "cannot listen on UDP %s for HTTP/3: %v", addr, err).
+			WithHint("free that port, or leave out --http3")
+	}
+	return nil
+}
+
+// altSvc tells clients of HTTP/3, for a day (RFC 7838).
+func (d *daemon) altSvc() string {
+	if d.quic == nil {
+		return ""
+	}
+	return fmt.Sprintf(`h3=":%d"; ma=86400`, d.httpsPort())
+}
+
 // openCertificates opens the room of certificates over the store.
 func (r *reign) openCertificates(ctx context.Context) (err error) {
 	o := certs.Options{Vault: r.rooms.store.Vault(), Log: r.log, HTTPPort: port(r.http.Addr()), HTTPSPort: r.httpsPort()}

@@ -30,7 +30,7 @@ die() { # SENTENCE [HINT [STATUS]]
 run() { if [ "$dry" = 1 ]; then say "would run: $*"; else "$@"; fi; }
 has() { command -v "$1" >/dev/null 2>&1; }
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; } # VERSION MINIMUM
-setting() { sed -n "s/^ *$1 *= *\"\(.*\)\" *\$/\1/p" "$config" 2>/dev/null || true; } # KEY
+setting() { sed -n "s/^ *$1 *= *\"\(.*:\)\{0,1\}\(.*\)\" *\$/\2/p" "$config" 2>/dev/null || true; } # KEY; of an address, its port
 with_systemd() { [ -d /run/systemd/system ]; } # what sd_booted(3) looks at
 write() { # FILE MODE < TEXT
 	if [ "$dry" = 1 ]; then say "would write $1:" && sed 's/^/    /' && return; fi
@@ -64,8 +64,7 @@ value() { # OPTION VALUE
 	--http-port) http_port=$2 form=$port ;; --https-port) https_port=$2 form="off|$port" ;;
 	--ssh-port) ssh_port=$2 form=$port ;;
 	--domain) domain=$2 form='[a-z0-9]([a-z0-9.-]*[a-z0-9])?' ;;
-	--data) data=$2 form='/[A-Za-z0-9._/-]+' ;;
-	--archive) archive=$2 ;; --confirm) confirm=$2 ;;
+	--data) data=$2 form='/[A-Za-z0-9._/-]+' ;; --archive) archive=$2 ;; --confirm) confirm=$2 ;;
 	--admin-key) keys=$(printf '%s\n%s' "$keys" "$2") ;;
 	esac
 	printf '%s\n' "$2" | grep -Eqx -- "$form" || die "$2 does not fit $1" "see --help" 2
@@ -76,7 +75,6 @@ defaults() { # what no option says, the configuration of an earlier run does
 	if [ -f "$config" ]; then
 		domain=$(setting domain) data=$(setting data)
 		http_port=$(setting http) https_port=$(setting https) ssh_port=$(setting ssh)
-		http_port=${http_port##*:} https_port=${https_port##*:} ssh_port=${ssh_port##*:}
 	fi
 	data=${data:-/var/lib/paas} http_port=${http_port:-80} ssh_port=${ssh_port:-2222}
 	address=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
@@ -223,19 +221,14 @@ put_back() { for f in "$bin/paas" "$bin/paas-init" "$unit"; do [ ! -f "$f.old" ]
 start_service() {
 	run systemctl daemon-reload && run systemctl enable -q paas
 	if [ $changed = 0 ] && systemctl is-active -q paas; then return; fi
-	# A new program takes over from the one that runs, without a request lost. What the unit says holds only for
-	# a process that systemd starts itself.
-	if [ ! -f "$unit.old" ] && systemctl is-active -q paas; then
-		if run systemctl reload paas; then return; fi
-		put_back
-		die "the new paas does not start; the old one serves on" "see why: journalctl -u paas -n 50"
-	fi
-	# The unit is Type=notify: restart comes back when paas listens, or has failed. Apps keep running meanwhile.
-	if run systemctl restart paas; then return; fi
+	# A new program takes over from the one that runs, without a request lost; what the unit says holds only for a
+	# process that systemd starts. Type=notify: both ways come back when paas listens, or has failed. Apps run on.
+	if [ ! -f "$unit.old" ] && systemctl is-active -q paas; then how=reload left="serves on"; else how=restart left="was put back"; fi
+	if run systemctl $how paas; then return; fi
 	[ -f "$bin/paas.old" ] || die "paas does not start" "see why: journalctl -u paas -n 50"
 	put_back
-	{ systemctl daemon-reload && systemctl restart paas; } || true
-	die "the new paas does not start; the old one was put back" "see why: journalctl -u paas -n 50"
+	[ $how = reload ] || { systemctl daemon-reload && systemctl restart paas; } || true
+	die "the new paas does not start; the old one $left" "see why: journalctl -u paas -n 50"
 }
 setup() {
 	if [ -f "$data/paas.db" ] && [ ! -s "$work/keys" ]; then return; fi
@@ -296,8 +289,7 @@ uninstall() {
 }
 
 main() {
-	PATH=$PATH:/usr/sbin:/sbin
-	parse "$@"
+	PATH=$PATH:/usr/sbin:/sbin; parse "$@"
 	here=$(cd "$(dirname "$0")" && pwd)
 	work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 	defaults

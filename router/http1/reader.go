@@ -211,6 +211,12 @@ func (r *Reader) Ask(b []byte) error {
 	r.asks, r.n, r.err = b, 0, nil
 	err := r.raw.Read(r.ask)
 	if b, r.asks = r.asks, nil; err != nil {
+		if len(b) == 0 {
+			return err
+		}
+		if wrote := r.tell(b); wrote != nil { // the deadline had passed before anything could leave
+			return wrote
+		}
 		return err
 	}
 	if len(b) > 0 && r.err == nil { // the socket's buffer is full

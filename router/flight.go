@@ -248,7 +248,7 @@ var (
 func (f *flight) open() (err error) {
 	f.reused = false
 	if !f.fresh {
-		f.c = f.b.pool.take(f.start, !f.mayRepeat())
+		f.c = f.b.pool.take(f.r.now(), !f.mayRepeat())
 		f.reused = f.c != nil
 	}
 	if f.c == nil {

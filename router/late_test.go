@@ -21,7 +21,7 @@ func TestLateBodyIsSent(t *testing.T) {
 	}
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	_, _ = fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: hello.test\r\nContent-Length: 4\r\nConnection: close\r\n\r\n")
+	_, _ = fmt.Fprint(c, "PUT / HTTP/1.1\r\nHost: hello.test\r\nContent-Length: 4\r\nConnection: close\r\n\r\n")
 	time.Sleep(2 * time.Second)
 	_, _ = fmt.Fprint(c, "late")
 	answer, err := io.ReadAll(c)

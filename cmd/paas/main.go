@@ -29,7 +29,7 @@ type command struct {
 
 func commands() map[string]command {
 	return map[string]command{
-		"serve":      {"paas serve [--data DIR] [--http ADDR] [--https ADDR|off] [--ssh ADDR] [--domain NAME]", serve},
+		"serve":      {"paas serve [--data DIR] [--http ADDR] [--https ADDR|off] [--http3] [--ssh ADDR] [--domain NAME]", serve},
 		"handover":   {"paas handover [--data DIR] [--wait TIME]: the program that is installed now takes over from the daemon", handOver},
 		"setup":      {"paas setup [--data DIR] [--admin-key FILE|KEY]… [--stack FILE] [--prepare]", setup},
 		"uninstall":  {"paas uninstall [--data DIR] [--purge --confirm HOSTNAME]", uninstall},

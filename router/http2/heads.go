@@ -152,9 +152,9 @@ func (c *conn) refuse(id uint32, status int, end bool) {
 func (c *conn) trailer(id uint32) error {
 	c.mu.Lock()
 	s := c.find(id)
-	if s == nil {
+	if s == nil { // it ended while the head was read
 		c.mu.Unlock()
-		return nil
+		return c.late(id, c.block.end)
 	}
 	h := &c.head
 	why := codeNo

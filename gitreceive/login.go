@@ -96,7 +96,7 @@ func peer(conn net.Conn) (uid uint32, err error) {
 // removed while its connection stays.
 func (d *Server) actor(ctx context.Context, conn *gossh.ServerConn, local bool) (platform.Actor, error) {
 	if local {
-		return platform.Actor{Name: "root", Admin: true}, nil
+		return platform.Actor{Name: "root", Admin: true, Door: platform.DoorLocal}, nil
 	}
 	return d.options.Platform.Actor(ctx, fingerprint(conn))
 }

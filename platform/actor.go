@@ -5,4 +5,18 @@ type Actor struct {
 	Name        string // the key's name, or "root" on the local socket
 	Fingerprint string // SHA256:… of the proven key; empty on the local socket
 	Admin       bool
+	Door        Door // by which it came in
 }
+
+// Door is where something was asked for.
+type Door string
+
+// The doors.
+const (
+	DoorSSH   Door = "ssh"
+	DoorGit   Door = "git"
+	DoorLocal Door = "local" // root, on the server itself
+	DoorAPI   Door = "api"
+	DoorPanel Door = "panel"
+	DoorCron  Door = "cron"
+)

@@ -93,6 +93,9 @@ func (t *Table) helpTopic(s Session, topic string) error {
 func (t *Table) helpVerb(s Session, v Verb) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n  %s\n\nExample:\n  %s %s\n", v.Summary, spell(v.usage(), s.Prefix), s.Prefix, v.Example)
+	if v.Another != "" {
+		fmt.Fprintf(&b, "  %s %s\n", s.Prefix, v.Another)
+	}
 	for _, p := range v.params {
 		if p.help == "" {
 			continue
@@ -162,9 +165,9 @@ func (v Verb) json() verbJSON {
 // builtin are the verbs that the table itself answers.
 func builtin() []Verb {
 	return []Verb{
-		{Name: "help", Summary: "Show all commands, or one", Example: "help ps:scale", Access: Member,
+		{Name: "help", Summary: "Show all commands, or one", Example: "help ps:scale", Access: Anyone,
 			params: []param{{name: "command", optional: true}, {name: "json", flag: true, isBool: true}}},
-		{Name: "version", Summary: "Show the version", Example: "version", Access: Member},
+		{Name: "version", Summary: "Show the version", Example: "version", Access: Anyone},
 	}
 }
 

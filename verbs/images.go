@@ -6,17 +6,17 @@ import "paas/platform"
 func distribution() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "images:deploy", Access: Member, Summary: "Release an image from a registry",
+		define(Verb{Name: "images:deploy", Access: Deploy, Summary: "Release an image from a registry",
 			Example: "images:deploy blog registry.example.org/alice/blog:1.4"}, (*p).DeployImage),
-		define(Verb{Name: "images:pull", Access: Member, Summary: "Fetch an image from another registry",
+		define(Verb{Name: "images:pull", Access: Manage, Summary: "Fetch an image from another registry",
 			Example: "images:pull nginx:1.27"}, (*p).PullImage),
-		define(Verb{Name: "images:push", Access: Member, Summary: "Send a release's image to another registry",
+		define(Verb{Name: "images:push", Access: Deploy, Summary: "Send a release's image to another registry",
 			Example: "images:push blog@v12 registry.example.org/alice/blog:v12"}, (*p).PushImage),
 		define(Verb{Name: "images:load", Summary: "Read images from a docker save archive or an OCI layout",
 			Example: "images:load < image.tar"}, (*p).LoadImages),
-		define(Verb{Name: "images:save", Access: Member, Summary: "Write a release's image as an archive",
+		define(Verb{Name: "images:save", Access: Deploy, Summary: "Write a release's image as an archive",
 			Example: "images:save blog@v12 > image.tar"}, (*p).SaveImage),
-		define(Verb{Name: "images:pulled", Access: Member, Summary: "List images that were pulled or loaded",
+		define(Verb{Name: "images:pulled", Access: Anyone, Summary: "List images that were pulled or loaded",
 			Example: "images:pulled"}, (*p).ListPulled),
 		define(Verb{Name: "images:forget", Summary: "Let go of a pulled or loaded image",
 			Example: "images:forget nginx:1.27"}, (*p).ForgetPulled),

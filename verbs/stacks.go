@@ -6,7 +6,7 @@ import "paas/platform"
 func stacks() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "stacks:list", Aliases: []string{"stacks"}, Access: Member, Summary: "List base images with the apps on them",
+		define(Verb{Name: "stacks:list", Aliases: []string{"stacks"}, Access: Anyone, Summary: "List base images with the apps on them",
 			Example: "stacks:list"}, (*p).ListStacks),
 		define(Verb{Name: "stacks:update", Summary: "Get Debian's updates, and put apps on them without a build",
 			Example: "stacks:update debian"}, (*p).UpdateStack),
@@ -14,7 +14,7 @@ func stacks() []Verb {
 			Example: "stacks:rollback debian v1"}, (*p).RollbackStack),
 		define(Verb{Name: "stacks:set", Summary: "Make a base image of a container image",
 			Example: "stacks:set ours --image registry.example.org/ops/trixie:2"}, (*p).SetStack),
-		define(Verb{Name: "stacks:use", Access: Member, Summary: "Show or set what an app's next push builds on",
+		define(Verb{Name: "stacks:use", Access: Manage, Summary: "Show or set what an app's next push builds on",
 			Example: "stacks:use blog ours"}, (*p).UseStack),
 		define(Verb{Name: "stacks:export", Summary: "Write a base image as an archive",
 			Example: "stacks:export debian > debian.tar.zst"}, (*p).ExportStack),
@@ -27,15 +27,15 @@ func stacks() []Verb {
 func code() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "git:from-image", Access: Member, Summary: "Release an image from a registry",
+		define(Verb{Name: "git:from-image", Access: Deploy, Summary: "Release an image from a registry",
 			Example: "git:from-image blog registry.example.org/alice/blog:1.4"}, (*p).FromImage),
-		define(Verb{Name: "git:load-image", Access: Member, Summary: "Release an image out of a docker save archive",
+		define(Verb{Name: "git:load-image", Access: Deploy, Summary: "Release an image out of a docker save archive",
 			Example: "git:load-image blog blog:1.4 < image.tar"}, (*p).LoadImage),
-		define(Verb{Name: "git:from-archive", Access: Member, Summary: "Commit and deploy a source archive",
+		define(Verb{Name: "git:from-archive", Access: Deploy, Summary: "Commit and deploy a source archive",
 			Example: "git:from-archive blog https://example.org/blog.tar.gz"}, (*p).FromArchive),
-		define(Verb{Name: "git:set", Access: Member, Summary: "Set which branch's pushes deploy",
+		define(Verb{Name: "git:set", Access: Manage, Summary: "Set which branch's pushes deploy",
 			Example: "git:set blog deploy-branch production"}, (*p).SetGit),
-		define(Verb{Name: "git:report", Access: Member, Summary: "Show where an app's code comes from",
+		define(Verb{Name: "git:report", Access: View, Summary: "Show where an app's code comes from",
 			Example: "git:report blog --json"}, (*p).ReportGit),
 	}
 }

@@ -10,14 +10,21 @@ import (
 // Access is who may use a verb. The zero value is admins only, so that a forgotten verb is closed.
 type Access int
 
-// The levels.
+// The levels: admins of the platform, everyone with a key (who is shown no more than what concerns them),
+// and the four roles a user may have for the app that the verb is about, of which each includes those before.
 const (
-	Admin  Access = iota // admin keys and root on the server
-	Member               // every key that may come in
+	Admin   Access = iota // admins' keys and root on the server
+	Anyone                // every key that may come in
+	View                  // sees the app's state, not its secrets
+	Deploy                // changes which code runs
+	Operate               // changes how it runs, and sees its config vars
+	Manage                // changes what the app is and who reaches it
 )
 
 // String is how help spells it.
-func (a Access) String() string { return [...]string{"admin", "member"}[a] }
+func (a Access) String() string {
+	return [...]string{"admin", "anyone", "view", "deploy", "operate", "manage"}[a]
+}
 
 // Verb is one command: its declaration is everything that doors derive from.
 type Verb struct {
@@ -25,6 +32,7 @@ type Verb struct {
 	Aliases []string // other spellings, not listed
 	Summary string   // one line, no full stop
 	Example string   // what to type after the program's name
+	Another string   // one more, of another use
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
 	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it

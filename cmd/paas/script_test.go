@@ -114,9 +114,17 @@ func buildBinary(t *testing.T, dir string, flags ...string) string {
 	return filepath.Join(dir, "paas")
 }
 
-// prepareTemplate makes the base image once per machine, or finds it.
+// prepareTemplate makes the base image once per machine, or finds it. One process at a time does so.
 func prepareTemplate(t *testing.T, binary string) string {
 	t.Helper()
+	lock, err := os.OpenFile(*templateDir+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
 	old, err := filepath.Glob(filepath.Join(*templateDir, "paas.db*")) // of another version, maybe
 	for _, path := range old {
 		err = errors.Join(err, os.Remove(path))

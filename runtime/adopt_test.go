@@ -14,10 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
 	"paas/runtime/network"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // daemon is the program that tests kill: a Runtime over the directory in RUNTIME_TEST_DAEMON that does
@@ -32,7 +34,7 @@ func daemon() int {
 	if err != nil {
 		return complain(err)
 	}
-	b := &bench{dir: dir, images: images, net: net, log: &safeBuffer{}}
+	b := &bench{dir: dir, images: images, net: net, log: &sandbox.Buffer{}}
 	if b.Runtime, err = Open(context.Background(), b.options()); err != nil {
 		return complain(err)
 	}
@@ -175,7 +177,7 @@ func TestInstanceOutlivesTheDaemon(t *testing.T) {
 	for n, line := range lines {
 		equal(t, "line", line, fmt.Sprintf("line %d", n+1))
 	}
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Exec(context.Background(), id, []string{"echo", "adopted"}, &out)
 	check(t, err)
 	equal(t, "exec", fmt.Sprint(exit.Code, out.String()), "0adopted\n")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func baseLayers() []string { return []string{baseLayer} }
@@ -58,7 +59,7 @@ func archiveOf(t testing.TB, heads ...tar.Header) *bytes.Buffer {
 
 func (b *bench) inside(id platform.InstanceID, script string) string {
 	b.t.Helper()
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Exec(context.Background(), id, []string{"/bin/sh", "-c", script}, &out)
 	check(b.t, err)
 	if exit.Code != 0 {
@@ -278,7 +279,7 @@ func TestCommitOfPausedStaysPaused(t *testing.T) {
 	all, err := b.Instances(context.Background())
 	check(t, err)
 	equal(t, "paused", all[0].Paused, true)
-	_, err = b.Exec(context.Background(), i.ID, []string{"true"}, &safeBuffer{})
+	_, err = b.Exec(context.Background(), i.ID, []string{"true"}, &sandbox.Buffer{})
 	equal(t, "kind", platform.KindOf(err), platform.Conflict)
 }
 

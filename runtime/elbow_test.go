@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // While an app is at work a build leaves it a processor; when the app has ended the build has all of them again.
@@ -18,7 +20,7 @@ func TestElbow(t *testing.T) {
 	app := b.start(`while :; do :; done`)
 	s, discard := b.step(`for n in $(seq 30); do grep Cpus_allowed_list /proc/self/status; sleep 0.5; done`)
 	defer discard()
-	var out safeBuffer
+	var out sandbox.Buffer
 	go func() {
 		eventually(t, "the build leaves room", func() bool { return strings.Contains(out.String(), "\t"+allButOne()+"\n") })
 		check(t, b.Stop(context.Background(), app.ID, 0))

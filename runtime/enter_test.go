@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func (b *bench) enter(id platform.InstanceID, in io.Reader, script string) (string, string, platform.Exit) {
 	b.t.Helper()
-	var out, errs safeBuffer
+	var out, errs sandbox.Buffer
 	exit, err := b.Enter(context.Background(), id, platform.Command{Argv: []string{"/bin/sh", "-c", script}}, in, &out, &errs)
 	check(b.t, err)
 	return out.String(), errs.String(), exit
@@ -88,7 +89,7 @@ func TestEnterTerminal(t *testing.T) {
 	i := b.start("exec sleep 1000")
 	typed, keyboard := io.Pipe()
 	sizes := make(chan platform.Size, 1)
-	var out safeBuffer
+	var out sandbox.Buffer
 	cmd := platform.Command{
 		Argv:     []string{"/bin/sh"},
 		Terminal: &platform.Terminal{Term: "xterm-256color", Cols: 93, Rows: 31, Resize: sizes},
@@ -153,7 +154,7 @@ func TestEnterTerminalOfHostile(t *testing.T) {
 	check(t, err)
 	b.awaitLine("ready")
 	cmd := platform.Command{Argv: []string{"tty"}, Terminal: &platform.Terminal{Cols: 80, Rows: 24}}
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Enter(context.Background(), i.ID, cmd, nil, &out, nil)
 	if err == nil && !strings.Contains(out.String(), "/dev/pts/") {
 		t.Errorf("%+v %q", exit, out.String())

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func TestExec(t *testing.T) {
@@ -29,7 +30,7 @@ func TestExec(t *testing.T) {
 		{`cut -d: -f3 /proc/self/cgroup | sort -u`, 0, "/\n"},
 		{`head -c 300000 /dev/zero | tr '\0' x | wc -c`, 0, "300000\n"},
 	} {
-		var out safeBuffer
+		var out sandbox.Buffer
 		exit, err := b.Exec(context.Background(), i.ID, []string{"/bin/sh", "-c", c.script}, &out)
 		check(t, err)
 		equal(t, c.script, fmt.Sprint(exit.Code, " ", out.String()), fmt.Sprint(c.code, " ", c.want))
@@ -42,7 +43,7 @@ func TestExecIsInTheCgroup(t *testing.T) {
 	s.Limits.Memory = 32 << 20
 	i, err := b.Start(context.Background(), s)
 	check(t, err)
-	exit, err := b.Exec(context.Background(), i.ID, []string{"tail", "-c", "300000000", "/dev/zero"}, &safeBuffer{})
+	exit, err := b.Exec(context.Background(), i.ID, []string{"tail", "-c", "300000000", "/dev/zero"}, &sandbox.Buffer{})
 	check(t, err)
 	equal(t, "code", exit.Code, 137)
 }
@@ -50,14 +51,14 @@ func TestExecIsInTheCgroup(t *testing.T) {
 func TestExecFails(t *testing.T) {
 	b := newBench(t)
 	i := b.start("exec sleep 1000")
-	_, err := b.Exec(context.Background(), i.ID, []string{"nothing-like-it"}, &safeBuffer{})
+	_, err := b.Exec(context.Background(), i.ID, []string{"nothing-like-it"}, &sandbox.Buffer{})
 	if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "nothing-like-it") {
 		t.Errorf("unknown program: %v", err)
 	}
-	_, err = b.Exec(context.Background(), "hello-nobody", []string{"true"}, &safeBuffer{})
+	_, err = b.Exec(context.Background(), "hello-nobody", []string{"true"}, &sandbox.Buffer{})
 	equal(t, "unknown instance", platform.KindOf(err), platform.NotFound)
 	check(t, b.Stop(context.Background(), i.ID, 0))
-	_, err = b.Exec(context.Background(), i.ID, []string{"true"}, &safeBuffer{})
+	_, err = b.Exec(context.Background(), i.ID, []string{"true"}, &sandbox.Buffer{})
 	equal(t, "stopped instance", platform.KindOf(err), platform.NotFound)
 }
 
@@ -67,13 +68,13 @@ func TestExecIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	_, err := b.Exec(ctx, i.ID, []string{"sleep", "999"}, &safeBuffer{})
+	_, err := b.Exec(ctx, i.ID, []string{"sleep", "999"}, &sandbox.Buffer{})
 	equal(t, "error", errors.Is(err, context.DeadlineExceeded), true)
 	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	eventually(t, "it was killed", func() bool {
-		var out safeBuffer
+		var out sandbox.Buffer
 		_, err := b.Exec(context.Background(), i.ID, []string{"ps", "-o", "args"}, &out)
 		return err == nil && !strings.Contains(out.String(), "sleep 999")
 	})
@@ -82,7 +83,7 @@ func TestExecIsCancelled(t *testing.T) {
 func TestExecWhileTheInstanceEnds(t *testing.T) {
 	b := newBench(t)
 	i := b.start("sleep 0.3; exit 1")
-	_, err := b.Exec(context.Background(), i.ID, []string{"sleep", "1000"}, &safeBuffer{})
+	_, err := b.Exec(context.Background(), i.ID, []string{"sleep", "1000"}, &sandbox.Buffer{})
 	if err != nil && platform.KindOf(err) != platform.Conflict {
 		t.Errorf("it said %v", err)
 	}
@@ -92,7 +93,7 @@ func TestExecWhileTheInstanceEnds(t *testing.T) {
 func TestExecLeavesSomethingRunning(t *testing.T) {
 	b := newBench(t)
 	i := b.start("exec sleep 1000")
-	var out safeBuffer
+	var out sandbox.Buffer
 	begin := time.Now()
 	exit, err := b.Exec(context.Background(), i.ID, []string{"/bin/sh", "-c", "sleep 900 & echo started"}, &out)
 	check(t, err)

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // status is /proc/self/status of a process inside.
@@ -92,7 +94,7 @@ func TestWalls(t *testing.T) {
 func TestWorldInside(t *testing.T) {
 	b := newBench(t)
 	for what, c := range map[string]struct{ script, want string }{
-		"uid map":        {`awk '{print $1, $2, $3}' /proc/self/uid_map`, fmt.Sprint("0 ", firstUID+testApp()*rangeSize, " 65536")},
+		"uid map":        {`awk '{print $1, $2, $3}' /proc/self/uid_map`, fmt.Sprint("0 ", firstUID+sandbox.App(0)*rangeSize, " 65536")},
 		"hostname":       {`hostname; cat /etc/hostname`, "web-1\nweb-1"},
 		"working dir":    {`pwd; echo $HOME`, "/app\n/app"},
 		"environment":    {`echo $GREETING $DYNO; [ "$PORT" -gt 1024 ] && echo port; [ "$MEMORY_LIMIT" -gt 1048576 ] && echo memory; echo $PATH`, "hi web.1\nport\nmemory\n" + defaultPath},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func TestJobStreams(t *testing.T) {
@@ -49,7 +50,7 @@ func TestCancelledJobHangsUp(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	out := &safeBuffer{}
+	out := &sandbox.Buffer{}
 	job := platform.JobSpec{InstanceSpec: spec(`trap 'echo hup; exit 0' HUP; echo ready; while :; do sleep 0.1; done`)}
 	go func() {
 		for !strings.Contains(out.String(), "ready") || !b.anyRuns() { // a job that is still being started is killed
@@ -74,7 +75,7 @@ func TestJobWithBrokenOutput(t *testing.T) {
 
 func TestCloseEndsJobs(t *testing.T) {
 	b := newBench(t)
-	out := &safeBuffer{}
+	out := &sandbox.Buffer{}
 	ended := make(chan error, 1)
 	go func() {
 		_, err := b.Runtime.Run(context.Background(), platform.JobSpec{InstanceSpec: spec(`echo ready; exec sleep 1000`)}, nil, out, out)
@@ -93,7 +94,7 @@ type typing struct{ await, text string }
 func (b *bench) onTerminal(s platform.InstanceSpec, resize chan platform.Size, play ...typing) (platform.Exit, string) {
 	b.t.Helper()
 	stdin, keys := io.Pipe()
-	screen := &safeBuffer{}
+	screen := &sandbox.Buffer{}
 	go func() {
 		defer func() { _ = keys.Close() }()
 		seen := 0
@@ -122,7 +123,7 @@ func (b *bench) onTerminal(s platform.InstanceSpec, resize chan platform.Size, p
 const resized = "\x00resized"
 
 // awaitOnScreen waits for a text behind the first seen bytes and tells where it ends.
-func awaitOnScreen(screen *safeBuffer, seen int, text string) int {
+func awaitOnScreen(screen *sandbox.Buffer, seen int, text string) int {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if i := strings.Index(screen.String()[seen:], text); i >= 0 {
 			return seen + i + len(text)

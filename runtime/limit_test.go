@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // limited is an instance with limits.
@@ -52,7 +54,7 @@ func (b *bench) consumed(i platform.Instance) platform.Consumption {
 // execIn is what a command beside the app prints.
 func (b *bench) execIn(i platform.Instance, script string) string {
 	b.t.Helper()
-	var out safeBuffer
+	var out sandbox.Buffer
 	_, err := b.Exec(context.Background(), i.ID, []string{"/bin/sh", "-c", script}, &out)
 	check(b.t, err)
 	return strings.TrimSpace(out.String())
@@ -264,7 +266,7 @@ func mayRaise(t *testing.T) bool {
 
 func stepSpec(b *bench, script string) platform.StepSpec {
 	return platform.StepSpec{
-		AppID: testApp(), App: "hello", Name: "step", Layers: []string{baseLayer}, Upper: b.t.TempDir() + "/fs",
+		AppID: sandbox.App(0), App: "hello", Name: "step", Layers: []string{baseLayer}, Upper: b.t.TempDir() + "/fs",
 		Argv: []string{"/bin/sh", "-c", script}, UID: 1000, GID: 1000,
 	}
 }

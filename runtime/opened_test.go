@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/devrules"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 func opened(script string, s platform.Security) platform.InstanceSpec {
@@ -140,7 +142,7 @@ func TestOpenedDevice(t *testing.T) {
 // The second wall: even root of the host, with the node at hand, cannot open a device in a container's group.
 func TestDeviceRulesHoldForRoot(t *testing.T) {
 	own := func(t *testing.T, h hierarchies) {
-		c, err := openCgroups(h, testID()+"dev")
+		c, err := openCgroups(h, sandbox.ID()+"dev")
 		check(t, err)
 		t.Cleanup(func() { check(t, c.destroy()) })
 		equal(t, "lack", c.lacks["device"], "")

@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // ticking is an instance that writes a line every 20 ms.
@@ -36,7 +38,7 @@ func TestPause(t *testing.T) {
 	all, err := b.Instances(ctx)
 	check(t, err)
 	equal(t, "paused", all[0].Paused, true)
-	_, err = b.Exec(ctx, i.ID, []string{"true"}, &safeBuffer{})
+	_, err = b.Exec(ctx, i.ID, []string{"true"}, &sandbox.Buffer{})
 	equal(t, "exec while paused", platform.KindOf(err), platform.Conflict)
 	s, err := b.Stats(ctx, i.ID)
 	check(t, err)
@@ -48,7 +50,7 @@ func TestPause(t *testing.T) {
 	if b.standsStill() {
 		t.Error("a resumed instance does not write")
 	}
-	_, err = b.Exec(ctx, i.ID, []string{"true"}, &safeBuffer{})
+	_, err = b.Exec(ctx, i.ID, []string{"true"}, &sandbox.Buffer{})
 	check(t, err)
 }
 
@@ -210,7 +212,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("checkpoint: %+v", point)
 	}
 	check(t, b.Resume(context.Background(), i.ID))
-	exit, err := b.Exec(context.Background(), i.ID, []string{"true"}, &safeBuffer{})
+	exit, err := b.Exec(context.Background(), i.ID, []string{"true"}, &sandbox.Buffer{})
 	check(t, err)
 	equal(t, "exec", exit.Code, 0)
 }

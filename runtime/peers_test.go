@@ -18,10 +18,12 @@ import (
 	"testing"
 	"time"
 
+	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
 	profile "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-	"paas/platform"
 )
 
 // `make bench-runtime` measures us against Debian's crun, runc and bubblewrap, side by side in one run, and
@@ -141,7 +143,7 @@ func asItIs(*specs.Spec) {}
 // isolate gives a peer what ours have and a specification can ask for: a user namespace, the same system call
 // filter, limits of memory and processes. It has no words for an address, and an overlay is its caller's work.
 func (c *contest) isolate(config *specs.Spec) {
-	base, err := uidBase(testApp())
+	base, err := uidBase(sandbox.App(0))
 	check(c.t, err)
 	ids := []specs.LinuxIDMapping{{HostID: base, Size: rangeSize}}
 	config.Linux.UIDMappings, config.Linux.GIDMappings = ids, ids

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // A pid that came to mean another process is never taken for the container's init: the other is neither
@@ -36,7 +38,7 @@ func TestReusedPidIsNotMistaken(t *testing.T) {
 	if _, err := os.Stat(f.dir); err == nil {
 		check(t, f.thaw())
 	}
-	eventually(t, "the init has ended", func() bool { return unix.Kill(pid, 0) != nil || isZombie(fmt.Sprintf("/proc/%d/x", pid)) })
+	eventually(t, "the init has ended", func() bool { return unix.Kill(pid, 0) != nil || sandbox.IsZombie(fmt.Sprintf("/proc/%d", pid)) })
 
 	b.open()
 	got := b.ends()

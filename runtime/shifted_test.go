@@ -9,6 +9,7 @@ import (
 
 	"paas/platform"
 	"paas/runtime/image"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // Where mounts cannot map owners everything works as elsewhere: what a step writes has the owners that a
@@ -28,7 +29,7 @@ func TestContainersWithoutIDMappedMounts(t *testing.T) {
 	defer discard()
 	s.Binds = []platform.Bind{{Source: cache, Target: "/cache"}}
 	for range 2 { // the second command of a step finds what the first left
-		var out safeBuffer
+		var out sandbox.Buffer
 		exit, err := b.Step(context.Background(), s, &out)
 		check(t, err)
 		equal(t, "owners inside, "+out.String(), strings.HasPrefix(out.String(), "0:0\n0:0\n1000:1000\n"), true)

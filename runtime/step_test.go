@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func (b *bench) step(script string) (platform.StepSpec, func()) {
@@ -18,7 +19,7 @@ func (b *bench) step(script string) (platform.StepSpec, func()) {
 	d, err := b.images.Draft()
 	check(b.t, err)
 	return platform.StepSpec{
-		AppID: testApp(), App: "hello", Name: "Build app", Layers: []string{baseLayer}, Upper: d.Dir,
+		AppID: sandbox.App(0), App: "hello", Name: "Build app", Layers: []string{baseLayer}, Upper: d.Dir,
 		Argv: []string{"/bin/sh", "-ec", script}, Env: map[string]string{"KEY": "value"}, Dir: "/app",
 	}, func() { _ = d.Discard() }
 }
@@ -38,7 +39,7 @@ func TestStepWritesALayer(t *testing.T) {
 		{Source: cache, Target: "/var/cache/deep"}, {Source: b.dir + "/file", Target: "/file", ReadOnly: true},
 		{Source: cache, Target: "/readonly", ReadOnly: true},
 	}
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Step(context.Background(), s, &out)
 	check(t, err)
 	equal(t, "code", exit.Code, 0)
@@ -68,7 +69,7 @@ func TestStepFails(t *testing.T) {
 	b := newBench(t)
 	s, discard := b.step(`echo trouble; exit 12`)
 	defer discard()
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Step(context.Background(), s, &out)
 	check(t, err)
 	equal(t, "code", exit.Code, 12)
@@ -82,7 +83,7 @@ func TestStepsOverOneUpper(t *testing.T) {
 	b := newBench(t)
 	s, discard := b.step(`echo first > first`)
 	defer discard()
-	var out safeBuffer
+	var out sandbox.Buffer
 	_, err := b.Step(context.Background(), s, &out)
 	check(t, err)
 	s.Argv = []string{"cat", "first"}
@@ -98,7 +99,7 @@ func TestStepIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	_, err := b.Step(ctx, s, &safeBuffer{})
+	_, err := b.Step(ctx, s, &sandbox.Buffer{})
 	equal(t, "error", errors.Is(err, context.DeadlineExceeded), true)
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)
@@ -111,7 +112,7 @@ func TestStepOutOfMemory(t *testing.T) {
 	s, discard := b.step(`exec tail -c 300000000 /dev/zero`)
 	defer discard()
 	s.Limits.Memory = 32 << 20
-	exit, err := b.Step(context.Background(), s, &safeBuffer{})
+	exit, err := b.Step(context.Background(), s, &sandbox.Buffer{})
 	check(t, err)
 	equal(t, "oom", exit.OOM, true)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // A step sees what is mounted for it, as its owner says, and none of it is in its layer.
@@ -28,7 +29,7 @@ func TestStepMounts(t *testing.T) {
 		{Target: "/run/secret", File: []byte("hush"), UID: 1000, GID: 5, Mode: 0o400}, {Target: "/mem", Memory: 1 << 20},
 		{Target: "/sub", Upper: dir, Sub: "/link", ReadOnly: true}, {Target: "/base", Layers: []string{baseLayer}, ReadOnly: true},
 	}
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Step(context.Background(), s, &out)
 	check(t, err)
 	equal(t, "code", exit.Code, 0)

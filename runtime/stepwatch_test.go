@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // A step that takes too much of what the kernel does not bound by itself is killed, and its exit says of what.
@@ -26,7 +27,7 @@ func TestStepBounds(t *testing.T) {
 		s, discard := b.step(c.script)
 		c.set(&s)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		var out safeBuffer
+		var out sandbox.Buffer
 		exit, err := b.Step(ctx, s, &out)
 		if err != nil || exit.Over != c.over || (exit.Code == 0) != (c.over == "") {
 			t.Errorf("%s: %+v, %v\n%s", c.name, exit, err, out.String())

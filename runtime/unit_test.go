@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseHierarchies(t *testing.T) {
@@ -88,7 +90,7 @@ func TestLimitSettingsInFull(t *testing.T) {
 // The v2 way of placing, on whatever cgroup2 tree the host has, with or without controllers.
 func TestCgroupV2(t *testing.T) {
 	h := v2Tree(t)
-	c, err := openCgroups(h, testID()+"v2")
+	c, err := openCgroups(h, sandbox.ID()+"v2")
 	check(t, err)
 	t.Cleanup(func() { check(t, c.destroy()) })
 	g, err := c.create(appsGroup, "one")
@@ -100,7 +102,7 @@ func TestCgroupV2(t *testing.T) {
 	check(t, dir.Close())
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	check(t, err)
-	if want := "0::/paas-" + testID() + "v2/apps/one\n"; !strings.Contains(string(text), want) {
+	if want := "0::/paas-" + sandbox.ID() + "v2/apps/one\n"; !strings.Contains(string(text), want) {
 		t.Errorf("it was born in %q, want %q", text, want)
 	}
 	check(t, g.place(pid))
@@ -115,7 +117,7 @@ func TestCgroupV2(t *testing.T) {
 
 // Where no systemd keeps the daemon it gets a group of its own, which goes with the others.
 func TestDaemonIsKeptApart(t *testing.T) {
-	c, err := openCgroups(v2Tree(t), testID()+"keep")
+	c, err := openCgroups(v2Tree(t), sandbox.ID()+"keep")
 	check(t, err)
 	t.Cleanup(func() { check(t, c.destroy()) })
 	g, err := c.create(appsGroup, "one")
@@ -131,7 +133,7 @@ func TestDaemonIsKeptApart(t *testing.T) {
 		check(t, g.remove())
 	})
 	c.keep(pid)
-	if text := controlText(fmt.Sprintf("/proc/%d/cgroup", pid)); !strings.Contains(text, "0::/paas-"+testID()+"keep/platform") {
+	if text := controlText(fmt.Sprintf("/proc/%d/cgroup", pid)); !strings.Contains(text, "0::/paas-"+sandbox.ID()+"keep/platform") {
 		t.Errorf("it is in %q", text)
 	}
 	if file := c.dirOf(platformGroup) + "/memory.min"; exists(file) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // Containers placed the v2 way, whatever the host's own way is. Where the tree has no controllers,
@@ -12,7 +13,7 @@ import (
 func TestContainersOnCgroupV2(t *testing.T) {
 	b := newBench(t)
 	own := b.groups
-	v2, err := openCgroups(v2Tree(t), testID()+"two")
+	v2, err := openCgroups(v2Tree(t), sandbox.ID()+"two")
 	check(t, err)
 	b.groups = v2
 	t.Cleanup(func() {
@@ -32,7 +33,7 @@ func TestContainersOnCgroupV2(t *testing.T) {
 	equal(t, "writing it", b.output(asRoot(spec(`mkdir /sys/fs/cgroup/x 2>/dev/null && echo made; true`))), "")
 	i, err := b.Start(context.Background(), spec(`exec sleep 1000`))
 	check(t, err)
-	var out safeBuffer
+	var out sandbox.Buffer
 	_, err = b.Exec(context.Background(), i.ID, []string{"grep", "^0::", "/proc/self/cgroup"}, &out)
 	check(t, err)
 	equal(t, "exec's cgroup", out.String(), "0::/\n")

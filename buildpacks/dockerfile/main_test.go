@@ -24,6 +24,7 @@ import (
 	"paas/platform"
 	"paas/runtime/image/exchange"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // TestMain runs the tests with the real runtime, in a machine of their own as far as namespaces go. With the
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(runtimetest.Main(m))
+	os.Exit(sandbox.Main(m))
 }
 
 func builderMain(args []string) error {
@@ -114,7 +115,7 @@ func (b *bench) races() {
 
 func (b *bench) app() platform.App {
 	b.apps++
-	return platform.App{ID: runtimetest.App(int(b.apps % 8)), Name: platform.AppName(fmt.Sprintf("app-%d", b.apps))}
+	return platform.App{ID: sandbox.App(int(b.apps % 8)), Name: platform.AppName(fmt.Sprintf("app-%d", b.apps))}
 }
 
 func (b *bench) build(ctx context.Context, app platform.App, config platform.Config, tree platform.Tree) (platform.Image, string, error) {

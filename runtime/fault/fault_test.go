@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 var rounds = flag.Int("rounds", 15, "how many times something is killed")
@@ -43,9 +44,9 @@ func fates() []fate {
 		{"the daemon while it opens", func(_ *trial, d *exec.Cmd) { _ = d.Process.Kill() }, true},
 		{"inits, then the daemon", func(x *trial, d *exec.Cmd) { x.killInits(); _ = d.Process.Kill() }, false},
 		{"the daemon, then inits", func(x *trial, d *exec.Cmd) { _ = d.Process.Kill(); x.killInits() }, false},
-		{"everything at once", func(_ *trial, d *exec.Cmd) { _ = d.Process.Kill(); runtimetest.KillGroups() }, false},
+		{"everything at once", func(_ *trial, d *exec.Cmd) { _ = d.Process.Kill(); sandbox.KillGroups() }, false},
 		{"everything but the daemon, then it", func(_ *trial, d *exec.Cmd) {
-			runtimetest.KillGroups()
+			sandbox.KillGroups()
 			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 			_ = d.Process.Kill()
 		}, false},
@@ -55,16 +56,16 @@ func fates() []fate {
 // Whatever is killed at whatever moment: what ran runs on, what ended is told with its status, and
 // nothing else is left.
 func TestKillAnythingAnytime(t *testing.T) {
-	before := runtimetest.Mounts(t)
+	before := sandbox.Mounts(t)
 	x := &trial{t: t, dir: t.TempDir()}
 	t.Cleanup(func() {
 		x.destroy()
-		runtimetest.LeavesNothing(t, x.dir, before)
+		sandbox.LeavesNothing(t, x.dir, before)
 	})
 	h := x.open()
-	h.Layer(t, runtimetest.Base, runtimetest.FillBase)
+	h.Layer(t, runtimetest.Base, sandbox.FillBase)
 	x.baseline = x.census()
-	runtimetest.Check(t, h.Shut())
+	sandbox.Check(t, h.Shut())
 	all := fates()
 	for n := range *rounds {
 		f := all[n%len(all)]
@@ -79,18 +80,18 @@ func (x *trial) in(t *testing.T) *trial { return &trial{t, x.dir, x.baseline} }
 func (x *trial) open() *runtimetest.Host {
 	x.t.Helper()
 	h, err := runtimetest.Open(x.dir)
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	return h
 }
 
 func (x *trial) destroy() {
 	h := x.open()
-	runtimetest.Check(x.t, h.Destroy())
-	runtimetest.Check(x.t, h.Network.Destroy())
+	sandbox.Check(x.t, h.Destroy())
+	sandbox.Check(x.t, h.Network.Destroy())
 }
 
 func (x *trial) round(f fate) {
-	runtimetest.Check(x.t, os.WriteFile(x.dir+diaryFile, nil, 0o600))
+	sandbox.Check(x.t, os.WriteFile(x.dir+diaryFile, nil, 0o600))
 	x.doom(f)
 	if f.exact {
 		x.troubles()
@@ -103,7 +104,7 @@ func (x *trial) round(f fate) {
 			x.t.Errorf("the runtime complained: %s", line)
 		}
 	}
-	runtimetest.Check(x.t, h.Shut())
+	sandbox.Check(x.t, h.Shut())
 	x.nothingGrew()
 }
 
@@ -114,8 +115,8 @@ func (x *trial) doom(f fate) {
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	out, err := cmd.StdoutPipe()
-	runtimetest.Check(x.t, err)
-	runtimetest.Check(x.t, cmd.Start())
+	sandbox.Check(x.t, err)
+	sandbox.Check(x.t, cmd.Start())
 	opening := strings.Contains(f.name, "opens")
 	if !opening {
 		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
@@ -129,7 +130,7 @@ func (x *trial) doom(f fate) {
 
 // killInits ends about a third of the containers from outside.
 func (x *trial) killInits() {
-	for _, dir := range runtimetest.Processes(x.t) {
+	for _, dir := range sandbox.Processes(x.t) {
 		pid, err := strconv.Atoi(filepath.Base(dir))
 		if err == nil && isInit(dir) && rand.IntN(3) == 0 {
 			_ = unix.Kill(pid, unix.SIGKILL)
@@ -155,7 +156,7 @@ func isInit(dir string) bool {
 // troubles are what failed in the daemon though nothing but the daemon was going to be killed.
 func (x *trial) troubles() {
 	text, err := os.ReadFile(x.dir + diaryFile)
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "trouble") {
 			x.t.Error(line)
@@ -225,9 +226,9 @@ func (x *trial) settled(h *runtimetest.Host) map[platform.InstanceID]platform.In
 	}()
 	started, stopped := x.diary()
 	instances := make(map[platform.InstanceID]platform.Instance)
-	runtimetest.Eventually(x.t, "what must end has ended", func() bool {
+	sandbox.Eventually(x.t, "what must end has ended", func() bool {
 		all, err := h.Instances(context.Background())
-		runtimetest.Check(x.t, err)
+		sandbox.Check(x.t, err)
 		clear(instances)
 		done := true
 		for _, i := range all {
@@ -271,7 +272,7 @@ func (x *trial) answers(h *runtimetest.Host, id platform.InstanceID) {
 
 func (x *trial) hasEnded(h *runtimetest.Host, id platform.InstanceID) bool {
 	all, err := h.Instances(context.Background())
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	for _, i := range all {
 		if i.ID == id {
 			return i.Exit != nil
@@ -284,7 +285,7 @@ func (x *trial) hasEnded(h *runtimetest.Host, id platform.InstanceID) bool {
 func (x *trial) diary() (started map[platform.InstanceID]string, stopped map[platform.InstanceID]bool) {
 	started, stopped = make(map[platform.InstanceID]string), make(map[platform.InstanceID]bool)
 	text, err := os.ReadFile(x.dir + diaryFile)
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
 		switch {
@@ -301,13 +302,13 @@ func (x *trial) diary() (started map[platform.InstanceID]string, stopped map[pla
 // firewall knows no instances.
 func (x *trial) onlyTheirs(h *runtimetest.Host, instances map[platform.InstanceID]platform.Instance) {
 	dirs, err := os.ReadDir(x.dir + "/state/instances")
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	for _, d := range dirs {
 		if _, known := instances[platform.InstanceID(d.Name())]; !known {
 			x.t.Errorf("directory %s is nobody's", d.Name())
 		}
 	}
-	for _, group := range runtimetest.Groups() {
+	for _, group := range sandbox.Groups() {
 		name := filepath.Base(group)
 		i, known := instances[platform.InstanceID(name)]
 		if strings.HasPrefix(name, "app") && name != "apps" && (!known || i.Exit != nil) {
@@ -318,9 +319,9 @@ func (x *trial) onlyTheirs(h *runtimetest.Host, instances map[platform.InstanceI
 
 func (x *trial) stopAll(h *runtimetest.Host) {
 	all, err := h.Instances(context.Background())
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	for _, i := range all {
-		runtimetest.Check(x.t, h.Stop(context.Background(), i.ID, 0))
+		sandbox.Check(x.t, h.Stop(context.Background(), i.ID, 0))
 	}
 }
 
@@ -330,13 +331,13 @@ const spare = 16
 // census counts what must not grow.
 func (x *trial) census() map[string]int {
 	dirs, err := filepath.Glob(x.dir + "/state/instances/*")
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	records, err := filepath.Glob(x.dir + "/run/*")
-	runtimetest.Check(x.t, err)
+	sandbox.Check(x.t, err)
 	dirs = append(dirs, records...)
 	return map[string]int{
-		"mounts": strings.Count(runtimetest.Mounts(x.t), "\n"), "groups": len(runtimetest.Groups()), "interfaces": len(runtimetest.Links(x.t)),
-		"tables": len(runtimetest.Tables(x.t)), "processes": len(runtimetest.Processes(x.t)), "directories": len(dirs),
+		"mounts": strings.Count(sandbox.Mounts(x.t), "\n"), "groups": len(sandbox.Groups()), "interfaces": len(sandbox.Links(x.t)),
+		"tables": len(sandbox.Tables(x.t)), "processes": len(sandbox.Processes(x.t)), "directories": len(dirs),
 		"namespaces": namespaces(x.t),
 	}
 }
@@ -344,7 +345,7 @@ func (x *trial) census() map[string]int {
 // namespaces counts the network namespaces that processes of this test's apps are in.
 func namespaces(t *testing.T) int {
 	seen := make(map[string]bool)
-	for _, dir := range runtimetest.Processes(t) {
+	for _, dir := range sandbox.Processes(t) {
 		if ns, err := os.Readlink(dir + "/ns/net"); err == nil {
 			seen[ns] = true
 		}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // TestMain doubles as the daemon that is killed: see daemon.
@@ -14,5 +14,5 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(daemonEnv); dir != "" {
 		os.Exit(daemon(dir))
 	}
-	os.Exit(runtimetest.Main(m))
+	os.Exit(sandbox.Main(m))
 }

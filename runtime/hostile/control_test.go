@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // The same program must succeed where nothing holds it, or the other tests would show nothing: as the
@@ -62,9 +63,9 @@ func weakRoot(t *testing.T, a *arena) string {
 	if err != nil {
 		t.Fatalf("copy the base layer: %v\n%s", err, out)
 	}
-	runtimetest.Check(t, copyProgram(root+"/attack", 0o755))
-	runtimetest.Check(t, os.MkdirAll(root+"/dev/shm", 0o755))
-	runtimetest.Check(t, os.WriteFile(root+"/mounter", []byte("#!/bin/sh\nmknod -m 666 /dev/null c 1 3; mount -t proc proc /proc && exec \"$@\"\n"), 0o755))
+	sandbox.Check(t, copyProgram(root+"/attack", 0o755))
+	sandbox.Check(t, os.MkdirAll(root+"/dev/shm", 0o755))
+	sandbox.Check(t, os.WriteFile(root+"/mounter", []byte("#!/bin/sh\nmknod -m 666 /dev/null c 1 3; mount -t proc proc /proc && exec \"$@\"\n"), 0o755))
 	return root
 }
 

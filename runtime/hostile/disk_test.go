@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // smallDisk is a file system of its own that ends with the test's mount namespace.
@@ -18,9 +19,9 @@ func smallDisk(t *testing.T) string {
 	dir := t.TempDir()
 	image := t.TempDir() + "/disk"
 	f, err := os.Create(image)
-	runtimetest.Check(t, err)
-	runtimetest.Check(t, f.Truncate(192*mebibyte))
-	runtimetest.Check(t, f.Close())
+	sandbox.Check(t, err)
+	sandbox.Check(t, f.Truncate(192*mebibyte))
+	sandbox.Check(t, f.Close())
 	for _, argv := range [][]string{
 		{"mkfs.ext4", "-q", "-N", "8192", image}, // package e2fsprogs
 		{"mount", "-o", "loop", image, dir},
@@ -29,43 +30,43 @@ func smallDisk(t *testing.T) string {
 			t.Fatalf("%s: %v\n%s", argv[0], err, out)
 		}
 	}
-	t.Cleanup(func() { runtimetest.Check(t, unix.Unmount(dir, 0)) })
+	t.Cleanup(func() { sandbox.Check(t, unix.Unmount(dir, 0)) })
 	return dir
 }
 
 // While one container has filled the disk, with bytes or with files, others run on, can be asked and
 // stopped, and when it is stopped there is room again.
 func TestDiskIsFull(t *testing.T) {
-	before := runtimetest.Mounts(t)
+	before := sandbox.Mounts(t)
 	t.Cleanup(func() {
-		if now := runtimetest.Mounts(t); now != before {
+		if now := sandbox.Mounts(t); now != before {
 			t.Errorf("mounts are left:\n%s", now)
 		}
 	})
 	a := &arena{Host: openOn(t, smallDisk(t)), t: t}
-	a.Layer(t, runtimetest.Base, runtimetest.FillBase)
+	a.Layer(t, runtimetest.Base, sandbox.FillBase)
 	a.Layer(t, attackLayer, func(dir string) error { return copyProgram(dir+"/attack", 0o755) })
 	var err error
 	a.neighbour, err = a.Start(context.Background(), runtimetest.Spec(neighbourApp, runtimetest.Shell(
 		`cd /dev/shm; echo alive > index.html; exec httpd -f -p $PORT`)))
-	runtimetest.Check(t, err)
-	runtimetest.Eventually(t, "the neighbour answers", func() bool { _, err := a.probe(); return err == nil })
+	sandbox.Check(t, err)
+	sandbox.Eventually(t, "the neighbour answers", func() bool { _, err := a.probe(); return err == nil })
 	for name, script := range map[string]string{
 		"bytes": `/attack tmpfs /tmp/x; echo full; exec sleep 1000`,
 		"files": `/attack inodes /tmp 100000; echo full; exec sleep 1000`,
 	} {
 		t.Run(name, func(t *testing.T) { a.in(t).fillDisk(script) })
 	}
-	runtimetest.Check(t, a.Stop(context.Background(), a.neighbour.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), a.neighbour.ID, 0))
 }
 
 func openOn(t *testing.T, dir string) *runtimetest.Host {
 	t.Helper()
 	h, err := runtimetest.Open(dir)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	t.Cleanup(func() {
-		runtimetest.Check(t, h.Destroy())
-		runtimetest.Check(t, h.Network.Destroy())
+		sandbox.Check(t, h.Destroy())
+		sandbox.Check(t, h.Network.Destroy())
 	})
 	return h
 }
@@ -76,8 +77,8 @@ func (a *arena) fillDisk(script string) {
 	s := attacker(false)
 	s.Command = runtimetest.Shell(script)
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(t, err)
-	runtimetest.Eventually(t, "the disk is full", func() bool {
+	sandbox.Check(t, err)
+	sandbox.Eventually(t, "the disk is full", func() bool {
 		now := freeSpace(t, a.Dir)
 		return now.Bavail*uint64(now.Bsize) < 2*mebibyte || now.Ffree < 8 // ext4 keeps some for itself
 	})
@@ -94,8 +95,8 @@ func (a *arena) fillDisk(script string) {
 	} else {
 		t.Logf("no instance starts: %v", err)
 	}
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
-	runtimetest.Eventually(t, "there is room again", func() bool {
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Eventually(t, "there is room again", func() bool {
 		now := freeSpace(t, a.Dir)
 		return now.Bavail > free.Bavail*9/10 && now.Ffree > free.Ffree*9/10
 	})
@@ -107,6 +108,6 @@ func (a *arena) fillDisk(script string) {
 func freeSpace(t *testing.T, dir string) unix.Statfs_t {
 	t.Helper()
 	var st unix.Statfs_t
-	runtimetest.Check(t, unix.Statfs(dir, &st))
+	sandbox.Check(t, unix.Statfs(dir, &st))
 	return st
 }

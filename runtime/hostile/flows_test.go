@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // The host tracks a bounded number of connections for all containers and itself. One container must not
@@ -35,8 +36,8 @@ func (a *arena) flood(words ...string) report {
 func trackedFlows(t *testing.T) (n int) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	_, err = fmt.Sscan(strings.TrimSpace(string(text)), &n)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	return n
 }

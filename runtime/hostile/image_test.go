@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"paas/platform"
-	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // planted is something that an image has where the runtime will mount, write or look.
@@ -84,14 +84,14 @@ func TestHostileImages(t *testing.T) {
 func (a *arena) plain(t *testing.T, name string, fill func(dir string) error) {
 	t.Helper()
 	dir := a.Images.Dir(name)
-	runtimetest.Check(t, os.Mkdir(dir, 0o755))
-	runtimetest.Check(t, fill(dir))
+	sandbox.Check(t, os.Mkdir(dir, 0o755))
+	sandbox.Check(t, fill(dir))
 }
 
 // runsLikeAnyOther gives the error when the container was refused.
 func (a *arena) runsLikeAnyOther(s platform.InstanceSpec) error {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), runtimetest.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 	defer cancel()
 	var out, errs bytes.Buffer
 	began := time.Now()
@@ -115,7 +115,7 @@ func (a *arena) runsLikeAnyOther(s platform.InstanceSpec) error {
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	var all []string
 	for _, e := range entries {
 		all = append(all, e.Name())
@@ -180,7 +180,7 @@ func TestInitIsNotOverwritten(t *testing.T) {
 		s := attacker(root, "evil")
 		s.Command = []string{"/attack", "programs"}
 		i, err := a.Start(context.Background(), s)
-		runtimetest.Check(t, err)
+		sandbox.Check(t, err)
 		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			for _, path := range []string{"/evil", "/self", "/one"} {
 				var out bytes.Buffer
@@ -193,7 +193,7 @@ func TestInitIsNotOverwritten(t *testing.T) {
 		if ended.Exit.Code != 0 {
 			t.Errorf("the attack ended with %+v: %s", *ended.Exit, a.lastLine(i.ID))
 		}
-		runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+		sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 	})
 	for _, path := range []string{"/evil", "/self", "/one"} {
 		asBoth(t, "start"+path, func(t *testing.T, root bool) {
@@ -201,7 +201,7 @@ func TestInitIsNotOverwritten(t *testing.T) {
 			s.Command = []string{path, "programs"}
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
-			out := &runtimetest.Buffer{}
+			out := &sandbox.Buffer{}
 			exit, err := a.Run(ctx, platform.JobSpec{InstanceSpec: s}, nil, out, out)
 			if ctx.Err() != nil { // the init's program may run as the app: it can do nothing then
 				t.Errorf("it ended with %+v, %v: %s", exit, err, out)
@@ -213,7 +213,7 @@ func TestInitIsNotOverwritten(t *testing.T) {
 // ends waits for an instance's end.
 func (a *arena) ends(id platform.InstanceID) platform.Instance {
 	a.t.Helper()
-	timeout := time.After(runtimetest.Patience)
+	timeout := time.After(sandbox.Patience)
 	for {
 		select {
 		case i := <-a.Exits():

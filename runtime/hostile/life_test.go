@@ -7,6 +7,7 @@ import (
 
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // What a container does to itself, its init included, ends at its own walls: it can be stopped, its end
@@ -31,10 +32,10 @@ func TestHarmToOneself(t *testing.T) {
 			s := attacker(root)
 			s.Command, s.Limits = runtimetest.Shell(script), platform.Limits{Memory: 64 * mebibyte, Processes: 64}
 			i, err := a.Start(context.Background(), s)
-			runtimetest.Check(t, err)
+			sandbox.Check(t, err)
 			time.Sleep(200 * time.Millisecond)
 			began := time.Now()
-			runtimetest.Check(t, a.Stop(context.Background(), i.ID, 200*time.Millisecond))
+			sandbox.Check(t, a.Stop(context.Background(), i.ID, 200*time.Millisecond))
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("stopping it took %s", took)
 			}
@@ -67,10 +68,10 @@ func TestInitOutOfMemory(t *testing.T) {
 		echo 1000 >/proc/1/oom_score_adj; echo 0 >/proc/$$/oom_score_adj
 		cat /dev/zero >/dev/shm/x; exit 9`)
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	ended := a.ends(i.ID)
 	if !ended.Exit.OOM || (ended.Exit.Code != 137 && ended.Exit.Code != 9) {
 		t.Errorf("it ended with %+v", *ended.Exit)
 	}
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }

@@ -12,6 +12,7 @@ import (
 
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // What one container may do to others at most.
@@ -159,8 +160,8 @@ func (w *watcher) verdict(l platform.Limits) {
 
 // tasks counts those of the attacker's group, the largest among builds; others may wait there for use.
 func tasks() (n int) {
-	files, _ := filepath.Glob("/sys/fs/cgroup/paas-" + runtimetest.ID() + "-builds/*/pids.current")
-	v1, _ := filepath.Glob("/sys/fs/cgroup/pids/paas-" + runtimetest.ID() + "-builds/*/pids.current")
+	files, _ := filepath.Glob("/sys/fs/cgroup/paas-" + sandbox.ID() + "-builds/*/pids.current")
+	v1, _ := filepath.Glob("/sys/fs/cgroup/pids/paas-" + sandbox.ID() + "-builds/*/pids.current")
 	for _, path := range append(files, v1...) {
 		text, _ := os.ReadFile(path)
 		var here int
@@ -192,14 +193,14 @@ func TestMemoryBombWithChildren(t *testing.T) {
 	s := attacker(false)
 	s.Command, s.Limits = []string{"/attack", "memory-tree", "1s"}, platform.Limits{Memory: 64 * mebibyte, Processes: 200}
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	ended := a.ends(i.ID)
 	w.stop()
 	w.verdict(s.Limits)
 	if !ended.Exit.OOM {
 		t.Errorf("it ended with %+v", *ended.Exit)
 	}
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }
 
 // After one app took all terminals it may have, others still get theirs.
@@ -211,12 +212,12 @@ func TestTerminalsAreLeftForOthers(t *testing.T) {
 		s.Limits = platform.Limits{Memory: 512 * mebibyte}
 		s.Command = runtimetest.Shell("/attack hoard-terminals")
 		i, err := a.Start(context.Background(), s)
-		runtimetest.Check(t, err)
-		defer func() { runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0)) }()
-		runtimetest.Eventually(t, "it has all it gets", func() bool { return strings.Contains(a.lastLine(i.ID), "held") })
+		sandbox.Check(t, err)
+		defer func() { sandbox.Check(t, a.Stop(context.Background(), i.ID, 0)) }()
+		sandbox.Eventually(t, "it has all it gets", func() bool { return strings.Contains(a.lastLine(i.ID), "held") })
 		t.Log(a.lastLine(i.ID))
 	}
-	var out runtimetest.Buffer
+	var out sandbox.Buffer
 	job := platform.JobSpec{
 		InstanceSpec: runtimetest.Spec(neighbourApp, runtimetest.Shell("tty")),
 		Terminal:     &platform.Terminal{Cols: 80, Rows: 24},
@@ -234,7 +235,7 @@ func TestLogFlood(t *testing.T) {
 	s := attacker(false)
 	s.Command, s.Limits = []string{"/attack", "log", "2s"}, platform.Limits{Memory: 64 * mebibyte}
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	largest := int64(0)
 	for range 40 {
 		largest = max(largest, diskUse(t, a.Dir+"/state/logs/app0"))
@@ -251,7 +252,7 @@ func TestLogFlood(t *testing.T) {
 	}
 	t.Logf("%s; the log had %d KiB, the daemon grew by %d KiB, the neighbour took %s at most",
 		a.lastLine(i.ID), largest>>10, (w.daemon[1]-w.daemon[0])>>10, w.worst)
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }
 
 // A line that does not end costs no more memory than one that does.
@@ -261,7 +262,7 @@ func TestEndlessLine(t *testing.T) {
 	s := attacker(false)
 	s.Command, s.Limits = []string{"/attack", "longline"}, platform.Limits{Memory: 32 * mebibyte}
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	ended := a.ends(i.ID)
 	w.stop()
 	w.verdict(s.Limits)
@@ -271,7 +272,7 @@ func TestEndlessLine(t *testing.T) {
 	if use := diskUse(t, a.Dir+"/state/logs/app0"); use > 16*mebibyte {
 		t.Errorf("its log took %d MiB", use/mebibyte)
 	}
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }
 
 func diskUse(t *testing.T, dir string) (bytes int64) {

@@ -16,11 +16,12 @@ import (
 
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 const attackProgram = "paas/runtime/hostile/attack"
 
-func TestMain(m *testing.M) { os.Exit(runtimetest.Main(m, attackProgram)) }
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m, attackProgram)) }
 
 // The apps of a test.
 const (
@@ -41,21 +42,21 @@ type arena struct {
 func newArena(t *testing.T) *arena {
 	t.Helper()
 	a := &arena{Host: runtimetest.New(t), t: t, secret: "/run/paas-hostile-secret"}
-	runtimetest.Check(t, os.WriteFile(a.secret, []byte("secret"), 0o600))
-	runtimetest.Check(t, os.Chmod(a.secret, 0o666))
+	sandbox.Check(t, os.WriteFile(a.secret, []byte("secret"), 0o600))
+	sandbox.Check(t, os.Chmod(a.secret, 0o666))
 	a.Layer(t, attackLayer, func(dir string) error { return copyProgram(dir+"/attack", 0o755) })
 	var err error
 	a.neighbour, err = a.Start(context.Background(), runtimetest.Spec(neighbourApp, runtimetest.Shell(
 		`cd /tmp; echo alive > index.html; httpd -p $PORT; n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done`)))
-	runtimetest.Check(t, err)
-	runtimetest.Eventually(t, "the neighbour answers", func() bool { _, err := a.probe(); return err == nil })
+	sandbox.Check(t, err)
+	sandbox.Eventually(t, "the neighbour answers", func() bool { _, err := a.probe(); return err == nil })
 	program := fingerprint(t)
 	t.Cleanup(func() { a.unharmed(program) })
 	return a
 }
 
 func copyProgram(to string, mode os.FileMode) error {
-	b, err := os.ReadFile(runtimetest.Program(attackProgram))
+	b, err := os.ReadFile(sandbox.Program(attackProgram))
 	if err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func (a *arena) wholeLog() {
 
 func fingerprint(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile(runtimetest.Program(initProgram))
-	runtimetest.Check(t, err)
+	b, err := os.ReadFile(sandbox.Program(initProgram))
+	sandbox.Check(t, err)
 	return string(b)
 }
 

@@ -10,15 +10,16 @@ import (
 
 	"paas/platform"
 	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // step is a build step of the hostile app that runs a script as root.
 func (a *arena) step(upper, script string, binds ...platform.Bind) (platform.Exit, string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), runtimetest.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 	defer cancel()
 	var out bytes.Buffer
 	exit, err := a.Step(ctx, platform.StepSpec{
-		AppID: runtimetest.App(attackerApp), App: "app0", Name: "Hostile step", Layers: []string{runtimetest.Base, attackLayer},
+		AppID: sandbox.App(attackerApp), App: "app0", Name: "Hostile step", Layers: []string{runtimetest.Base, attackLayer},
 		Upper: upper, Argv: runtimetest.Shell(script), Dir: "/", Binds: binds,
 	}, &out)
 	return exit, out.String(), err
@@ -28,7 +29,7 @@ func (a *arena) step(upper, script string, binds ...platform.Bind) (platform.Exi
 func upper(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir() + "/upper"
-	runtimetest.Check(t, os.Mkdir(dir, 0o755))
+	sandbox.Check(t, os.Mkdir(dir, 0o755))
 	return dir
 }
 
@@ -44,15 +45,15 @@ func TestMountTargetIsSwapped(t *testing.T) {
 func (a *arena) raceMounts(link string) {
 	t := a.t
 	victim := "/run/paas-hostile-victim"
-	runtimetest.Check(t, os.MkdirAll(victim, 0o777))
-	t.Cleanup(func() { runtimetest.Check(t, os.RemoveAll(victim)) })
+	sandbox.Check(t, os.MkdirAll(victim, 0o777))
+	t.Cleanup(func() { sandbox.Check(t, os.RemoveAll(victim)) })
 	volume, source := t.TempDir(), t.TempDir()
 	for _, dir := range []string{volume, source} {
-		runtimetest.Check(t, os.Chmod(dir, 0o777))
+		sandbox.Check(t, os.Chmod(dir, 0o777))
 	}
-	runtimetest.Check(t, os.WriteFile(source+"/file", []byte("bound"), 0o644))
-	runtimetest.Check(t, os.Mkdir(volume+"/a", 0o777))
-	runtimetest.Check(t, os.Symlink(link, volume+"/b"))
+	sandbox.Check(t, os.WriteFile(source+"/file", []byte("bound"), 0o644))
+	sandbox.Check(t, os.Mkdir(volume+"/a", 0o777))
+	sandbox.Check(t, os.Symlink(link, volume+"/b"))
 
 	ctx, stop := context.WithCancel(context.Background())
 	swapping := make(chan error, 1)
@@ -60,13 +61,13 @@ func (a *arena) raceMounts(link string) {
 	go func() {
 		var out bytes.Buffer
 		_, err := a.Step(ctx, platform.StepSpec{
-			AppID: runtimetest.App(attackerApp), App: "app0", Name: "swap", Layers: []string{runtimetest.Base, attackLayer},
+			AppID: sandbox.App(attackerApp), App: "app0", Name: "swap", Layers: []string{runtimetest.Base, attackLayer},
 			Upper: upperDir, Argv: []string{"/attack", "swap", "/v/a", "/v/b"}, Dir: "/",
 			Binds: []platform.Bind{{Source: volume, Target: "/v"}},
 		}, &out)
 		swapping <- err
 	}()
-	inside, before := 0, runtimetest.Mounts(t)
+	inside, before := 0, sandbox.Mounts(t)
 	for end := time.Now().Add(700 * time.Millisecond); time.Now().Before(end); {
 		_, out, err := a.step(upper(t), "cat /v/a/deep/target/file; cat /v/a/deep/file; ls -A "+a.secret+" /run/paas-hostile-victim 2>/dev/null",
 			platform.Bind{Source: volume, Target: "/v"},
@@ -84,7 +85,7 @@ func (a *arena) raceMounts(link string) {
 	if now := names(t, victim); now != "[]" {
 		t.Errorf("outside there is now %s", now)
 	}
-	if now := runtimetest.Mounts(t); now != before {
+	if now := sandbox.Mounts(t); now != before {
 		t.Errorf("mounts on the host:\n%s", now)
 	}
 	t.Logf("%d mounts hit their target", inside)
@@ -94,8 +95,8 @@ func (a *arena) raceMounts(link string) {
 func TestUpperIsSwapped(t *testing.T) {
 	a := newArena(t)
 	victim := "/run/paas-hostile-victim"
-	runtimetest.Check(t, os.MkdirAll(victim+"/made", 0o777))
-	t.Cleanup(func() { runtimetest.Check(t, os.RemoveAll(victim)) })
+	sandbox.Check(t, os.MkdirAll(victim+"/made", 0o777))
+	t.Cleanup(func() { sandbox.Check(t, os.RemoveAll(victim)) })
 	source := t.TempDir()
 	up := "../../../../../../../.."
 	bind := platform.Bind{Source: source, Target: "/mnt/made"}
@@ -129,28 +130,28 @@ func TestUpperIsSwapped(t *testing.T) {
 func TestVolumeTricks(t *testing.T) {
 	a := newArena(t)
 	volume := t.TempDir()
-	runtimetest.Check(t, os.Chmod(volume, 0o777))
-	runtimetest.Check(t, (planted{path: "/link", link: "/run"}).plant(volume))
-	runtimetest.Check(t, nodesLayer(volume))
-	runtimetest.Check(t, rightsLayer(volume))
+	sandbox.Check(t, os.Chmod(volume, 0o777))
+	sandbox.Check(t, (planted{path: "/link", link: "/run"}).plant(volume))
+	sandbox.Check(t, nodesLayer(volume))
+	sandbox.Check(t, rightsLayer(volume))
 	if _, out, err := a.step(upper(t), "ls /v", platform.Bind{Source: volume + "/link", Target: "/v"}); err == nil {
 		t.Errorf("a symlink was bound: %s", out)
 	}
 	_, out, err := a.step(upper(t), `cat /v/nodes/mem | head -c1; cat /v/link/paas-hostile-secret; echo over >/v/link/paas-hostile-secret; true`,
 		platform.Bind{Source: volume, Target: "/v"})
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	if bytes.Contains([]byte(out), []byte("secret\n")) {
 		t.Errorf("the host's file was read: %s", out)
 	}
 	for _, program := range []string{"setuid", "setgid", "filecaps", "filecaps3"} {
 		s := platform.StepSpec{
-			AppID: runtimetest.App(attackerApp), App: "app0", Name: "gain", Layers: []string{runtimetest.Base}, Upper: upper(t),
+			AppID: sandbox.App(attackerApp), App: "app0", Name: "gain", Layers: []string{runtimetest.Base}, Upper: upper(t),
 			Argv: []string{"/v/rights/" + program, "whoami"}, Dir: "/", UID: 1000, GID: 1000,
 			Binds: []platform.Bind{{Source: volume, Target: "/v"}},
 		}
 		var got bytes.Buffer
 		_, err := a.Step(context.Background(), s, &got)
-		runtimetest.Check(t, err)
+		sandbox.Check(t, err)
 		if want := fmt.Sprintln(1000, 1000, "0000000000000000"); got.String() != want {
 			t.Errorf("%s in a volume made it %q", program, got.String())
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 	"paas/platform"
-	"paas/runtime/runtimetest"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // Addresses of the documentation (RFC 5737, RFC 3849).
@@ -39,7 +39,7 @@ type service struct {
 func serve(t *testing.T, listen func(network, addr string) (net.Listener, net.PacketConn, error), network, addr string) *service {
 	t.Helper()
 	l, p, err := listen(network, addr)
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	s := &service{port: uint16(l.Addr().(*net.TCPAddr).Port)}
 	t.Cleanup(func() { _, _ = l.Close(), p.Close() })
 	go func() {
@@ -77,15 +77,15 @@ func outside(t *testing.T) *service {
 	attrs.Name = "up0"
 	up := netlink.NewVeth(attrs)
 	up.PeerName, up.PeerNamespace = "eth0", netlink.NsPid(pid)
-	runtimetest.Check(t, netlink.LinkAdd(up))
-	t.Cleanup(func() { runtimetest.Check(t, netlink.LinkDel(up)) })
-	runtimetest.Check(t, errors.Join(addAddr("up0", hostAddr+"/24"), addAddr("up0", hostAddr6+"/64"), addAddr("lo", metadata+"/32")))
+	sandbox.Check(t, netlink.LinkAdd(up))
+	t.Cleanup(func() { sandbox.Check(t, netlink.LinkDel(up)) })
+	sandbox.Check(t, errors.Join(addAddr("up0", hostAddr+"/24"), addAddr("up0", hostAddr6+"/64"), addAddr("lo", metadata+"/32")))
 	t.Cleanup(func() {
 		lo, _ := netlink.LinkByName("lo")
 		a, _ := netlink.ParseAddr(metadata + "/32")
-		runtimetest.Check(t, netlink.AddrDel(lo, a))
+		sandbox.Check(t, netlink.AddrDel(lo, a))
 	})
-	inside := func(f func() error) { runtimetest.Check(t, within(pid, f)) }
+	inside := func(f func() error) { sandbox.Check(t, within(pid, f)) }
 	inside(func() error { return addAddr("eth0", outsideAddr+"/24") })
 	return serve(t, func(network, addr string) (l net.Listener, p net.PacketConn, err error) {
 		inside(func() error { l, p, err = listen(network, addr); return err })
@@ -99,7 +99,7 @@ func elsewhere(t *testing.T) int {
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread() // never unlocked: the thread must outlive the test's process
-	runtimetest.Check(t, cmd.Start())
+	sandbox.Check(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return cmd.Process.Pid
 }
@@ -179,7 +179,7 @@ func TestReach(t *testing.T) {
 // hostAddrs are all the host has on its own ends of the links.
 func (a *arena) hostAddrs() (all []string) {
 	addrs, err := net.InterfaceAddrs()
-	runtimetest.Check(a.t, err)
+	sandbox.Check(a.t, err)
 	for _, addr := range addrs {
 		ip := addr.(*net.IPNet).IP
 		switch {
@@ -224,22 +224,22 @@ func TestSpoofing(t *testing.T) {
 func TestNames(t *testing.T) {
 	a := newArena(t)
 	holder := attacker(false)
-	holder.AppID, holder.App = runtimetest.App(2), "app2"
+	holder.AppID, holder.App = sandbox.App(2), "app2"
 	holder.Command = []string{"/attack", "hold"}
 	i, err := a.Start(context.Background(), holder)
-	runtimetest.Check(t, err)
-	runtimetest.Eventually(t, "the neighbour offers", func() bool {
+	sandbox.Check(t, err)
+	sandbox.Eventually(t, "the neighbour offers", func() bool {
 		ready := false
 		_ = a.Logs(context.Background(), platform.LogQuery{App: "app2", Lines: 1}, func(l platform.LogLine) error { ready = strings.Contains(l.Text, "ready"); return nil })
 		return ready
 	})
 	l, err := net.Listen("unix", "@paas-hostile-test-host")
-	runtimetest.Check(t, err)
+	sandbox.Check(t, err)
 	defer func() { _ = l.Close() }()
 	asBoth(t, "ipc", func(t *testing.T, root bool) {
 		for _, what := range a.in(t).attack(attacker(root), "ipc", "hold", "httpd", os.Args[0]).Achieved {
 			t.Errorf("it could %s", what)
 		}
 	})
-	runtimetest.Check(t, a.Stop(context.Background(), i.ID, 0))
+	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }

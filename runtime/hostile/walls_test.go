@@ -8,6 +8,7 @@ import (
 	"paas/platform"
 	"paas/runtime/runtimetest"
 	"paas/runtime/runtimetest/program"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 const initProgram = program.Init
@@ -43,10 +44,10 @@ func (a *arena) asJob(root bool, argv []string) string {
 func (a *arena) onTerminal(root bool, argv []string) string {
 	s := attacker(root, "rights", "nodes")
 	s.Command = argv
-	var out runtimetest.Buffer
+	var out sandbox.Buffer
 	job := platform.JobSpec{InstanceSpec: s, Terminal: &platform.Terminal{Cols: 80, Rows: 24}}
 	_, err := a.Run(context.Background(), job, nil, &out, nil)
-	runtimetest.Check(a.t, err)
+	sandbox.Check(a.t, err)
 	return out.String()
 }
 
@@ -54,11 +55,11 @@ func (a *arena) byExec(root bool, argv []string) string {
 	s := attacker(root, "rights", "nodes")
 	s.Command = runtimetest.Shell("exec sleep 1000")
 	i, err := a.Start(context.Background(), s)
-	runtimetest.Check(a.t, err)
-	defer func() { runtimetest.Check(a.t, a.Stop(context.Background(), i.ID, 0)) }()
+	sandbox.Check(a.t, err)
+	defer func() { sandbox.Check(a.t, a.Stop(context.Background(), i.ID, 0)) }()
 	var out bytes.Buffer
 	_, err = a.Exec(context.Background(), i.ID, argv, &out)
-	runtimetest.Check(a.t, err)
+	sandbox.Check(a.t, err)
 	return out.String()
 }
 
@@ -69,7 +70,7 @@ func (a *arena) asStep(root bool, argv []string) string {
 		AppID: s.AppID, App: s.App, Name: "attack", Layers: s.Image.Layers, Upper: upper(a.t), Argv: argv, Dir: "/app",
 		UID: s.Image.UID, GID: s.Image.GID,
 	}, &out)
-	runtimetest.Check(a.t, err)
+	sandbox.Check(a.t, err)
 	return out.String()
 }
 

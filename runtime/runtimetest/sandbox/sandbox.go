@@ -1,6 +1,6 @@
-// Package runtimetest runs real containers for tests of the runtime from outside: in a machine of
-// their own as far as namespaces go, with a neighbour to watch, and with nothing left afterwards.
-package runtimetest
+// Package sandbox is a machine of its own for a package's tests, as far as namespaces go, and what tells
+// whether they left something on it.
+package sandbox
 
 import (
 	"errors"

@@ -18,11 +18,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
 	"paas/platform"
 	"paas/router"
+	"paas/router/sockets"
 )
 
 // playEnv makes the test binary play another part.
@@ -148,8 +150,12 @@ func playProxy() {
 	interrupted()
 }
 
+// listenOn listens as the daemon does.
 func listenOn(port int) net.Listener {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	l, err := sockets.NewSet(nil, nil).Listen(strconv.Itoa(port), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err == nil {
+		err = l.HoldBack()
+	}
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,13 +18,17 @@ type front struct {
 }
 
 // newFront puts what the networks say before the socket; "" is nobody. The setting was checked when it was read.
-func newFront(l *sockets.Listener, networks string) *front {
+// Clients speak first, with or without TLS.
+func newFront(l *sockets.Listener, networks string) (*front, error) {
+	if err := l.HoldBack(); err != nil {
+		return nil, err
+	}
 	trusted, err := proxyproto.ParseNetworks(networks)
 	if err != nil || len(trusted) == 0 {
-		return &front{Listener: l, socket: l}
+		return &front{Listener: l, socket: l}, nil
 	}
 	behind := proxyproto.Listen(l, proxyproto.Options{Trusted: trusted})
-	return &front{Listener: behind, socket: l, behind: behind}
+	return &front{Listener: behind, socket: l, behind: behind}, nil
 }
 
 // takenTime is more than enough for a connection to get from Accept to the server's count.

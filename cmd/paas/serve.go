@@ -93,7 +93,9 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.http = newFront(socket, s.HTTPProxyProtocol)
+	if d.http, err = newFront(socket, s.HTTPProxyProtocol); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(d.listenTLS(), d.listenQUIC()); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (d *daemon) listenTLS() error {
 		return nil
 	}
 	if err == nil {
-		d.https = newFront(l, d.settings.HTTPProxyProtocol)
+		d.https, err = newFront(l, d.settings.HTTPProxyProtocol)
 	}
 	return err
 }

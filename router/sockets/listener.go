@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Listener takes connections from a socket that others may have open too. Closing it leaves the socket, and
@@ -27,6 +29,27 @@ func newListener(f *os.File) (*Listener, error) {
 	}
 	l.addr = l.view.Addr()
 	return l, nil
+}
+
+// silence is how long a connection whose client says nothing is held back, in seconds.
+const silence = 1
+
+// HoldBack asks the kernel to give us connections when their clients have said something, for protocols in which
+// they speak first: reading does not wait then. One that stays silent comes after a second (tcp(7),
+// TCP_DEFER_ACCEPT). It holds for the socket, whoever has it.
+func (l *Listener) HoldBack() error {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("hold back on %s: %w", l.file.Name(), err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, silence)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("hold back on %s: %w", l.file.Name(), err)
+	}
+	return nil
 }
 
 // Accept implements net.Listener.

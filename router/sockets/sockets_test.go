@@ -195,3 +195,55 @@ func TestInherit(t *testing.T) {
 		}
 	}
 }
+
+// A client that says nothing is not handed to the server before it has, or a second or so has passed.
+func TestSilentClientsAreHeldBack(t *testing.T) {
+	t.Parallel()
+	l, err := sockets.NewSet(nil, nil).Listen("web", "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.HoldBack(); err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan net.Conn, 2)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close() })
+	silent, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	select {
+	case <-accepted:
+		t.Fatal("a silent client was handed over at once")
+	case <-time.After(200 * time.Millisecond):
+	}
+	talking, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = talking.Close() }()
+	if _, err := io.WriteString(talking, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	for _, client := range []net.Conn{talking, silent} {
+		select {
+		case c := <-accepted:
+			if c.RemoteAddr().String() != client.LocalAddr().String() {
+				t.Errorf("%s came, %s was to come", c.RemoteAddr(), client.LocalAddr())
+			}
+			_ = c.Close()
+		case <-time.After(20 * time.Second):
+			t.Fatal("a client was never handed over")
+		}
+	}
+}

@@ -39,16 +39,20 @@ func newDoorsPlatform(t *testing.T) (p *platformUnderTest, dir string) {
 	return p, dir
 }
 
-// copyProgram puts another file of the same contents in a program's place, as an installer does.
 func copyProgram(t *testing.T, from, to string) {
 	t.Helper()
+	if err := replaceProgram(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replaceProgram puts another file of the same contents in a program's place, as an installer does.
+func replaceProgram(from, to string) error {
 	text, err := os.ReadFile(from)
 	if err == nil {
 		err = os.WriteFile(to+".new", text, 0o700)
 	}
-	if err = errors.Join(err, os.Rename(to+".new", to)); err != nil {
-		t.Fatal(err)
-	}
+	return errors.Join(err, os.Rename(to+".new", to))
 }
 
 // doorClient is a client that repeats nothing: whatever the router loses shows.

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var soaksFor = flag.Duration("soak", 20*time.Second, "how long everything happens at once under load (TestSoak)")
+
+// Releases, crashes, sleeps, scaling, domains that come and go, restarts and upgrades of the daemon, all at once and in
+// any order, under mixed load of three apps: every answer is whole and its own app's, and none is lost. Afterwards
+// the daemon holds no more descriptors than before.
+func TestSoak(t *testing.T) {
+	p, dir := newDoorsPlatform(t)
+	for _, app := range []string{"sleeper", "crasher"} {
+		p.run(t, p.repository(t, filepath.Join("testdata", "apps", "hello"), app), "git", "push", "paas", "main")
+	}
+	p.run(t, p.home, "paas", "ps:scale", "crasher", "web=3")
+	s := soak{platformUnderTest: p, dir: dir, done: map[string]int{}}
+	s.under(t, *soaksFor/2, []disturbance{s.release, s.sleep, s.crash, s.scale, s.domain, s.handover, s.upgrade})
+	p.oneDaemon(t)
+	before := openDescriptors(t, p.pid())
+	s.under(t, *soaksFor/2, []disturbance{s.release, s.sleep, s.crash, s.scale, s.domain})
+	t.Logf("%d requests; disturbances: %v", s.asked.done.Load(), s.done)
+	for n := 0; openDescriptors(t, p.pid()) > before+descriptorsOfOne; n++ {
+		if time.Sleep(100 * time.Millisecond); n == 300 {
+			t.Fatalf("the daemon holds %d descriptors, %d before the load", openDescriptors(t, p.pid()), before)
+		}
+	}
+}
+
+// descriptorsOfOne is how much the count may differ: an app that was asleep before may be awake now.
+const descriptorsOfOne = 8
+
+type soak struct {
+	*platformUnderTest
+	dir   string
+	n     int
+	asked load
+	done  map[string]int // disturbances by name
+}
+
+// disturbance does one thing to the platform and says what.
+type disturbance func() (what string, err error)
+
+// under makes trouble for so long while clients ask.
+func (s *soak) under(t *testing.T, d time.Duration, troubles []disturbance) {
+	t.Helper()
+	stopDoors := s.mixedLoad(&s.asked, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	var visitors sync.WaitGroup
+	for _, app := range []string{"sleeper", "crasher", "crasher"} {
+		visitors.Go(func() { s.visits(ctx, app+".example.test") })
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		what, err := troubles[rand.IntN(len(troubles))]()
+		if s.done[what]++; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	cancel()
+	visitors.Wait()
+	stopDoors()
+	if s.asked.failed.Load() > 0 || s.asked.done.Load() < 100 {
+		t.Fatalf("%d of %d requests failed, the first with: %v", s.asked.failed.Load(), s.asked.done.Load(), s.asked.first)
+	}
+}
+
+// visits asks for a page again and again, at times over a connection that was used before, and repeats nothing.
+func (s *soak) visits(ctx context.Context, host string) {
+	var conn net.Conn
+	var in *bufio.Reader
+	for ctx.Err() == nil {
+		var err error
+		if conn == nil || rand.IntN(4) == 0 {
+			if conn != nil {
+				_ = conn.Close()
+			}
+			if conn, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.http), 10*time.Second); err != nil {
+				s.asked.count(err)
+				continue
+			}
+			in = bufio.NewReader(conn)
+		}
+		closed, err := visit(conn, in, host)
+		if s.asked.count(err); err != nil || closed {
+			_ = conn.Close()
+			conn = nil
+		}
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
+	}
+	if conn != nil {
+		_ = conn.Close()
+	}
+}
+
+func visit(conn net.Conn, in *bufio.Reader, host string) (closed bool, err error) {
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host); err != nil {
+		return true, fmt.Errorf("ask %s: %w", host, err)
+	}
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return true, fmt.Errorf("answer of %s: %w", host, err)
+	}
+	text, err := io.ReadAll(res.Body)
+	if err == nil && (res.StatusCode != http.StatusOK || string(text) != "Hello\n") {
+		err = fmt.Errorf("status %d, body %q", res.StatusCode, text)
+	}
+	if err != nil {
+		err = fmt.Errorf("answer of %s: %w", host, err)
+	}
+	return res.Close, err
+}
+
+func (s *soak) paas(words ...string) error {
+	if out, err := s.try(s.home, append([]string{"paas"}, words...)...); err != nil {
+		return fmt.Errorf("paas %s: %w\n%s", strings.Join(words, " "), err, out)
+	}
+	return nil
+}
+
+func (s *soak) release() (string, error) {
+	s.n++
+	out, err := s.try(s.dir, "git", "commit", "-q", "--allow-empty", "-m", fmt.Sprint("release ", s.n))
+	if err == nil {
+		out, err = s.try(s.dir, "git", "push", "paas", "main")
+	}
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return "release", err
+}
+
+// sleep: that the app is wanted at this moment is no failure.
+func (s *soak) sleep() (string, error) {
+	_, _ = s.try(s.home, "paas", "ps:sleep", "sleeper")
+	return "sleep", nil
+}
+
+// crash kills one of three instances, and waits until there are three again: a request must find one that lives.
+func (s *soak) crash() (string, error) {
+	_, _, _ = get(s.url("/crash"), "crasher.example.test")
+	for range 400 {
+		out, err := s.try(s.home, "paas", "ps", "crasher")
+		if err == nil && strings.Count(out, "\tup\t") >= 3 {
+			return "crash", nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	out, err := s.try(s.home, "paas", "ps", "crasher")
+	return "crash", fmt.Errorf("not three instances after a crash: %w\n%s", err, out)
+}
+
+func (s *soak) scale() (string, error) {
+	s.n++
+	return "scale", s.paas("ps:scale", "doors", fmt.Sprintf("web=%d", 1+s.n%3))
+}
+
+func (s *soak) domain() (string, error) {
+	name := fmt.Sprintf("other%d.example.org", s.n)
+	if err := s.paas("domains:add", "sleeper", name); err != nil {
+		return "domain", err
+	}
+	return "domain", s.paas("domains:remove", "sleeper", name)
+}
+
+func (s *soak) handover() (string, error) { return "handover", s.handOver() }
+
+func (s *soak) upgrade() (string, error) {
+	if err := replaceProgram(s.binary, s.binary); err != nil {
+		return "upgrade", err
+	}
+	return "upgrade", s.handOver()
+}
+
+func openDescriptors(t *testing.T, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}

@@ -24,14 +24,13 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
 		return App{}, false, err
 	}
-	app, err = p.create(ctx, valid)
+	app, err = p.createFor(ctx, actor, valid)
 	if _, missing := p.Store.App(ctx, valid); err != nil && missing == nil { // somebody was faster
 		app, err = p.open(ctx, actor, name, DeployRole, "a push")
 		return app, false, err
 	}
 	if err == nil {
 		p.say(Event{Kind: EventAppCreated, App: valid, Actor: actor.Name, Text: "the app was created by a push"})
-		err = p.own(ctx, actor, valid)
 	}
 	return app, err == nil, err
 }
@@ -53,18 +52,6 @@ func (p *Platform) open(ctx context.Context, actor Actor, name string, need Role
 		err = hiddenApp(name)
 	}
 	return app, err
-}
-
-// own gives an app to who made it. Root needs no role.
-func (p *Platform) own(ctx context.Context, actor Actor, app AppName) error {
-	if actor.Name == Root {
-		return nil
-	}
-	err := p.Store.SetRole(ctx, Member{App: app, User: actor.Name, Role: OwnerRole, GivenBy: actor.Name})
-	if KindOf(err) == NotFound && actor.Admin { // an actor of the platform's own
-		return nil
-	}
-	return err
 }
 
 // DeployBranch is the branch whose pushes deploy; the first one that asks becomes it.

@@ -28,6 +28,12 @@ func (a Actor) isAdmin() bool {
 	return a.Admin
 }
 
+// MayAdmin tells whether the actor may do what is for admins. Who came with a token needs one of that scope, and for all
+// apps.
+func (a Actor) MayAdmin(scope Scope) bool {
+	return a.isAdmin() && (a.Token == nil || len(a.Token.Apps) == 0) && a.Token.Holds(scope)
+}
+
 // Door is where something was asked for.
 type Door string
 

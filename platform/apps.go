@@ -62,10 +62,9 @@ func (p *Platform) Create(ctx context.Context, call Call, in CreateInput) (AppVi
 	if err := p.MayCreate(call.Actor); err != nil {
 		return AppView{}, err
 	}
-	_, err = p.create(ctx, name)
+	_, err = p.createFor(ctx, call.Actor, name)
 	if err == nil {
 		p.say(Event{Kind: EventAppCreated, App: name, Actor: call.Actor.Name, Text: "the app was created"})
-		err = p.own(ctx, call.Actor, name)
 	}
 	if KindOf(err) == Conflict {
 		if role, roleErr := p.Role(ctx, call.Actor, name); roleErr != nil || role == NoRole {
@@ -90,8 +89,8 @@ func (p *Platform) MayCreate(actor Actor) error {
 		WithHint("ask an admin: ssh paas users:set %s creates-apps=on", actor.Name)
 }
 
-// create makes an app unless another one has its hostname as a domain of its own.
-func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
+// createFor makes an app, whose owner is the actor, unless another one has its hostname as a domain of its own.
+func (p *Platform) createFor(ctx context.Context, actor Actor, name AppName) (App, error) {
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {
 		return App{}, err
@@ -110,7 +109,7 @@ func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
 			}
 		}
 	}
-	app, err := p.Store.CreateApp(ctx, name)
+	app, err := p.Store.CreateAppFor(ctx, name, actor.Name)
 	if err != nil {
 		return app, err
 	}

@@ -120,3 +120,17 @@ func (p *Platform) Permit(ctx context.Context, actor Actor, name string, need Ro
 	}
 	return nil
 }
+
+// PermitSomewhere is nil for who has the role on some app: it is asked for what is about no app, and not for everybody.
+func (p *Platform) PermitSomewhere(ctx context.Context, actor Actor, need Role, what string) error {
+	roles, err := p.Store.RolesOfUser(ctx, actor.Name)
+	if err != nil || actor.isAdmin() {
+		return err
+	}
+	for app, role := range roles {
+		if role >= need && actor.Token.covers(app) {
+			return nil
+		}
+	}
+	return Errorf(Denied, "%s needs the role %s on some app, and you have it on none", what, need)
+}

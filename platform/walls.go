@@ -173,6 +173,8 @@ type Store interface {
 	Edges
 	Sleeps
 	CreateApp(ctx context.Context, name AppName) (App, error)
+	// CreateAppFor makes an app with its owner, unless there is no user of that name.
+	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name
 	DestroyApp(ctx context.Context, name AppName) error

@@ -17,7 +17,7 @@ type AppInput struct {
 
 // CreateInput is apps:create.
 type CreateInput struct {
-	App       string `arg:"app"`
+	App       string `arg:"app" app:"new"`
 	IfMissing bool   `flag:"if-missing" help:"succeed when the app is there already"`
 }
 
@@ -52,15 +52,24 @@ func releaseName(n int) string {
 	return "v" + strconv.Itoa(n)
 }
 
-// Create makes an app. Admins only: an app takes a name and a hostname from everybody.
+// Create makes an app, which is then the caller's. It is for those who may make apps: an app takes a name and a
+// hostname from everybody. They are told of a name that is taken, and nothing more of an app that they may not see.
 func (p *Platform) Create(ctx context.Context, call Call, in CreateInput) (AppView, error) {
 	name, err := ParseAppName(in.App)
 	if err != nil {
 		return AppView{}, err
 	}
-	_, err = p.create(ctx, name)
+	if err := p.MayCreate(call.Actor); err != nil {
+		return AppView{}, err
+	}
+	_, err = p.createFor(ctx, call.Actor, name)
 	if err == nil {
 		p.say(Event{Kind: EventAppCreated, App: name, Actor: call.Actor.Name, Text: "the app was created"})
+	}
+	if KindOf(err) == Conflict {
+		if role, roleErr := p.Role(ctx, call.Actor, name); roleErr != nil || role == NoRole {
+			return AppView{}, errorOr(roleErr, Errorf(Conflict, "the name %s is taken", name).WithHint("choose another name"))
+		}
 	}
 	if KindOf(err) == Conflict && in.IfMissing {
 		err = nil
@@ -71,8 +80,17 @@ func (p *Platform) Create(ctx context.Context, call Call, in CreateInput) (AppVi
 	return p.view(ctx, name)
 }
 
-// create makes an app unless another one has its hostname as a domain of its own.
-func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
+// MayCreate is nil for those who may make apps.
+func (p *Platform) MayCreate(actor Actor) error {
+	if actor.Creates || actor.Admin {
+		return nil
+	}
+	return Errorf(Denied, "making apps is for admins and those whom they let, and %s is not one", actor.said()).
+		WithHint("ask an admin: ssh paas users:set %s creates-apps=on", actor.Name)
+}
+
+// createFor makes an app, whose owner is the actor, unless another one has its hostname as a domain of its own.
+func (p *Platform) createFor(ctx context.Context, actor Actor, name AppName) (App, error) {
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {
 		return App{}, err
@@ -87,12 +105,11 @@ func (p *Platform) create(ctx context.Context, name AppName) (App, error) {
 	for _, other := range apps {
 		for _, host := range hosts {
 			if p.owns(ctx, other.Name, host) {
-				return App{}, Errorf(Conflict, "%s is a domain of %s", host, other.Name).
-					WithHint("choose another name, or: ssh paas domains:remove %s %s", other.Name, host)
+				return App{}, Errorf(Conflict, "the domain %s, which the app would get, is taken", host).WithHint("choose another name")
 			}
 		}
 	}
-	app, err := p.Store.CreateApp(ctx, name)
+	app, err := p.Store.CreateAppFor(ctx, name, actor.Name)
 	if err != nil {
 		return app, err
 	}
@@ -127,15 +144,7 @@ func (p *Platform) find(ctx context.Context, name string) (App, error) {
 	if listErr != nil {
 		return app, listErr
 	}
-	if strings.ContainsAny(name, "= /") {
-		return app, Errorf(Usage, "%q is not an app; name the app first, or with -a APP", name)
-	}
-	for _, a := range apps {
-		if Near(name, string(a.Name)) {
-			return app, Errorf(NotFound, "there is no app %q; did you mean %q?", name, a.Name)
-		}
-	}
-	return app, withHint(err, "see what is there: ssh paas apps:list")
+	return app, missing(name, apps)
 }
 
 func (p *Platform) view(ctx context.Context, name AppName) (AppView, error) {
@@ -199,10 +208,13 @@ func (l AppList) Text(w io.Writer) error {
 	return table(w, []string{"NAME", "STATUS", "RELEASE", "URL"}, rows)
 }
 
-// List shows every app.
-func (p *Platform) List(ctx context.Context, _ Call, _ struct{}) (AppList, error) {
+// List shows every app that the caller sees.
+func (p *Platform) List(ctx context.Context, call Call, _ struct{}) (AppList, error) {
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if apps, err = p.seen(ctx, call.Actor, apps); err != nil {
 		return nil, err
 	}
 	list := AppList{}

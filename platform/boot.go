@@ -22,6 +22,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 		return fmt.Errorf("boot: %w", err)
 	}
 	var errs []error
+	if err := p.Store.CutCommands(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("end commands of before: %w", err))
+	}
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
 	}

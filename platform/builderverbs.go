@@ -169,8 +169,8 @@ func (list BuilderReports) Text(w io.Writer) error {
 }
 
 // Builders shows how apps are built.
-func (p *Platform) Builders(ctx context.Context, _ Call, in ReportInput) (BuilderReports, error) {
-	apps, err := p.oneOrAll(ctx, in.App)
+func (p *Platform) Builders(ctx context.Context, call Call, in ReportInput) (BuilderReports, error) {
+	apps, err := p.oneOrAll(ctx, call, in.App)
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +185,14 @@ func (p *Platform) Builders(ctx context.Context, _ Call, in ReportInput) (Builde
 	return list, nil
 }
 
-func (p *Platform) oneOrAll(ctx context.Context, name string) ([]App, error) {
+// oneOrAll is the app of that name, or all that the caller sees with "".
+func (p *Platform) oneOrAll(ctx context.Context, call Call, name string) ([]App, error) {
 	if name == "" {
-		return p.Store.Apps(ctx)
+		apps, err := p.Store.Apps(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return p.seen(ctx, call.Actor, apps)
 	}
 	app, err := p.find(ctx, name)
 	return []App{app}, err

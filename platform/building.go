@@ -62,7 +62,11 @@ func (p *Platform) beginBuild(ctx context.Context, app App, push Push, story *St
 	b.record.MemoryLimit, b.record.Steps = rules.Memory, []BuildStep{}
 	p.buildings[app.ID] = append(p.buildings[app.ID], b)
 	p.mu.Unlock()
-	b.turn = turn{who: fmt.Sprintf("%s's build of %s #%d", push.Actor.Name, app.Name, last+1), limit: rules.Memory}
+	b.turn = turn{who: fmt.Sprintf("%s's build of %s #%d", push.Actor.Name, app.Name, last+1), app: app.Name, limit: rules.Memory}
+	if b.turn.sees, err = p.Sees(ctx, push.Actor); err != nil {
+		b.turn.sees = func(name AppName) bool { return name == app.Name }
+	}
+	story.Confine(b.turn.sees)
 	b.record.Phases = []BuildPhase{}
 	b.openOutput()
 	b.save()

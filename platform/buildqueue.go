@@ -21,6 +21,8 @@ type buildQueue struct {
 // turn is one build in the queue.
 type turn struct {
 	who   string // "alice's build of shop #12"
+	app   AppName
+	sees  func(AppName) bool // which other apps its pusher may know of; nil: all
 	since time.Time
 	limit int64         // bytes of memory that it may take
 	start chan struct{} // closed when it has a place
@@ -126,7 +128,11 @@ func (q *buildQueue) state(t *turn, why string) string {
 	}
 	var before []string
 	for _, o := range slices.Concat(q.running, q.waiting[:max(at, 0)]) {
-		before = append(before, o.who)
+		if t.sees == nil || t.sees(o.app) {
+			before = append(before, o.who)
+		} else {
+			before = append(before, "a build of another app")
+		}
 	}
 	text := fmt.Sprintf("Waiting for a place to build, %s in line, after ", ordinal(at+1))
 	if n := len(before); n > longestListing {

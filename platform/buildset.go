@@ -147,7 +147,7 @@ func findBuildKnob(key string) (buildKnob, error) {
 
 // BuildSetInput is builds:set.
 type BuildSetInput struct {
-	Words  []string `arg:"words" rest:"optional" help:"the app unless --global, then memory=4g timeout=1h …; key=clear unsets"`
+	Words  []string `arg:"words" rest:"optional" app:"first" help:"the app unless --global, then memory=4g timeout=1h …; key=clear unsets"`
 	Global bool     `flag:"global" help:"for all apps that have no own, and places=N"`
 	App    string   `flag:"app" short:"a" value:"APP" help:"the app, instead of as the first word"`
 }

@@ -15,6 +15,7 @@ type Call struct {
 	Out      io.Writer // data
 	Err      io.Writer // progress, warnings
 	Terminal *Terminal // nil when the caller has none
+	Audit    *Entry    // its entry in the audit; nil when it changes nothing
 }
 
 // Done is the output of a verb that has nothing to show but a sentence.

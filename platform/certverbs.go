@@ -13,7 +13,7 @@ import (
 type CertSetInput struct {
 	App    string   `flag:"app" short:"a" value:"APP" help:"the app, if it is not the first word"`
 	Global bool     `flag:"global" help:"of the platform, and for apps without an own"`
-	Words  []string `arg:"app key=value" rest:"optional" help:"redirect=on hsts=365d …; clear unsets, - reads stdin"`
+	Words  []string `arg:"app key=value" rest:"optional" app:"first" help:"redirect=on hsts=365d …; clear unsets, - reads stdin"`
 }
 
 // CertSettings is what certs:set leaves.
@@ -260,12 +260,12 @@ func spellLeft(d time.Duration) string {
 }
 
 // ReportCertificates shows how it stands with an app's certificates, or with all.
-func (p *Platform) ReportCertificates(ctx context.Context, _ Call, in CertReportInput) (CertReport, error) {
+func (p *Platform) ReportCertificates(ctx context.Context, call Call, in CertReportInput) (CertReport, error) {
 	r := CertReport{Domains: []AppCertificate{}, now: p.Now()}
 	if p.Certificates == nil {
 		return r, nil
 	}
-	apps, err := p.appsNamed(ctx, in.App)
+	apps, err := p.oneOrAll(ctx, call, in.App)
 	if err != nil {
 		return r, err
 	}
@@ -286,15 +286,6 @@ func (p *Platform) ReportCertificates(ctx context.Context, _ Call, in CertReport
 	s, err := p.certSettings(ctx, AppName(in.App))
 	r.Settings = s.Settings
 	return r, err
-}
-
-// appsNamed is the app of that name, or all with "".
-func (p *Platform) appsNamed(ctx context.Context, name string) ([]App, error) {
-	if name == "" {
-		return p.Store.Apps(ctx)
-	}
-	app, err := p.find(ctx, name)
-	return []App{app}, err
 }
 
 // CertHostInput is certs:renew.

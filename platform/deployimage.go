@@ -82,11 +82,11 @@ func (p *Platform) imageNamed(ctx context.Context, call Call, in DeployImageInpu
 	if !ours {
 		own = in.Reference
 	}
-	v, err := p.ownImage(ctx, own)
+	v, err := p.ownImageFor(ctx, call, own)
 	if ours || KindOf(err) != NotFound {
 		return v, err
 	}
-	if first, _, _ := strings.Cut(own, "/"); p.isApp(ctx, first) {
+	if first, _, _ := strings.Cut(own, "/"); p.isApp(ctx, call, first) {
 		return v, withHint(err, "for an image of the same name on Docker Hub write docker.io/%s", in.Reference)
 	}
 	name, err := p.Distribution.Name(in.Reference)
@@ -100,14 +100,30 @@ func (p *Platform) imageNamed(ctx context.Context, call Call, in DeployImageInpu
 	return p.pull(ctx, call, in.Reference, in.PlainHTTP)
 }
 
-// isApp tells whether a reference's first part is an app's name, maybe with a tag or digest.
-func (p *Platform) isApp(ctx context.Context, s string) bool {
+// ownImageFor is ownImage for who may view the app that it belongs to; to others our registry does not have it.
+func (p *Platform) ownImageFor(ctx context.Context, call Call, reference string) (Pulled, error) {
+	name, _, _ := strings.Cut(reference, "@")
+	if tagless, _ := cutTag(name); tagless != "" {
+		name = tagless
+	}
+	repo, err := ParseRepository(name)
+	if err == nil && repo.App() != "" {
+		role, err := p.Role(ctx, call.Actor, repo.App())
+		if err != nil || role == NoRole {
+			return Pulled{}, errorOr(err, Errorf(NotFound, "our own registry has no %s", reference))
+		}
+	}
+	return p.ownImage(ctx, reference)
+}
+
+// isApp tells whether a reference's first part is the name of an app that the caller sees, maybe with a tag or digest.
+func (p *Platform) isApp(ctx context.Context, call Call, s string) bool {
 	name := s
 	if i := strings.IndexAny(s, ":@"); i >= 0 {
 		name = s[:i]
 	}
-	_, err := p.Store.App(ctx, AppName(name))
-	return err == nil
+	role, err := p.Role(ctx, call.Actor, AppName(name))
+	return err == nil && role > NoRole
 }
 
 // ownImage finds what our own registry has under "blog:v12", "blog/worker:edge" or "library/x@sha256:…".

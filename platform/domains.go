@@ -89,7 +89,7 @@ func (p *Platform) AddDomain(ctx context.Context, _ Call, in DomainInput) (Domai
 // mayOwn is of kind Conflict for a hostname that is the platform's to give.
 func (p *Platform) mayOwn(ctx context.Context, host string) error {
 	if taken, err := p.isDefaultHost(ctx, host); err != nil || taken {
-		return errorOr(err, Errorf(Conflict, "the domain %s is an app's default one", host))
+		return errorOr(err, Errorf(Conflict, "the domain %s is taken", host))
 	}
 	return p.free(host)
 }

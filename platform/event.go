@@ -3,9 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +20,7 @@ type Event struct {
 	Release  int        `json:"release,omitempty"`
 	Actor    string     `json:"actor,omitempty"` // who asked for it
 	Text     string     `json:"text"`            // one sentence
+	Audit
 }
 
 // EventKind is what happened, in a word.
@@ -87,14 +86,20 @@ const (
 // EventQuery chooses events.
 type EventQuery struct {
 	App   AppName   // "" for all
+	Actor string    // "" for all
+	Kind  EventKind // "" for all
 	After int64     // only those with a larger id
 	Since time.Time // only those as late
 	Last  int       // at most so many, the latest; 0 for all
+
+	Apps    []AppName // with Limited, only events of these, as they are now: not of others that had their names before
+	Limited bool
 }
 
 // Ledger is the part of a Store that keeps what happened and how endings are to be met.
 type Ledger interface {
-	// AddEvents numbers and keeps events; the oldest of all may make room.
+	Journal
+	// AddEvents numbers and keeps events; the oldest of their class may make room.
 	AddEvents(ctx context.Context, events []Event) error
 	Events(ctx context.Context, q EventQuery) ([]Event, error) // oldest first
 	// RestartPolicy is "" when none was set.
@@ -118,7 +123,7 @@ func (p *Platform) say(e Event) {
 		e.At = p.Now()
 	}
 	p.Log.Log(context.Background(), level(e.Kind), e.Text, "event", string(e.Kind), "app", e.App, "process", e.Process,
-		"instance", e.Instance, "actor", e.Actor)
+		"instance", e.Instance, "actor", e.Actor, "request", e.Request)
 	p.feed.mu.Lock()
 	p.feed.queue = append(p.feed.queue, e)
 	begin := !p.feed.carrying
@@ -195,94 +200,4 @@ func (f *feed) follow() (news <-chan struct{}, leave func()) {
 		defer f.mu.Unlock()
 		delete(f.followers, c)
 	}
-}
-
-// EventsInput is events.
-type EventsInput struct {
-	App    string `flag:"app" short:"a" value:"APP" help:"only this app's"`
-	Lines  int    `flag:"lines" short:"n" default:"50" help:"how many at most, from the end"`
-	Since  string `flag:"since" value:"TIME" help:"only later ones: 2h, or 2026-01-31T12:00:00Z"`
-	Follow bool   `flag:"follow" short:"f" help:"go on with new ones until Ctrl-C"`
-	JSON   bool   `flag:"json" help:"one JSON object a line"`
-}
-
-// Events prints what happened and follows it. Every event is shown once, in order.
-func (p *Platform) Events(ctx context.Context, call Call, in EventsInput) (Streamed, error) {
-	q, err := p.eventQuery(ctx, in)
-	if err != nil {
-		return Streamed{}, err
-	}
-	ctx, stop := untilQuit(ctx, call)
-	defer stop()
-	news, leave := p.feed.follow()
-	defer leave()
-	p.carry(ctx)
-	for {
-		list, err := p.Store.Events(ctx, q)
-		if ctx.Err() != nil {
-			return Streamed{Exit: 130}, nil
-		}
-		if err != nil {
-			return Streamed{}, err
-		}
-		if err := printEvents(call.Out, list, in.JSON); err != nil || !in.Follow {
-			return Streamed{}, err
-		}
-		if len(list) > 0 {
-			q.After = list[len(list)-1].ID
-		}
-		q.Last = 0
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return Streamed{Exit: 130}, nil
-		case <-p.life.Done():
-			return Streamed{}, nil
-		}
-	}
-}
-
-func (p *Platform) eventQuery(ctx context.Context, in EventsInput) (EventQuery, error) {
-	q := EventQuery{App: AppName(in.App), Last: in.Lines}
-	if in.Lines < 1 {
-		return q, Errorf(Usage, "-n takes a number of events, not %d", in.Lines)
-	}
-	if in.App != "" && !appName.MatchString(in.App) { // not looked up: a destroyed app has a history
-		_, err := p.find(ctx, in.App)
-		return q, err
-	}
-	if in.Since == "" {
-		return q, nil
-	}
-	if d, err := time.ParseDuration(in.Since); err == nil && d >= 0 {
-		q.Since = p.Now().Add(-d)
-		return q, nil
-	}
-	at, err := time.Parse(time.RFC3339, in.Since)
-	if err != nil {
-		return q, Errorf(Usage, "--since %s is no time: write 90s, 2h, or 2026-01-31T12:00:00Z", in.Since)
-	}
-	q.Since = at
-	return q, nil
-}
-
-func printEvents(w io.Writer, list []Event, json bool) error {
-	for _, e := range list {
-		if json {
-			if err := printJSONLine(w, e); err != nil {
-				return err
-			}
-			continue
-		}
-		subject := strings.Trim(string(e.App)+" "+e.Process, " ")
-		by := ""
-		if e.Actor != "" {
-			by = " (" + e.Actor + ")"
-		}
-		_, err := fmt.Fprintf(w, "%s %-11s %s: %s%s\n", e.At.UTC().Format("2006-01-02T15:04:05.000Z"), e.Kind, subject, printable(e.Text), by)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

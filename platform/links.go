@@ -60,7 +60,7 @@ func (p *Platform) setWalls(ctx context.Context) error {
 // LinkInput is links:add and links:remove.
 type LinkInput struct {
 	App  string `arg:"app"`
-	To   string `arg:"other"`
+	To   string `arg:"other" app:"manage"`
 	Type string `flag:"type" help:"open only this process type of the other app"`
 	Port int    `flag:"port" help:"open only this port (80 leads to the port that an instance listens on)"`
 }
@@ -85,16 +85,16 @@ func (l LinkList) Text(w io.Writer) error {
 }
 
 // AddLink lets an app's instances reach another app's. Saying it twice is no error.
-func (p *Platform) AddLink(ctx context.Context, _ Call, in LinkInput) (LinkList, error) {
-	return p.changeLinks(ctx, in, p.Store.AddLink)
+func (p *Platform) AddLink(ctx context.Context, call Call, in LinkInput) (LinkList, error) {
+	return p.changeLinks(ctx, call, in, p.Store.AddLink)
 }
 
 // RemoveLink takes that back, and ends the connections over it.
-func (p *Platform) RemoveLink(ctx context.Context, _ Call, in LinkInput) (LinkList, error) {
-	return p.changeLinks(ctx, in, p.Store.RemoveLink)
+func (p *Platform) RemoveLink(ctx context.Context, call Call, in LinkInput) (LinkList, error) {
+	return p.changeLinks(ctx, call, in, p.Store.RemoveLink)
 }
 
-func (p *Platform) changeLinks(ctx context.Context, in LinkInput, change func(context.Context, Link) error) (LinkList, error) {
+func (p *Platform) changeLinks(ctx context.Context, call Call, in LinkInput, change func(context.Context, Link) error) (LinkList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return nil, err
@@ -116,11 +116,11 @@ func (p *Platform) changeLinks(ctx context.Context, in LinkInput, change func(co
 	if err := p.setWalls(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	return p.Links(ctx, Call{}, AppInput{App: in.App})
+	return p.Links(ctx, call, AppInput{App: in.App})
 }
 
-// Links lists whom the app reaches and who reaches it.
-func (p *Platform) Links(ctx context.Context, _ Call, in AppInput) (LinkList, error) {
+// Links lists whom the app reaches and who reaches it, as far as the caller sees those.
+func (p *Platform) Links(ctx context.Context, call Call, in AppInput) (LinkList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,17 @@ func (p *Platform) Links(ctx context.Context, _ Call, in AppInput) (LinkList, er
 	if err != nil {
 		return nil, err
 	}
-	return append(LinkList{}, slices.DeleteFunc(all, func(l Link) bool { return l.App != app.Name && l.To != app.Name })...), nil
+	sees, err := p.Sees(ctx, call.Actor)
+	if err != nil {
+		return nil, err
+	}
+	list := LinkList{}
+	for _, l := range all {
+		if (l.App == app.Name || l.To == app.Name) && sees(l.App) && sees(l.To) {
+			list = append(list, l)
+		}
+	}
+	return list, nil
 }
 
 // EgressInput is network:egress.

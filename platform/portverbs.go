@@ -173,6 +173,9 @@ func (p *Platform) claimAll(ctx context.Context, call Call, app App, have, want 
 		}
 		owner, err := p.Store.MappingOwner(ctx, m)
 		if err == nil && owner != app.Name {
+			if role, err := p.Role(ctx, call.Actor, owner); err != nil || role == NoRole {
+				return errorOr(err, Errorf(Conflict, "%s port %d of this host is taken", m.Transport(), m.HostPort).WithHint("choose another"))
+			}
 			return Errorf(Conflict, "%s port %d of this host leads to %s", m.Transport(), m.HostPort, owner).
 				WithHint("choose another, or: ssh paas ports:remove %s %d", owner, m.HostPort)
 		}
@@ -201,11 +204,11 @@ type PortReportInput struct {
 }
 
 // ReportPorts shows every app's mappings, or one's.
-func (p *Platform) ReportPorts(ctx context.Context, _ Call, in PortReportInput) (PortList, error) {
+func (p *Platform) ReportPorts(ctx context.Context, call Call, in PortReportInput) (PortList, error) {
 	if in.App != "" {
-		return p.ListPorts(ctx, Call{}, AppInput(in))
+		return p.ListPorts(ctx, call, AppInput(in))
 	}
-	apps, err := p.Store.Apps(ctx)
+	apps, err := p.oneOrAll(ctx, call, "")
 	if err != nil {
 		return nil, err
 	}

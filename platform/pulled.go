@@ -101,7 +101,7 @@ func (p *Platform) ForgetPulled(ctx context.Context, _ Call, in ReferenceInput) 
 
 // ImagePushInput is images:push.
 type ImagePushInput struct {
-	Image     string `arg:"image" help:"an app for its current release, or app@v12"`
+	Image     string `arg:"image" app:"image" help:"an app for its current release, or app@v12"`
 	Reference string `arg:"reference"`
 	PlainHTTP bool   `flag:"plain-http" help:"the registry has no TLS (admins only)"`
 }
@@ -186,7 +186,7 @@ func (p *Platform) LoadImages(ctx context.Context, call Call, _ LoadInput) (Pull
 
 // SaveInput is images:save.
 type SaveInput struct {
-	Image string `arg:"image" help:"an app for its current release, or app@v12"`
+	Image string `arg:"image" app:"image" help:"an app for its current release, or app@v12"`
 	OCI   bool   `flag:"oci" help:"an OCI layout only, without what docker load needs"`
 }
 

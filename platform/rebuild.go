@@ -53,7 +53,7 @@ func (p *Platform) Rebuild(ctx context.Context, call Call, in RebuildInput) (Reb
 	if in.All == (in.App != "") {
 		return nil, Errorf(Usage, "name one app, or write --all")
 	}
-	apps, err := p.oneOrAll(ctx, in.App)
+	apps, err := p.oneOrAll(ctx, call, in.App)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // RouterSetInput is router:set.
 type RouterSetInput struct {
-	Words  []string `arg:"words" rest:"optional" help:"the app unless --global, then a key and a value, or key=value …; no value clears"`
+	Words  []string `arg:"words" rest:"optional" app:"first" help:"the app unless --global, then a key and a value, or key=value …; no value clears"`
 	Global bool     `flag:"global" help:"for all apps that have no own, and for what holds before an app is known"`
 	App    string   `flag:"app" short:"a" value:"APP" help:"the app, instead of as the first word"`
 }
@@ -85,7 +85,7 @@ func (p *Platform) SetRouter(ctx context.Context, call Call, in RouterSetInput) 
 	if err != nil {
 		return RouterReport{}, err
 	}
-	if err := p.mirrorsAnApp(ctx, app, changes); err != nil {
+	if err := p.mirrorsAnApp(ctx, call, app, changes); err != nil {
 		return RouterReport{}, err
 	}
 	if err := p.changeRouting(ctx, app.Name, func() error {
@@ -105,12 +105,12 @@ func (p *Platform) sayRouting(app AppName, call Call, changes []Setting) {
 	p.say(Event{Kind: EventRouting, App: app, Actor: call.Actor.Name, Text: "requests: " + strings.Join(words, " ")})
 }
 
-func (p *Platform) mirrorsAnApp(ctx context.Context, app App, changes []Setting) error {
+func (p *Platform) mirrorsAnApp(ctx context.Context, call Call, app App, changes []Setting) error {
 	for _, c := range changes {
 		if c.Key != "mirror" || c.Value == "" {
 			continue
 		}
-		if _, err := p.find(ctx, c.Value); err != nil {
+		if err := p.Permit(ctx, call.Actor, c.Value, ManageRole, "mirroring to it"); err != nil {
 			return err
 		}
 		if c.Value == string(app.Name) {
@@ -222,7 +222,7 @@ func findEdgeKnob(key string) (edgeKnob, error) {
 }
 
 // ReportRouter shows what holds for an app's requests, and where that comes from.
-func (p *Platform) ReportRouter(ctx context.Context, _ Call, in RouterReportInput) (RouterReport, error) {
+func (p *Platform) ReportRouter(ctx context.Context, call Call, in RouterReportInput) (RouterReport, error) {
 	r := RouterReport{Redirects: newRedirectList(""), Paths: newPathList(""), Users: []string{}, Pages: []PageView{}}
 	if in.App != "" {
 		app, err := p.find(ctx, in.App)
@@ -245,10 +245,10 @@ func (p *Platform) ReportRouter(ctx context.Context, _ Call, in RouterReportInpu
 	if r.App == "" {
 		return r, nil
 	}
-	return r, p.addRules(ctx, &r)
+	return r, p.addRules(ctx, call, &r)
 }
 
-func (p *Platform) addRules(ctx context.Context, r *RouterReport) error {
+func (p *Platform) addRules(ctx context.Context, call Call, r *RouterReport) error {
 	app, err := p.Store.App(ctx, r.App)
 	if err != nil {
 		return err
@@ -257,7 +257,10 @@ func (p *Platform) addRules(ctx context.Context, r *RouterReport) error {
 	if err != nil {
 		return err
 	}
-	r.Redirects, r.Paths = redirectsOf(r.App, e), pathsOf(r.App, e)
+	r.Redirects = redirectsOf(r.App, e)
+	if r.Paths, err = p.pathsFor(ctx, call, r.App, e); err != nil {
+		return err
+	}
 	for _, u := range e.Users {
 		r.Users = append(r.Users, u.Name)
 	}

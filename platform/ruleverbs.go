@@ -162,7 +162,7 @@ func (p *Platform) Redirects(ctx context.Context, _ Call, in AppInput) (Redirect
 type PathInput struct {
 	App     string `arg:"app" help:"whose domains they are"`
 	Prefix  string `arg:"path" help:"like /api, for itself and everything below"`
-	To      string `arg:"to" optional:"true" help:"the app that gets the requests"`
+	To      string `arg:"to" optional:"true" app:"manage" help:"the app that gets the requests"`
 	Process string `flag:"process" short:"p" value:"TYPE" help:"instead, a process type of the same app that listens on PORT"`
 	Strip   bool   `flag:"strip" help:"it does not see the prefix, but X-Forwarded-Prefix"`
 }
@@ -284,11 +284,26 @@ func (p *Platform) RemovePath(ctx context.Context, call Call, in PathKey) (PathL
 }
 
 // Paths lists where an app's paths lead.
-func (p *Platform) Paths(ctx context.Context, _ Call, in AppInput) (PathList, error) {
+func (p *Platform) Paths(ctx context.Context, call Call, in AppInput) (PathList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return PathList{}, err
 	}
 	_, e, err := p.edge(ctx, app.Name)
-	return pathsOf(app.Name, e), err
+	if err != nil {
+		return PathList{}, err
+	}
+	return p.pathsFor(ctx, call, app.Name, e)
+}
+
+// pathsFor keeps the names of apps from who may not see them.
+func (p *Platform) pathsFor(ctx context.Context, call Call, app AppName, e Edge) (PathList, error) {
+	sees, err := p.Sees(ctx, call.Actor)
+	list := pathsOf(app, e)
+	for i, v := range list.Paths {
+		if err == nil && v.App != "" && !sees(v.App) {
+			list.Paths[i].App = "another-app"
+		}
+	}
+	return list, err
 }

@@ -84,8 +84,8 @@ func (r ProcessReport) Text(w io.Writer) error {
 }
 
 // ReportProcesses shows how one app's processes are treated, or all apps'.
-func (p *Platform) ReportProcesses(ctx context.Context, _ Call, in ReportInput) (ProcessReports, error) {
-	apps, err := p.oneOrAll(ctx, in.App)
+func (p *Platform) ReportProcesses(ctx context.Context, call Call, in ReportInput) (ProcessReports, error) {
+	apps, err := p.oneOrAll(ctx, call, in.App)
 	if err != nil {
 		return nil, err
 	}

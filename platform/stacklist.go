@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func appNames(apps []AppName) string {
 }
 
 // ListStacks shows every version of every base image, with the apps that run on it.
-func (p *Platform) ListStacks(ctx context.Context, _ Call, _ struct{}) (StackList, error) {
+func (p *Platform) ListStacks(ctx context.Context, call Call, _ struct{}) (StackList, error) {
 	list := StackList{Stacks: []StackView{}, now: p.Now()}
 	all, err := p.Store.Stacks(ctx)
 	if err != nil || len(all) == 0 {
@@ -77,6 +78,13 @@ func (p *Platform) ListStacks(ctx context.Context, _ Call, _ struct{}) (StackLis
 	users, err := p.usersOfLayers(ctx)
 	if err != nil {
 		return list, err
+	}
+	sees, err := p.Sees(ctx, call.Actor)
+	if err != nil {
+		return list, err
+	}
+	for layer, apps := range users {
+		users[layer] = slices.DeleteFunc(apps, func(name AppName) bool { return !sees(name) })
 	}
 	last := ""
 	for _, s := range all {

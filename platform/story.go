@@ -24,6 +24,7 @@ type Story struct {
 	phases []BuildPhase
 	mask   mask
 	admit  func(ctx context.Context) error
+	sees   func(AppName) bool // which apps its listener may know of; nil: all
 }
 
 const tailLines = 40
@@ -57,6 +58,12 @@ func (s *Story) Phases() []BuildPhase {
 	}
 	return list
 }
+
+// Confine says which apps its listener may know of. It is called before anything is told.
+func (s *Story) Confine(sees func(AppName) bool) { s.sees = sees }
+
+// Sees tells whether what is built for its listener may be made of an app's images.
+func (s *Story) Sees(app AppName) bool { return s == nil || s.sees == nil || app == "" || s.sees(app) }
 
 // CopyTo tells everything from now on to w too.
 func (s *Story) CopyTo(w io.Writer) {

@@ -5,30 +5,37 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"hash/crc32"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Token lets a program in, with less than a person's key may do.
+// Token lets a program in, with less than its user may do.
 type Token struct {
-	Name      string    // unique
-	Hash      string    // hex SHA-256 of the secret; the secret itself is kept nowhere
-	App       AppName   // the only app it is for; "" for all
-	ReadOnly  bool      // it may pull and look, not push and change
+	ID        int64
+	User      string // whose rights it has at most; Root for those made on the server itself
+	OfAdmin   bool   // the user is an admin
+	Name      string // unique among its user's
+	Hash      string // hex SHA-256 of the secret; the secret itself is kept nowhere
+	MadeWith  string // the fingerprint of the key whose session made it: it goes with that key
+	Scopes    []Scope
+	Limited   bool      // only for Apps
+	Apps      []AppName // it goes with the last of them
 	ExpiresAt time.Time // zero for never
 	CreatedAt time.Time
+	UsedAt    time.Time // zero: never
+	UsedBy    string    // the address it was last used from
 }
 
 // Tokens is the part of the Store that keeps API tokens.
 type Tokens interface {
-	AddToken(ctx context.Context, t Token) error
+	// AddToken is of kind Conflict when the user has most tokens already, or one of that name.
+	AddToken(ctx context.Context, t Token, most int) error
 	Tokens(ctx context.Context) ([]Token, error) // by name
-	RemoveToken(ctx context.Context, name string) error
+	RemoveToken(ctx context.Context, id int64) error
 	TokenByHash(ctx context.Context, hash string) (Token, error)
+	TokenUsed(ctx context.Context, id int64, at time.Time, by string) error
 }
 
 // A token's secret is "paas_", 32 random characters and 6 of a checksum over what stands before them, all
@@ -75,136 +82,88 @@ func hashToken(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Token finds the token with the secret. A wrong, revoked or expired one is of kind Unauthorized.
-func (p *Platform) Token(ctx context.Context, secret string) (Token, error) {
+// usedStep is how exactly it is known when a token was last used: noting it is a write.
+const usedStep = time.Minute
+
+// Bearer is who shows a token's secret, at a door and from an address. A wrong, revoked or expired one is of kind
+// Unauthorized.
+func (p *Platform) Bearer(ctx context.Context, secret string, door Door, remote string) (Actor, error) {
 	wrong := Errorf(Unauthorized, "that API token is not valid (any more)").WithHint("make one: ssh paas tokens:create NAME")
 	if !isTokenSecret(secret) {
-		return Token{}, wrong
+		return Actor{}, wrong
 	}
 	t, err := p.Store.TokenByHash(ctx, hashToken(secret))
-	if KindOf(err) == NotFound || err == nil && t.expired(p.Now()) {
-		return Token{}, wrong
+	now := p.Now()
+	if KindOf(err) == NotFound || err == nil && t.expired(now) {
+		return Actor{}, wrong
 	}
-	return t, err
+	if err != nil {
+		return Actor{}, err
+	}
+	if now.Sub(t.UsedAt) >= usedStep || t.UsedBy != remote && now.Sub(t.UsedAt) >= time.Second {
+		err = p.Store.TokenUsed(ctx, t.ID, now, remote)
+	}
+	actor := p.actorOf(t)
+	actor.Door, actor.Remote, actor.Request = door, remote, NewRequest()
+	return actor, err
+}
+
+// actorOf is who comes in with a token.
+func (*Platform) actorOf(t Token) Actor {
+	g := &Grant{Name: t.Name, Scopes: t.Scopes, Apps: t.Apps, OfAdmin: t.OfAdmin, hash: t.Hash}
+	return Actor{
+		Name: t.User, Token: g, Admin: t.OfAdmin && len(t.Apps) == 0 && g.Holds(ScopeServerManage),
+		Creates: t.OfAdmin && len(t.Apps) == 0 && g.Holds(ScopeAppsManage),
+	}
 }
 
 func (t Token) expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }
 
-// OpenRepository is nil when the token may read, or also write, the repository. Repositories of apps
-// that are not there are NotFound to those who may see all, and Denied to others.
-func (p *Platform) OpenRepository(ctx context.Context, t Token, repo Repository, write bool) error {
-	if t.App != "" && t.App != repo.App() {
-		return Errorf(Denied, "the token %s is for the repositories of %s, not for %s", t.Name, t.App, repo)
-	}
-	if write && t.ReadOnly {
-		return Errorf(Denied, "the token %s may only read", t.Name)
+// OpenRepository is nil when the actor may read, or also write, the repository. Repositories of apps that are not
+// there, or that the actor may not know of, are NotFound. Those of no app everybody reads, and admins write.
+func (p *Platform) OpenRepository(ctx context.Context, actor Actor, repo Repository, write bool) error {
+	need, scope, what := ViewRole, ScopeAppsRead, "pulling an image"
+	if write {
+		need, scope, what = DeployRole, ScopeAppsDeploy, "pushing an image"
 	}
 	if repo.App() == "" {
+		return p.openLibrary(actor, repo, write, scope)
+	}
+	if role, err := p.Role(ctx, actor, repo.App()); err != nil || role == NoRole {
+		return errorOr(err, Errorf(NotFound, "there is no app %q for the repository %s; without an app it goes below library/", repo.App(), repo))
+	}
+	if err := p.Permit(ctx, actor, string(repo.App()), need, what); err != nil {
+		return err
+	}
+	if !actor.Token.Holds(scope) {
+		return lacksScope(actor, what, scope)
+	}
+	return nil
+}
+
+func (p *Platform) openLibrary(actor Actor, repo Repository, write bool, scope Scope) error {
+	switch {
+	case actor.Token != nil && len(actor.Token.Apps) > 0:
+		return Errorf(Denied, "the token %s is for the repositories of its apps, not for %s", actor.Token.Name, repo)
+	case write && !actor.isAdmin():
+		return Errorf(Denied, "repositories below library/ are for admins to write")
+	case !actor.Token.Holds(scope):
+		return lacksScope(actor, "that", scope)
+	}
+	return nil
+}
+
+func lacksScope(actor Actor, what string, scope Scope) error {
+	return Errorf(Denied, "%s needs the scope %s, and the token %s has %s", what, scope, actor.Token.Name, joinScopes(actor.Token.Scopes)).
+		WithHint("make another: ssh paas tokens:create NAME --scope %s", scope)
+}
+
+// HoldsScope is nil when the actor came without a token, or with one of that scope.
+func HoldsScope(actor Actor, what string, scope Scope) error {
+	if actor.Token.Holds(scope) {
 		return nil
 	}
-	_, err := p.Store.App(ctx, repo.App())
-	if KindOf(err) == NotFound {
-		return Errorf(NotFound, "there is no app %q for the repository %s; without an app it goes below library/", repo.App(), repo)
-	}
-	return err
-}
-
-// TokenView is a token as people see it.
-type TokenView struct {
-	Name      string     `json:"name"`
-	App       AppName    `json:"app,omitempty"`
-	ReadOnly  bool       `json:"read_only"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-}
-
-func (t Token) view() TokenView {
-	v := TokenView{Name: t.Name, App: t.App, ReadOnly: t.ReadOnly, CreatedAt: t.CreatedAt}
-	if !t.ExpiresAt.IsZero() {
-		v.ExpiresAt = &t.ExpiresAt
-	}
-	return v
-}
-
-// TokenList is tokens:list.
-type TokenList []TokenView
-
-// Text implements the verbs' output.
-func (l TokenList) Text(w io.Writer) error {
-	var rows [][]string
-	for _, t := range l {
-		app, may, until := "all", "read, write", "never"
-		if t.App != "" {
-			app = string(t.App)
-		}
-		if t.ReadOnly {
-			may = "read"
-		}
-		if t.ExpiresAt != nil {
-			until = t.ExpiresAt.Format(time.RFC3339)
-		}
-		rows = append(rows, []string{t.Name, app, may, until})
-	}
-	return table(w, []string{"NAME", "APP", "MAY", "EXPIRES"}, rows)
-}
-
-// ListTokens shows who may come in by token.
-func (p *Platform) ListTokens(ctx context.Context, _ Call, _ struct{}) (TokenList, error) {
-	tokens, err := p.Store.Tokens(ctx)
-	list := TokenList{}
-	for _, t := range tokens {
-		list = append(list, t.view())
-	}
-	return list, err
-}
-
-// CreateTokenInput is tokens:create.
-type CreateTokenInput struct {
-	Name     string `arg:"name"`
-	App      string `flag:"app" value:"APP" help:"only for this app's repositories; without it, for all"`
-	ReadOnly bool   `flag:"read-only" help:"may pull, not push"`
-	Expires  string `flag:"expires" value:"90d" help:"when it ends by itself: hours or days, like 12h or 90d"`
-}
-
-// NewToken is a token with its secret, which is shown this once.
-type NewToken struct {
-	TokenView
-	Secret string `json:"token"`
-}
-
-// Text implements the verbs' output: the secret alone, so that it can be piped on.
-func (t NewToken) Text(w io.Writer) error {
-	_, err := fmt.Fprintln(w, t.Secret)
-	return err
-}
-
-// CreateToken makes an API token.
-func (p *Platform) CreateToken(ctx context.Context, call Call, in CreateTokenInput) (NewToken, error) {
-	if !keyName.MatchString(in.Name) {
-		return NewToken{}, Errorf(Usage, "%q is not a name for a token: use up to 64 letters, digits, dots, dashes and @", in.Name)
-	}
-	t := Token{Name: in.Name, ReadOnly: in.ReadOnly, CreatedAt: p.Now().UTC()}
-	if in.App != "" {
-		app, err := p.find(ctx, in.App)
-		if err != nil {
-			return NewToken{}, err
-		}
-		t.App = app.Name
-	}
-	if in.Expires != "" {
-		d, err := parseTerm(in.Expires)
-		if err != nil {
-			return NewToken{}, err
-		}
-		t.ExpiresAt = t.CreatedAt.Add(d).Truncate(time.Millisecond)
-	}
-	secret := newTokenSecret()
-	t.Hash = hashToken(secret)
-	if err := p.Store.AddToken(ctx, t); err != nil {
-		return NewToken{}, withHint(err, "see them: ssh paas tokens:list")
-	}
-	_, _ = fmt.Fprintln(call.Err, "This is the only time that the token is shown:")
-	return NewToken{t.view(), secret}, nil
+	return lacksScope(actor, what, scope)
 }
 
 // maxTerm is ten years: longer is never.
@@ -226,15 +185,4 @@ func parseTerm(s string) (time.Duration, error) {
 		return 0, wrong
 	}
 	return time.Duration(n) * unit, nil
-}
-
-// RevokeTokenInput is tokens:revoke.
-type RevokeTokenInput struct {
-	Name string `arg:"name"`
-}
-
-// RevokeToken ends a token at once.
-func (p *Platform) RevokeToken(ctx context.Context, _ Call, in RevokeTokenInput) (Done, error) {
-	err := p.Store.RemoveToken(ctx, in.Name)
-	return donef("Revoked the token %s.", in.Name), withHint(err, "see them: ssh paas tokens:list")
 }

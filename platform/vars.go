@@ -36,7 +36,7 @@ func (v ConfigView) Text(w io.Writer) error {
 // ShowConfigInput is config:show.
 type ShowConfigInput struct {
 	App    string `arg:"app"`
-	Reveal bool   `flag:"reveal" help:"show values, not stars"`
+	Reveal bool   `flag:"reveal" access:"operate" help:"show values, not stars"`
 }
 
 // ShowConfig lists the app's config vars.

@@ -163,15 +163,6 @@ type Hasher interface {
 	Check(hash string) error
 }
 
-// Key is a public SSH key that may come in.
-type Key struct {
-	Name        string // unique
-	Fingerprint string // "SHA256:…", unique
-	Public      string // one authorized_keys line without options and comment
-	Admin       bool
-	CreatedAt   time.Time
-}
-
 // Store keeps the desired state. Every method is one transaction, durable when it returns. Missing
 // things are *Error of kind NotFound, duplicates of kind Conflict.
 type Store interface {
@@ -182,6 +173,8 @@ type Store interface {
 	Edges
 	Sleeps
 	CreateApp(ctx context.Context, name AppName) (App, error)
+	// CreateAppFor makes an app with its owner, unless there is no user of that name.
+	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name
 	DestroyApp(ctx context.Context, name AppName) error
@@ -217,11 +210,7 @@ type Store interface {
 	EgressList(ctx context.Context, name AppName) (list []Egress, limited bool, err error)
 	SetEgressList(ctx context.Context, name AppName, list []Egress, limited bool) error
 
-	AddKey(ctx context.Context, k Key) error
-	RemoveKey(ctx context.Context, name string) error
-	Keys(ctx context.Context) ([]Key, error)
-	KeyByFingerprint(ctx context.Context, fingerprint string) (Key, error)
-
+	People
 	Hostnames
 	OwnCertificates
 	Tokens

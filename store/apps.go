@@ -30,6 +30,24 @@ func (s *Store) CreateApp(ctx context.Context, name platform.AppName) (platform.
 	return app, err
 }
 
+// CreateAppFor implements platform.Store.
+func (s *Store) CreateAppFor(ctx context.Context, name platform.AppName, owner string) (app platform.App, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		app, err = scanApp(tx.QueryRowContext(ctx,
+			"INSERT INTO apps (name, created_at) VALUES (?, ?) RETURNING "+appColumns, name, millis(s.now())))
+		if taken(err) {
+			return platform.Errorf(platform.Conflict, "the app %q exists already", name)
+		}
+		if err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO roles (app_id, user_id, role, given_by, created_at)
+			SELECT ?, id, ?, name, ? FROM users WHERE name = ?`, app.ID, platform.OwnerRole, millis(s.now()), owner)
+		return err
+	})
+	return app, err
+}
+
 // App implements platform.Store.
 func (s *Store) App(ctx context.Context, name platform.AppName) (platform.App, error) {
 	app, err := scanApp(s.read.QueryRowContext(ctx, "SELECT "+appColumns+" FROM apps WHERE name = ?", name))

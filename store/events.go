@@ -3,36 +3,91 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 
 	"paas/platform"
 )
 
-// keptEvents is how many events are kept, of all apps together; the oldest make room.
-const keptEvents = 20_000
+// How many events of each class are kept, of all apps together; the oldest make room. What instances do by themselves,
+// and what strangers try, pushes nothing out of the audit.
+func keptEvents() map[platform.EventClass]int {
+	return map[platform.EventClass]int{platform.ByItself: 20_000, platform.Deed: 100_000, platform.Refusal: 10_000}
+}
 
-const eventColumns = "id, at, kind, app, process, instance, release, actor, text"
+// trimEvery is after how many events room is made: classes hold at most as many more.
+const trimEvery = 64
+
+const eventColumns = "id, at, kind, app, process, instance, release, actor, text, class, key, door, remote, request, outcome, changes"
 
 func scanEvent(r row) (platform.Event, error) {
 	var e platform.Event
 	var at int64
-	err := r.Scan(&e.ID, &at, &e.Kind, &e.App, &e.Process, &e.Instance, &e.Release, &e.Actor, &e.Text)
+	var changes string
+	err := r.Scan(&e.ID, &at, &e.Kind, &e.App, &e.Process, &e.Instance, &e.Release, &e.Actor, &e.Text,
+		&e.Class, &e.Key, &e.Door, &e.Remote, &e.Request, &e.Outcome, &changes)
 	e.At = fromMillis(at)
+	if err == nil && changes != "" {
+		err = json.Unmarshal([]byte(changes), &e.Changes)
+	}
 	return e, err
 }
 
 // AddEvents implements platform.Ledger.
 func (s *Store) AddEvents(ctx context.Context, events []platform.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		var last int64
 		for _, e := range events {
-			_, err := tx.ExecContext(ctx, "INSERT INTO events (at, kind, app, process, instance, release, actor, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-				millis(e.At), e.Kind, e.App, e.Process, e.Instance, e.Release, e.Actor, e.Text)
+			id, err := insertEvent(ctx, tx, e)
 			if err != nil {
 				return err
 			}
+			if id/trimEvery != last/trimEvery && last != 0 || id%trimEvery == 0 {
+				err = trimEvents(ctx, tx)
+			}
+			if last = id; err != nil {
+				return err
+			}
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", keptEvents)
-		return err
+		return nil
 	})
+}
+
+func insertEvent(ctx context.Context, tx *sql.Tx, e platform.Event) (int64, error) {
+	if e.Class == platform.ByItself && e.Actor != "" {
+		e.Class = platform.Deed
+	}
+	changes := ""
+	if len(e.Changes) > 0 {
+		text, err := json.Marshal(e.Changes)
+		if err != nil {
+			return 0, err
+		}
+		changes = string(text)
+	}
+	if e.Kind == platform.EventCommand {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM commands WHERE request = ?", e.Request); err != nil {
+			return 0, err
+		}
+	}
+	res, err := tx.ExecContext(ctx, `INSERT INTO events (at, kind, app, process, instance, release, actor, text, class, key, door, remote, request, outcome, changes)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		millis(e.At), e.Kind, e.App, e.Process, e.Instance, e.Release, e.Actor, e.Text, e.Class, e.Key, e.Door, e.Remote, e.Request, e.Outcome, changes)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+func trimEvents(ctx context.Context, tx *sql.Tx) error {
+	for class, kept := range keptEvents() {
+		_, err := tx.ExecContext(ctx, `DELETE FROM events WHERE class = ?1 AND id <=
+			(SELECT id FROM events WHERE class = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, class, kept)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Events implements platform.Ledger.
@@ -41,10 +96,54 @@ func (s *Store) Events(ctx context.Context, q platform.EventQuery) ([]platform.E
 	if limit == 0 {
 		limit = -1 // SQLite: none
 	}
+	apps, err := json.Marshal(q.Apps)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM (SELECT * FROM events
-		WHERE id > ?1 AND (?2 = '' OR app = ?2) AND at >= ?3 ORDER BY id DESC LIMIT ?4) ORDER BY id`,
-		q.After, q.App, max(millis(q.Since), 0), limit)
+		WHERE id > ?1 AND (?2 = '' OR app = ?2) AND at >= ?3 AND (?4 = '' OR actor = ?4) AND (?5 = '' OR kind = ?5)
+		AND (NOT ?6 OR app IN (SELECT value FROM json_each(?7)) AND at >= (SELECT created_at FROM apps WHERE name = app)) ORDER BY id DESC LIMIT ?8) ORDER BY id`,
+		q.After, q.App, max(millis(q.Since), 0), q.Actor, q.Kind, q.Limited, string(apps), limit)
 	return collect(rows, err, scanEvent)
+}
+
+// BeginCommand implements platform.Journal.
+func (s *Store) BeginCommand(ctx context.Context, e platform.Event) error {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = s.write.ExecContext(ctx, "INSERT INTO commands (request, event) VALUES (?, ?)", e.Request, string(text))
+	return err
+}
+
+// CutCommands implements platform.Journal.
+func (s *Store) CutCommands(ctx context.Context) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "DELETE FROM commands RETURNING event")
+		cut, err := collect(rows, err, scanCommand)
+		if err != nil {
+			return err
+		}
+		for _, e := range cut {
+			e.Class, e.Outcome = platform.Refusal, "cut off"
+			if _, err := insertEvent(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func scanCommand(r row) (e platform.Event, err error) {
+	var text string
+	if err := r.Scan(&text); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		return e, fmt.Errorf("read noted command: %w", err)
+	}
+	return e, nil
 }
 
 // RestartPolicy implements platform.Ledger.

@@ -27,12 +27,5 @@ func distribution() []Verb {
 			Example: "registry:logout registry.example.org"}, (*p).Logout),
 		define(Verb{Name: "registry:list", Summary: "List logins to other registries",
 			Example: "registry:list"}, (*p).ListLogins),
-
-		define(Verb{Name: "tokens:create", Summary: "Make an API token, for docker login and programs",
-			Example: "tokens:create ci --app blog --expires 90d"}, (*p).CreateToken),
-		define(Verb{Name: "tokens:list", Aliases: []string{"tokens"}, Summary: "List API tokens",
-			Example: "tokens:list"}, (*p).ListTokens),
-		define(Verb{Name: "tokens:revoke", Summary: "End an API token at once",
-			Example: "tokens:revoke ci"}, (*p).RevokeToken),
 	}
 }

@@ -6,7 +6,7 @@ import "paas/platform"
 func declared() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "apps:create", Summary: "Create an app (a push by an admin does it too)",
+		define(Verb{Name: "apps:create", Access: Anyone, Summary: "Create an app (a push by an admin does it too)",
 			Example: "apps:create blog"}, (*p).Create),
 		define(Verb{Name: "apps:list", Aliases: []string{"apps"}, Access: Anyone, Summary: "List apps",
 			Example: "apps:list --json"}, (*p).List),
@@ -146,12 +146,5 @@ func declared() []Verb {
 			Example: "builds:prune blog --all --dry-run"}, (*p).Prune),
 		define(Verb{Name: "images:explore", Summary: "Show what each layer adds, changes, removes and wastes",
 			Example: "images:explore blog v12 /app"}, (*p).ExploreImage),
-
-		define(Verb{Name: "keys:add", Summary: "Let an SSH key in",
-			Example: "keys:add alice < alice.pub"}, (*p).AddKey),
-		define(Verb{Name: "keys:list", Aliases: []string{"keys"}, Summary: "List SSH keys",
-			Example: "keys:list"}, (*p).ListKeys),
-		define(Verb{Name: "keys:remove", Summary: "Shut an SSH key out",
-			Example: "keys:remove alice"}, (*p).RemoveKey),
 	}
 }

@@ -15,6 +15,9 @@ import (
 //	optional:"true"          a positional that may be missing
 //	flag:"name" short:"n"    an option; a bool needs no value
 //	help default value       for people: text, value when absent, what to call the value
+//	app:"…"                  it names an app, see subject
+//	access:"operate"         a flag that needs this level, whatever the verb does
+//	secret:"true"            its value is not for the audit
 type param struct {
 	name     string
 	index    int // of the struct's field
@@ -26,6 +29,9 @@ type param struct {
 	fallback string
 	value    string
 	help     string
+	app      string
+	access   string
+	secret   bool
 }
 
 // app is the positional that -a and --app may give as well.
@@ -38,6 +44,7 @@ func paramsOf[In any]() (list []param) {
 		p := param{
 			index: i, short: f.Tag.Get("short"), help: f.Tag.Get("help"),
 			fallback: f.Tag.Get("default"), value: f.Tag.Get("value"), isBool: f.Type.Kind() == reflect.Bool,
+			app: f.Tag.Get("app"), access: f.Tag.Get("access"), secret: f.Tag.Get("secret") != "",
 		}
 		if p.name = f.Tag.Get("arg"); p.name == "" {
 			p.name, p.flag = f.Tag.Get("flag"), true
@@ -163,18 +170,9 @@ func (v Verb) unknownFlag(name string) error {
 // fill sets the input struct's fields.
 func (a arguments) fill(in any, params []param) error {
 	v := reflect.ValueOf(in).Elem()
-	rest := a.positional
-	for _, p := range params {
-		values := a.flags[p.name]
-		switch {
-		case p.flag && len(values) == 0 && p.fallback != "":
-			values = []string{p.fallback}
-		case p.flag || len(values) > 0:
-		case p.rest:
-			values, rest = rest, nil
-		case len(rest) > 0:
-			values, rest = rest[:1], rest[1:]
-		}
+	assigned, rest := a.assign(params)
+	for i, p := range params {
+		values := assigned[i]
 		if len(values) == 0 && !p.flag && !p.optional {
 			return platform.Errorf(platform.Usage, "%s is missing", p.name)
 		}

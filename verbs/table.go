@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -77,9 +77,6 @@ func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {
 	if asksHelp(words[1:]) {
 		return 0, t.helpVerb(s, v)
 	}
-	if v.Access == Admin && !s.Actor.Admin {
-		return 0, platform.Errorf(platform.Denied, "%s is for admins, and your key %q is not one", v.Name, s.Actor.Name)
-	}
 	return t.perform(ctx, s, v, line[1:])
 }
 
@@ -104,11 +101,11 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if n := args.passed; n > 0 {
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
-	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
+	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}
-	out, err := v.call(ctx, t.platform, call, args)
+	out, err := t.carryOut(ctx, s.Actor, v, args, call)
 	if err != nil {
 		return 0, withUsage(err, v)
 	}

@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"io"
+	"reflect"
 
 	"paas/platform"
 )
@@ -36,8 +37,17 @@ type Verb struct {
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
 	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it
+	Reads   bool // it only shows something; those of level View do anyway. All others leave an entry in the audit
+	Lists   bool // without an app it is about all that the caller sees; else only admins may leave an app out
 	params  []param
-	call    func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error)
+	out     reflect.Type // of its output
+	prepare func(args arguments) (prepared, error)
+}
+
+// prepared is a verb with its arguments read.
+type prepared struct {
+	in reflect.Value // the input struct
+	do func(ctx context.Context, p *platform.Platform, call platform.Call) (output, error)
 }
 
 // output knows how to print itself; its JSON form is its exported fields'.
@@ -49,13 +59,15 @@ type exiting interface{ ExitStatus() int }
 // define completes a verb with the method that carries it out; the input struct's tags declare the
 // arguments and flags.
 func define[In any, Out output](v Verb, method func(*platform.Platform, context.Context, platform.Call, In) (Out, error)) Verb {
-	v.params = paramsOf[In]()
-	v.call = func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error) {
+	v.params, v.out = paramsOf[In](), reflect.TypeFor[Out]()
+	v.prepare = func(args arguments) (prepared, error) {
 		var in In
 		if err := args.fill(&in, v.params); err != nil {
-			return nil, err
+			return prepared{}, err
 		}
-		return method(p, ctx, call, in)
+		return prepared{reflect.ValueOf(in), func(ctx context.Context, p *platform.Platform, call platform.Call) (output, error) {
+			return method(p, ctx, call, in)
+		}}, nil
 	}
 	return v
 }

@@ -38,7 +38,7 @@ func (b *bases) find(ctx context.Context, name string, story *platform.Story) (w
 		name = target
 	}
 	for _, own := range ownNames(name) {
-		base, err := b.own(ctx, own)
+		base, err := b.own(ctx, own, story)
 		if err == nil || platform.KindOf(err) != platform.NotFound {
 			return base, err
 		}
@@ -93,14 +93,14 @@ func (b *bases) layout(ctx context.Context, path string) (wire.Base, error) {
 }
 
 // own finds a release, "blog:v12", or what was pushed to our registry.
-func (b *bases) own(ctx context.Context, reference string) (wire.Base, error) {
+func (b *bases) own(ctx context.Context, reference string, story *platform.Story) (wire.Base, error) {
 	plain, digest, pinned := strings.Cut(reference, "@")
 	name, ref := plain, "latest"
 	if i := strings.LastIndexByte(plain, ':'); i > strings.LastIndexByte(plain, '/') {
 		name, ref = plain[:i], plain[i+1:]
 	}
 	repo, err := platform.ParseRepository(name)
-	if err != nil {
+	if err != nil || !story.Sees(repo.App()) {
 		return wire.Base{}, platform.Errorf(platform.NotFound, "our own registry has no %s", reference)
 	}
 	if number := platform.ReleaseTag(ref); number != 0 && string(repo.App()) == name {

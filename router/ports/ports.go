@@ -112,7 +112,7 @@ func (p *Ports) Claim(app platform.AppName, m platform.Mapping) error {
 	k := keyOf(m)
 	for other, list := range p.apps {
 		if list[k] != nil && other != app {
-			return platform.Errorf(platform.Conflict, "%s port %d of this host leads to %s", k.transport, k.port, other)
+			return platform.Errorf(platform.Conflict, "%s port %d of this host is taken", k.transport, k.port)
 		}
 	}
 	if have := p.apps[app][k]; have != nil && have.door != nil && have.scheme == m.Scheme {

@@ -540,12 +540,12 @@ struct output { int32_t pipe[2], segment[2]; uint64_t limit; };
 
 /* The form of the segments is described in package runtime/ring. */
 #define LINE_MAX 16384 /* bytes of one record's text */
-#define HEADER 16
+#define HEADER 24
 #define PREFIX 13
 
 static struct {
 	int file[2], at;
-	uint64_t sequence, size, limit;
+	uint64_t sequence, size, limit, lines; /* lines: of all segments, those that found no room included */
 	size_t have;
 	char buffer[2 * (PREFIX + LINE_MAX)];
 } ring;
@@ -570,11 +570,12 @@ static void flush_ring(void)
 /* turn_ring makes the other segment the current one and empties it. */
 static void turn_ring(void)
 {
-	char header[HEADER] = "paasring";
+	char header[HEADER] = "paasrin2";
 	flush_ring();
 	ring.at = 1 - ring.at;
 	ring.sequence++;
 	memcpy(header + 8, &ring.sequence, 8);
+	memcpy(header + 16, &ring.lines, 8);
 	sys2(__NR_ftruncate, ring.file[ring.at], 0);
 	sys4(__NR_pwrite64, ring.file[ring.at], header, HEADER, 0);
 	ring.size = HEADER;
@@ -594,6 +595,7 @@ static void append(char stream, const char *text, size_t n, int64_t at)
 	p[12] = stream;
 	memcpy(p + PREFIX, text, n);
 	ring.have += PREFIX + n;
+	ring.lines++;
 }
 
 static int64_t now(void)

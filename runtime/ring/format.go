@@ -2,11 +2,13 @@
 //
 // A segment file is a header and records, little endian:
 //
-//	header  "paasring" | sequence uint64
+//	header  "paasrin2" | sequence uint64 | lines uint64
 //	record  size uint32 of what follows | unix nanoseconds int64 | stream uint8 | text
 //
 // Records are appended to the segment with the higher sequence. When it is full the other one is
-// truncated and begins anew with the next sequence, so at least one full segment is always kept. One
+// truncated and begins anew with the next sequence, so at least one full segment is always kept. The lines of a
+// header are those that came before the segment, so a reader knows how many it has missed; a header "paasring",
+// of containers that an older version started, ends before them. One
 // process writes; any number may read meanwhile without a lock: a reader that finds the sequence in the
 // header unchanged after it read knows that what it read was not truncated under it.
 package ring
@@ -17,8 +19,10 @@ import "encoding/binary"
 const MaxLine = 16 << 10
 
 const (
-	magic      = "paasring"
-	headerSize = 16
+	magic      = "paasrin2"
+	headerSize = 24
+	oldMagic   = "paasring"
+	oldHeader  = 16
 	prefixSize = 4 + 8 + 1
 )
 
@@ -59,14 +63,25 @@ func cutRecord(b []byte) (r Record, size int) {
 	return r, 4 + n
 }
 
-func header(sequence uint64) []byte {
-	return binary.LittleEndian.AppendUint64([]byte(magic), sequence)
+func header(sequence, lines uint64) []byte {
+	b := binary.LittleEndian.AppendUint64([]byte(magic), sequence)
+	return binary.LittleEndian.AppendUint64(b, lines)
 }
 
-// sequenceOf is 0 for anything that is not a header.
-func sequenceOf(b []byte) uint64 {
-	if len(b) < headerSize || string(b[:len(magic)]) != magic {
-		return 0
+// segment is what a header says. Its sequence is 0 for anything that is not a header.
+type segment struct {
+	sequence uint64
+	lines    uint64 // before it
+	counted  bool   // lines is known
+	size     int64  // of the header
+}
+
+func parseHeader(b []byte) segment {
+	switch {
+	case len(b) >= headerSize && string(b[:len(magic)]) == magic:
+		return segment{binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), true, headerSize}
+	case len(b) >= oldHeader && string(b[:len(oldMagic)]) == oldMagic:
+		return segment{sequence: binary.LittleEndian.Uint64(b[8:]), size: oldHeader}
 	}
-	return binary.LittleEndian.Uint64(b[len(magic):])
+	return segment{}
 }

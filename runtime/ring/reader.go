@@ -35,12 +35,19 @@ func Remove(path string) error {
 	return errors.Join(errs...)
 }
 
+// Position is a place between two records of a ring. The zero Position is before the first.
+type Position struct {
+	Sequence uint64 // of the segment
+	Offset   int64  // in it
+	Lines    uint64 // that came before, as far as the ring counts them
+}
+
 // Reader reads a ring from its oldest record on, also while it is written.
 type Reader struct {
-	files    [2]*os.File
-	sequence uint64 // of the segment the reader stands in, 0 before the first
-	offset   int64
-	buffer   []byte
+	files  [2]*os.File
+	at     Position
+	missed uint64
+	buffer []byte
 }
 
 // OpenReader opens the ring of the path. The caller closes it.
@@ -68,15 +75,30 @@ func (r *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
+// Position is where the reader stands: behind the last record that was yielded.
+func (r *Reader) Position() Position { return r.at }
+
+// Seek makes the reader go on at a place that Position gave, of a reader of the same ring.
+func (r *Reader) Seek(p Position) { r.at = p }
+
+// Missed is how many records were overwritten before the reader came to them, or found no room on the disk, since
+// it was asked last.
+func (r *Reader) Missed() uint64 {
+	n := r.missed
+	r.missed = 0
+	return n
+}
+
 // Next calls yield for every record that was written since the last call. A record's Text is valid
-// during yield only. Records that were overwritten meanwhile are passed over.
+// during yield only. Records that were overwritten meanwhile are passed over. After an error of yield the reader
+// stands behind the record that it was called with.
 func (r *Reader) Next(yield func(Record) error) error {
 	for _, s := range r.segments() {
-		if s.sequence < r.sequence {
+		if s.sequence < r.at.Sequence {
 			continue
 		}
-		if s.sequence > r.sequence {
-			r.sequence, r.offset = s.sequence, headerSize
+		if s.sequence > r.at.Sequence {
+			r.enter(s.segment)
 		}
 		if err := r.drain(s.file, yield); err != nil {
 			return err
@@ -85,28 +107,37 @@ func (r *Reader) Next(yield func(Record) error) error {
 	return nil
 }
 
-type segment struct {
-	file     *os.File
-	sequence uint64
+// enter begins with a segment.
+func (r *Reader) enter(s segment) {
+	if s.counted {
+		r.missed += max(s.lines, r.at.Lines) - r.at.Lines
+		r.at.Lines = s.lines
+	}
+	r.at.Sequence, r.at.Offset = s.sequence, s.size
+}
+
+type openSegment struct {
+	file *os.File
+	segment
 }
 
 // segments are those with a header, oldest first. An older one is complete, since the sequences were
 // read before its records are.
-func (r *Reader) segments() []segment {
-	var out []segment
+func (r *Reader) segments() []openSegment {
+	var out []openSegment
 	for _, f := range r.files {
-		if s := readSequence(f); s != 0 {
-			out = append(out, segment{f, s})
+		if s := readHeader(f); s.sequence != 0 {
+			out = append(out, openSegment{f, s})
 		}
 	}
-	slices.SortFunc(out, func(a, b segment) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortFunc(out, func(a, b openSegment) int { return cmp.Compare(a.sequence, b.sequence) })
 	return out
 }
 
-func readSequence(f *os.File) uint64 {
-	b := make([]byte, headerSize)
-	n, _ := f.ReadAt(b, 0)
-	return sequenceOf(b[:n])
+func readHeader(f *os.File) segment {
+	var b [headerSize]byte
+	n, _ := f.ReadAt(b[:], 0)
+	return parseHeader(b[:n])
 }
 
 const chunk = 2 * (prefixSize + MaxLine) // must hold a whole record
@@ -116,11 +147,11 @@ func (r *Reader) drain(f *os.File, yield func(Record) error) error {
 		r.buffer = make([]byte, chunk)
 	}
 	for {
-		n, err := f.ReadAt(r.buffer, r.offset)
+		n, err := f.ReadAt(r.buffer, r.at.Offset)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if readSequence(f) != r.sequence {
+		if readHeader(f).sequence != r.at.Sequence {
 			return nil
 		}
 		used, err := r.each(r.buffer[:n], yield)
@@ -137,7 +168,8 @@ func (r *Reader) each(b []byte, yield func(Record) error) (used int, err error) 
 			return used, nil
 		}
 		used += size
-		r.offset += int64(size)
+		r.at.Offset += int64(size)
+		r.at.Lines++
 		if err := yield(record); err != nil {
 			return used, err
 		}

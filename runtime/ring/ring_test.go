@@ -182,3 +182,39 @@ func TestLines(t *testing.T) {
 		t.Error("there is still a rest")
 	}
 }
+
+// What a reader comes too late for is counted, to the line.
+func TestMissedRecordsAreCounted(t *testing.T) {
+	w, r, _ := open(t, 1000)
+	read, missed := 0, uint64(0)
+	for n := range 5000 {
+		w.Append(Record{Text: []byte(strconv.Itoa(n))})
+		if n%777 == 0 || n == 4999 {
+			read += len(texts(t, r))
+			missed += r.Missed()
+		}
+	}
+	if read+int(missed) != 5000 || missed == 0 {
+		t.Errorf("%d were read and %d missed of 5000", read, missed)
+	}
+	again, err := OpenReader(r.files[0].Name()[:len(r.files[0].Name())-len(Segments[0])])
+	check(t, err)
+	defer func() { check(t, again.Close()) }()
+	again.Seek(r.Position())
+	w.Append(Record{Text: []byte("new")})
+	if got := texts(t, again); len(got) != 1 || got[0] != "new" || again.Missed() != 0 {
+		t.Errorf("after Seek: %q", got)
+	}
+}
+
+// Containers that an older version started have a shorter header.
+func TestOldHeader(t *testing.T) {
+	_, r, files := open(t, 1000)
+	b := append([]byte(oldMagic), 1, 0, 0, 0, 0, 0, 0, 0)
+	check(t, files[0].Truncate(0))
+	_, err := files[0].WriteAt(appendRecord(b, Record{Text: []byte("old")}), 0)
+	check(t, err)
+	if got := texts(t, r); len(got) != 1 || got[0] != "old" || r.Missed() != 0 {
+		t.Errorf("got %q", got)
+	}
+}

@@ -16,6 +16,7 @@ type Writer struct {
 	current  int
 	size     int64
 	sequence uint64
+	lines    uint64 // of all segments, those that found no room included
 	buffer   []byte
 }
 
@@ -37,6 +38,7 @@ func (w *Writer) Append(records ...Record) {
 			w.turn()
 		}
 		w.buffer = appendRecord(w.buffer, r)
+		w.lines++
 	}
 	w.flush()
 }
@@ -64,7 +66,7 @@ func (w *Writer) turn() {
 	w.current = 1 - w.current
 	w.sequence++
 	_ = unix.Ftruncate(w.fds[w.current], 0)
-	_, _ = unix.Pwrite(w.fds[w.current], header(w.sequence), 0)
+	_, _ = unix.Pwrite(w.fds[w.current], header(w.sequence, w.lines), 0)
 	w.size = headerSize
 }
 

@@ -284,6 +284,7 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 		}
 	}
 	p.markRetiring(app.Name, own)
+	p.clearShelf(app.Name)
 	p.stopAll(ctx, own)
 	if err := p.Runner.Forget(ctx, app.Name); err != nil {
 		return fmt.Errorf("destroy %s: %w", app.Name, err)

@@ -31,6 +31,8 @@ func (p *Platform) Boot(ctx context.Context) error {
 	errs = append(errs, p.configureRouter(ctx))
 	sleeps, err := p.Store.Sleeps(ctx)
 	errs = append(errs, err)
+	all := have
+	have = p.findShelves(ctx, apps, have)
 	for _, app := range apps {
 		errs = append(errs, p.failPending(ctx, app), p.readIdle(ctx, app.Name))
 		p.rememberSleep(app, sleeps, have)
@@ -40,8 +42,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.watchMemory)
 	p.spawn(p.answerDoor)
 	p.spawn(p.doze)
+	p.spawn(p.tendShelves)
 	errs = append(errs, p.comeUp(ctx, apps))
-	p.stopStrangers(apps, have)
+	p.stopStrangers(apps, all)
 	return errors.Join(errs...)
 }
 
@@ -55,13 +58,18 @@ func (p *Platform) failPending(ctx context.Context, app App) error {
 	if err != nil {
 		return err
 	}
+	failed := false
 	for _, r := range releases {
 		if r.Status != Pending || r.Number == canary.Release {
 			continue
 		}
+		failed = true
 		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
 			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
 		}
+	}
+	if failed {
+		return p.setWalls(ctx) // its links held already
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type want struct {
 	share  CanaryShare // of the clients that it gets
 
 	note func(context.Context) error // stores what was asked for, once it is healthy; may be nil
+	then func(context.Context) error // does what is left to do when it serves and is not current yet; may be nil
 
 	asleep bool          // of the formation, only what stays awake is wanted
 	keep   []ProcessType // that
@@ -144,15 +145,29 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 	after := w.app
 	after.Release = w.release.Number
 	drained := p.publish(ctx, after, running)
-	if w.app.Release != w.release.Number {
-		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
-			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
-			p.spawn(func(ctx context.Context) { drained(ctx) })
-			return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
-		}
+	if err := p.settle(ctx, w); err != nil {
+		p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
+		p.spawn(func(ctx context.Context) { drained(ctx) })
+		return err
 	}
 	p.calm(w.app.Name)
 	p.retire(w.app.Name, drained, excess)
+	return nil
+}
+
+// settle does what is left and makes the release current.
+func (p *Platform) settle(ctx context.Context, w want) error {
+	if w.then != nil {
+		if err := w.then(ctx); err != nil {
+			return err
+		}
+	}
+	if w.app.Release == w.release.Number {
+		return nil
+	}
+	if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
+		return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
+	}
 	return nil
 }
 

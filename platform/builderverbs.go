@@ -196,7 +196,7 @@ func (p *Platform) oneOrAll(ctx context.Context, name string) ([]App, error) {
 // PropertyInput is ps:set.
 type PropertyInput struct {
 	App   string `arg:"app"`
-	Key   string `arg:"property" help:"procfile-path, restart-policy, release-phase, release-timeout, idle, idle-reclaim, idle-stop or idle-keep"`
+	Key   string `arg:"property" help:"such as release-phase, restart-policy or idle"`
 	Value string `arg:"value" optional:"true" help:"without it the property is cleared"`
 }
 

@@ -124,6 +124,18 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 	if len(stay) > 0 {
 		stay = p.stir(w.app.Name, stay)
 	}
+	rest, err := p.giveWay(ctx, w, excess, missing, story)
+	if err == nil {
+		err = p.advance(ctx, w, stay, rest, missing, story)
+	}
+	if err != nil && len(rest) < len(excess) {
+		p.reconcileSoon(w.app.Name) // has what gave way started again
+	}
+	return err
+}
+
+// advance is converge from the first start on.
+func (p *Platform) advance(ctx context.Context, w want, stay, excess []Instance, missing []slot, story *Story) error {
 	started, err := p.launch(ctx, w, missing, story)
 	if err == nil {
 		err = ctx.Err()
@@ -178,8 +190,10 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 	var started []Instance
 	var errs []error
 	var wg sync.WaitGroup
+	gates := w.gates()
 	for _, s := range slots {
 		wg.Go(func() {
+			defer gates[s.Type].pass()()
 			i, err := p.startHealthy(ctx, w.at(s), s, story)
 			mu.Lock()
 			defer mu.Unlock()

@@ -90,4 +90,10 @@ type Check struct {
 	Timeout      time.Duration     `json:"timeout,omitempty"`       // of one attempt, 5 s
 	Wait         time.Duration     `json:"wait,omitempty"`          // between attempts, 5 s
 	InitialDelay time.Duration     `json:"initial_delay,omitempty"` // before the first attempt, 0
+	Scheme       string            `json:"scheme,omitempty"`        // of Path: "" is http; "https" trusts whatever certificate the instance has
+	Warn         bool              `json:"warn,omitempty"`          // a failure is told, and has no consequence
+	OnFailure    []string          `json:"on_failure,omitempty"`    // run inside the instance when it failed for good; the transcript has its output
+
+	// Default names those of attempts, timeout and wait that the app left to the platform: checks:set changes them.
+	Default []string `json:"default,omitempty"`
 }

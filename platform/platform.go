@@ -100,6 +100,7 @@ type Platform struct {
 
 	feed     feed
 	visits   visits
+	checked  transcripts
 	sleepers sleepers
 	shelves  shelves
 

@@ -35,7 +35,8 @@ type Release struct {
 	Status      ReleaseStatus
 	CreatedAt   time.Time
 
-	recall *recall // for what is kept to go on as it; nil: nothing is. Not stored
+	recall   *recall // for what is kept to go on as it; nil: nothing is. Not stored
+	Deployed bool    // it is of new code, and about to go live; not stored
 }
 
 // Spec is what people gave an app that belongs to its releases beside config vars: a change of it is a new release,

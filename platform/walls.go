@@ -64,6 +64,7 @@ type Builder interface {
 type Runner interface {
 	Living
 	Resources
+	Detaching
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)

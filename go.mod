@@ -57,6 +57,8 @@ require (
 	google.golang.org/grpc v1.83.2
 )
 
+require github.com/robfig/cron/v3 v3.0.1 // indirect
+
 require (
 	cyphar.com/go-pathrs v0.2.5 // indirect
 	dario.cat/mergo v1.0.2 // indirect

@@ -62,7 +62,8 @@ func (b *build) dressDocker(img *platform.Image, config dockerConfig) error {
 		img.Shell = c.Shell
 	}
 	img.Labels, img.Volumes = c.Labels, slices.Sorted(maps.Keys(c.Volumes))
-	img.Builder, img.Formation, img.Declared = b.plan.Builder, b.plan.Formation, b.plan.Declared
+	img.Builder = b.plan.Builder
+	b.declare(img)
 	for name, command := range b.plan.Processes {
 		if len(img.Shell) == 0 {
 			return platform.Errorf(platform.Failed, "the Procfile's %s cannot be started: the image has no shell", name).

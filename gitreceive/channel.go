@@ -20,6 +20,9 @@ type channel struct {
 	raw    gossh.Channel
 	cancel context.CancelFunc // ends the session
 
+	signals signals
+	environ environ
+
 	mu     sync.Mutex
 	resize chan platform.Size // the newest size only; closed with the channel
 	closed bool
@@ -107,7 +110,11 @@ func (c *channel) relay(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 			c.signal(req.Payload)
 		case "window-change":
 			c.setSize(req.Payload)
-		case "auth-agent-req@openssh.com", "x11-req", "env": // no variable means anything to us
+		case "break":
+			c.answer(req, c.interrupt())
+		case "env":
+			c.answer(req, c.environ.set(req.Payload))
+		case "auth-agent-req@openssh.com", "x11-req":
 			c.answer(req, false)
 		default:
 			out <- req
@@ -117,6 +124,7 @@ func (c *channel) relay(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 
 func (c *channel) end() {
 	c.cancel()
+	c.signals.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
@@ -126,18 +134,6 @@ func (c *channel) end() {
 func (c *channel) answer(req *gossh.Request, ok bool) {
 	if req.WantReply {
 		_ = req.Reply(ok, nil) // fails when the connection is gone, which ends the session anyway
-	}
-}
-
-// signal ends the session on the signals that end a program.
-func (c *channel) signal(payload []byte) {
-	var s struct{ Name string }
-	if gossh.Unmarshal(payload, &s) != nil {
-		return
-	}
-	switch s.Name {
-	case "INT", "TERM", "HUP", "QUIT", "KILL":
-		c.cancel()
 	}
 }
 

@@ -73,7 +73,7 @@ func (d *Server) serve(s ssh.Session) int {
 	if service != "" {
 		return d.git(c, service, arguments)
 	}
-	return d.verb(c, s.RawCommand(), terminal(s, channel))
+	return d.verb(c, s.RawCommand(), channel, terminal(s, channel))
 }
 
 // gitService finds which of git's services a command line asks for, in both of its spellings, and what is

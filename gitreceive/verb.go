@@ -13,10 +13,13 @@ import (
 )
 
 // verb runs a command line of the verb table over the session's own streams.
-func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
+func (d *Server) verb(c *client, line string, ch *channel, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas"}
+	s := verbs.Session{
+		Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas",
+		Signals: ch.signals.take, Environ: ch.environ.all(),
+	}
 	if c.local {
 		s.Prefix = "paas"
 	}

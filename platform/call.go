@@ -16,6 +16,11 @@ type Call struct {
 	Err      io.Writer // progress, warnings
 	Terminal *Terminal // nil when the caller has none
 	Audit    *Entry    // its entry in the audit; nil when it changes nothing
+
+	// Signals takes over the signals that the caller's client sends, which else end the call. The channel is closed
+	// with the caller's session. It may be nil: then none come.
+	Signals func() <-chan Signal
+	Environ []string // "KEY=value": of the caller's own LANG, LC_*, COLORTERM, NO_COLOR what its client sent
 }
 
 // Done is the output of a verb that has nothing to show but a sentence.

@@ -100,8 +100,16 @@ const (
 // JobSpec is a one-off container of a release: `run`, the release phase.
 type JobSpec struct {
 	InstanceSpec
-	Terminal *Terminal // nil: no PTY, stdout and stderr stay apart
+	Terminal *Terminal     // nil: no PTY, stdout and stderr stay apart
+	Signals  <-chan Signal // passed on to the foreground process group until closed; nil: none come
 }
+
+// Signal is what a client sends a command, by its name without "SIG" (RFC 4254, section 6.9): "INT", "USR1". The name
+// Break is what a serial line calls so (RFC 4335): it interrupts.
+type Signal string
+
+// Break interrupts the foreground process group, as a terminal driver with BRKINT does.
+const Break Signal = "BREAK"
 
 // Terminal is a PTY wish. Resize is read until it is closed; a nil channel never resizes.
 type Terminal struct {

@@ -23,8 +23,8 @@ type Living interface {
 	// the host has it. Resume wakes it; what it touches then is read back.
 	Checkpoint(ctx context.Context, id InstanceID) (Checkpoint, error)
 	// Enter runs a command beside the instance's app with its rights and environment and the caller's
-	// streams. stdin may be nil. With a Terminal stdout and stderr are one. When ctx ends the command is
-	// killed and ctx's error returned.
+	// streams. stdin may be nil. With a Terminal stdout and stderr are one. When ctx ends the command gets
+	// SIGHUP, what is left of it 10 s later SIGKILL, and ctx's error is returned.
 	Enter(ctx context.Context, id InstanceID, cmd Command, stdin io.Reader, stdout, stderr io.Writer) (Exit, error)
 	// Stats reads what the instance uses. It never blocks on the instance, paused or not.
 	Stats(ctx context.Context, id InstanceID) (Stats, error)
@@ -45,8 +45,9 @@ type Living interface {
 // Command is what runs beside an app.
 type Command struct {
 	Argv     []string
-	Env      []string  // "KEY=value", in addition to the app's
-	Terminal *Terminal // nil: no PTY, stdout and stderr stay apart
+	Env      []string      // "KEY=value", in addition to the app's
+	Terminal *Terminal     // nil: no PTY, stdout and stderr stay apart
+	Signals  <-chan Signal // as a JobSpec's
 }
 
 // Checkpoint is what an instance holds of the host's memory, in bytes.

@@ -66,6 +66,7 @@ type Runner interface {
 	Keeping
 	Layering
 	Resources
+	Detaching
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
 	Start(ctx context.Context, spec InstanceSpec) (Instance, error)

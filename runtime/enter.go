@@ -149,18 +149,25 @@ func (e *entry) run(ctx context.Context, c *container, stdin io.Reader, stdout, 
 		return platform.Exit{}, err
 	}
 	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	init := script.Wrap(conn)
 	err = request(init, e.cmd.Argv, e.cmd.Env, e.theirs, e.master != nil)
 	e.handOver()
 	if err != nil {
 		return platform.Exit{}, err
 	}
-	ended := make(chan struct{})
+	ended, left := make(chan struct{}), make(chan struct{})
 	e.connect(stdin, stdout, stderr, ended)
+	stop := context.AfterFunc(ctx, func() {
+		defer close(left)
+		e.leave(c, init, ended)
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	})
+	c.runtime.work.Go(func() { relay(e.cmd.Signals, ended, e.deliver(init)) })
 	exit, err := c.awaitReply(init)
 	close(ended)
+	if !stop() {
+		<-left
+	}
 	e.settle(ctx)
 	if ctx.Err() != nil {
 		return platform.Exit{}, context.Cause(ctx)

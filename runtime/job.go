@@ -26,14 +26,14 @@ func (r *Runtime) Run(ctx context.Context, job platform.JobSpec, stdin io.Reader
 	}
 	o.record.Passing, o.terminal = true, job.Terminal
 	if job.Terminal != nil {
-		return r.runTerminal(ctx, o, stdin, stdout)
+		return r.runTerminal(ctx, o, job.Signals, stdin, stdout)
 	}
 	s, err := newStreams(o)
 	if err != nil {
 		return platform.Exit{}, err
 	}
 	s.pump(stdin, stdout, stderr)
-	return r.runStreams(ctx, o, s, hangUp, nil)
+	return r.runStreams(ctx, o, s, hangUp, func(c *container) { relay(job.Signals, c.gone, c.deliver) })
 }
 
 // runStreams runs a passing container to its end, and its output too. watch, if there is one, runs beside it
@@ -78,12 +78,15 @@ func (c *container) finish(ctx context.Context, leave func(*container)) (platfor
 	}
 }
 
-// hangUp is what a terminal does to its jobs when the line drops.
+// hangUp is what a terminal does when the line drops, to what runs in its foreground and to who leads its session.
 func hangUp(c *container) {
+	late, cancel := context.WithTimeout(context.Background(), hangUpGrace)
+	defer cancel()
+	hangUpForeground(c.master, c.gone, late)
 	c.init.signal(unix.SIGHUP)
 	select {
 	case <-c.gone:
-	case <-time.After(hangUpGrace):
+	case <-late.Done():
 		c.kill()
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +50,7 @@ type Runtime struct {
 	program  *os.File  // init's, sealed
 	rights   [2]rights // of processes: uid 0, any other
 	exits    chan platform.Instance
+	jobExits chan platform.Instance // of detached one-offs
 	oomKills chan platform.OOMKill
 	tempo    tempo
 	elbow    elbow
@@ -79,6 +79,7 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 	r := &Runtime{
 		options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), now: o.Now,
 		exits:      make(chan platform.Instance),
+		jobExits:   make(chan platform.Instance),
 		oomKills:   make(chan platform.OOMKill),
 		notes:      notes{open: make(map[platform.AppName]*noteBook), full: noteBytes},
 		accesses:   notes{open: make(map[platform.AppName]*noteBook), full: accessBytes},
@@ -197,18 +198,7 @@ func (r *Runtime) Destroy() error {
 
 // Instances implements platform.Runner.
 func (r *Runtime) Instances(context.Context) ([]platform.Instance, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []platform.Instance
-	for _, c := range r.containers {
-		if !c.record.Passing && c.record.Phase != making {
-			out = append(out, c.record.instance())
-		}
-	}
-	slices.SortFunc(out, func(a, b platform.Instance) int {
-		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return out, nil
+	return r.instancesIn(appsGroup), nil
 }
 
 // Exits implements platform.Runner.

@@ -76,7 +76,7 @@ func (r *record) owner() network.Owner {
 	if r.Type != "" {
 		o.App, o.Type = r.App, r.Type
 	}
-	if !r.Passing {
+	if !r.Passing && !r.detached() {
 		o.Number = r.Number
 	}
 	return o

@@ -14,7 +14,7 @@ import (
 const endOfFile = 4
 
 // runTerminal runs a job on a PTY. Its stdout and stderr are one.
-func (r *Runtime) runTerminal(ctx context.Context, o *order, stdin io.Reader, stdout io.Writer) (platform.Exit, error) {
+func (r *Runtime) runTerminal(ctx context.Context, o *order, signals <-chan platform.Signal, stdin io.Reader, stdout io.Writer) (platform.Exit, error) {
 	ctx, cancel := r.whileOpen(ctx)
 	defer cancel()
 	c, err := r.launch(ctx, o)
@@ -31,6 +31,7 @@ func (r *Runtime) runTerminal(ctx context.Context, o *order, stdin io.Reader, st
 	go typeInto(c.master, stdin)
 	s.copyOut(c.master, stdout) // ends with EIO when the last process that has the terminal open ended
 	go c.resize(o.terminal.Resize)
+	r.work.Go(func() { relay(signals, c.gone, c.deliver) })
 	exit, err := c.finish(ctx, hangUp)
 	s.drain(ctx)
 	return exit, errors.Join(err, c.forget())

@@ -88,10 +88,13 @@ func (c *container) noteEnd() bool {
 // makes the successor deliver it again.
 func (r *Runtime) report(c *container) {
 	r.mu.Lock()
-	i := c.record.instance()
+	i, exits := c.record.instance(), r.exits
+	if c.record.detached() {
+		exits = r.jobExits
+	}
 	r.mu.Unlock()
 	select {
-	case r.exits <- i:
+	case exits <- i:
 	case <-r.life.Done():
 		return
 	}

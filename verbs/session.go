@@ -15,4 +15,7 @@ type Session struct {
 	Stderr   io.Writer          // progress, warnings, errors
 	Terminal *platform.Terminal // nil when the caller has no PTY
 	Prefix   string             // "ssh paas" or "paas": how help spells a command
+
+	Signals func() <-chan platform.Signal // see platform.Call; may be nil
+	Environ []string                      // see platform.Call
 }

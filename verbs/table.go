@@ -101,7 +101,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if n := args.passed; n > 0 {
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
-	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
+	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Environ}
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}

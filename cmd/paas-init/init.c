@@ -807,6 +807,17 @@ static void pass_on(int signals, int app, int stop)
 			sys2(__NR_kill, -app, s.number == SIGTERM_ ? stop : SIGHUP_);
 }
 
+/* hear_daemon passes a signal on that the daemon sent as a byte to the app's process group; 0: the daemon is
+ * gone. */
+static int hear_daemon(int app)
+{
+	unsigned char signal;
+	if (sys3(__NR_read, CONTROL, &signal, 1) != 1)
+		return 0;
+	sys2(__NR_kill, -app, signal);
+	return 1;
+}
+
 enum { POLLIN_ = 1, SIGNALS = 0, DAEMON, NEWCOMER, OUTPUT, FIRST_COMMAND = OUTPUT + 2 };
 
 static void watch(struct pollfd *p, int fd)
@@ -853,7 +864,7 @@ _Noreturn static void supervise(const uint64_t *args)
 			watch(&polled[FIRST_COMMAND + i], commands[i].socket);
 		if (sys5(__NR_ppoll, polled, FIRST_COMMAND + listening, 0, 0, 0) < 0)
 			continue;
-		if (polled[DAEMON].revents)
+		if (polled[DAEMON].revents && !hear_daemon(app))
 			quit(1);
 		pass_on(signals, app, (int)args[STOP_SIGNAL]);
 		for (int i = 0; i < 2; i++)

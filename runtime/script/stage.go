@@ -162,7 +162,8 @@ func (s *Script) memory() (*os.File, error) {
 	return f, nil
 }
 
-// Signal sends a signal to the process group of a command beside an app.
+// Signal has process 1 pass a signal on: over the connection that started a tethered container to its app's
+// process group, over that of a command beside an app to the command's.
 func (c *Conn) Signal(s unix.Signal) error { return c.send([]byte{byte(s)}, nil) }
 
 func (c *Conn) send(b, rights []byte) error {

@@ -22,6 +22,9 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if err != nil {
 		return App{}, false, err
 	}
+	if err := p.notRenamed(ctx, valid); err != nil {
+		return App{}, false, err
+	}
 	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
 		return App{}, false, err
 	}

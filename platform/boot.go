@@ -25,7 +25,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
 	}
-	errs = append(errs, p.configureRouter(ctx))
+	errs = append(errs, p.configureRouter(ctx), p.finishMoves(ctx, apps))
 	sleeps, err := p.Store.Sleeps(ctx)
 	errs = append(errs, err)
 	for _, app := range apps {
@@ -37,6 +37,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.watchMemory)
 	p.spawn(p.answerDoor)
 	p.spawn(p.doze)
+	p.spawn(p.keepTrash)
 	errs = append(errs, p.comeUp(ctx, apps))
 	p.stopStrangers(apps, have)
 	return errors.Join(errs...)

@@ -110,6 +110,9 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 		return RolledBack{}, err
 	}
 	defer leave()
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		return RolledBack{}, err
+	}
 	w, released, err := p.wanted(ctx, app.Name)
 	if err != nil {
 		return RolledBack{}, err

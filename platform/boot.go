@@ -53,13 +53,18 @@ func (p *Platform) failPending(ctx context.Context, app App) error {
 	if err != nil {
 		return err
 	}
+	failed := false
 	for _, r := range releases {
 		if r.Status != Pending || r.Number == canary.Release {
 			continue
 		}
+		failed = true
 		if err := p.Store.FailRelease(ctx, app.Name, r.Number); err != nil {
 			return fmt.Errorf("fail %s v%d: %w", app.Name, r.Number, err)
 		}
+	}
+	if failed {
+		return p.setWalls(ctx) // its links held already
 	}
 	return nil
 }

@@ -247,7 +247,7 @@ func (p *Platform) PromoteCanary(ctx context.Context, call Call, in AppInput) (P
 		err = p.converge(ctx, w, story)
 	} else { // it has its place in history already: a release equal to it is made, as rollback does
 		canary, err = p.putLive(ctx, Release{
-			App: name, Image: canary.Image, Config: canary.Config, Actor: call.Actor.Name, Commit: canary.Commit,
+			App: name, Image: canary.Image, Config: canary.Config, Spec: canary.Spec, Actor: call.Actor.Name, Commit: canary.Commit,
 			Description: fmt.Sprintf("Promote v%d", canary.Number),
 		}, story)
 	}

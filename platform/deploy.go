@@ -96,8 +96,12 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	if err := p.firstFormation(ctx, app, image); err != nil {
 		return Release{}, err
 	}
+	spec, err := p.Store.Spec(ctx, app.Name)
+	if err != nil {
+		return Release{}, err
+	}
 	r := Release{
-		App: app.Name, Image: image, Config: config, Actor: push.Actor.Name, Commit: push.Commit,
+		App: app.Name, Image: image, Config: config, Spec: spec, Actor: push.Actor.Name, Commit: push.Commit,
 		Description: "Deploy " + shortCommit(push.Commit),
 	}
 	if share, armed, err := p.armed(ctx, app); err != nil || armed {
@@ -171,18 +175,46 @@ func (p *Platform) release(ctx context.Context, r Release, story *Story) (Releas
 
 // putLive is release without looking for a canary: what runs of it ends with the current release.
 func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Release, error) {
-	r, err := p.Store.AddRelease(ctx, r)
+	r, relinked, err := p.addRelease(ctx, r)
 	if err != nil {
-		return r, fmt.Errorf("record release of %s: %w", r.App, err)
-	}
-	if err := p.goLive(ctx, r, story); err != nil {
-		if failed := p.Store.FailRelease(context.WithoutCancel(ctx), r.App, r.Number); failed != nil {
-			p.Log.Error("mark failed", "app", r.App, "release", r.Number, "err", failed)
-		}
 		return r, err
 	}
-	r.Status = Live
-	return r, nil
+	if err = p.goLive(ctx, r, story); err == nil {
+		r.Status = Live
+	} else if failed := p.Store.FailRelease(context.WithoutCancel(ctx), r.App, r.Number); failed != nil {
+		p.Log.Error("mark failed", "app", r.App, "release", r.Number, "err", failed)
+	}
+	if relinked {
+		p.closeWalls(ctx, r)
+	}
+	return r, err
+}
+
+// addRelease numbers and stores r. relinked tells that its links are others than those before: they hold now, too.
+func (p *Platform) addRelease(ctx context.Context, r Release) (_ Release, relinked bool, err error) {
+	before, err := p.Store.Spec(ctx, r.App)
+	if err != nil {
+		return r, false, err
+	}
+	if r, err = p.Store.AddRelease(ctx, r); err != nil {
+		return r, false, fmt.Errorf("record release of %s: %w", r.App, err)
+	}
+	relinked = !slices.Equal(before.Links, r.Spec.Sorted().Links)
+	if !relinked {
+		return r, false, nil
+	}
+	if err := p.setWalls(context.WithoutCancel(ctx)); err != nil {
+		return r, true, errors.Join(err, p.Store.FailRelease(context.WithoutCancel(ctx), r.App, r.Number))
+	}
+	return r, true, nil
+}
+
+// closeWalls is when it is decided which release's links hold. The release is what it is then, so a failure is not
+// its maker's: the walls are set anew by the next change of any app's, and when the daemon starts.
+func (p *Platform) closeWalls(ctx context.Context, r Release) {
+	if err := p.setWalls(context.WithoutCancel(ctx)); err != nil {
+		p.Log.Error("set the links of a release", "app", r.App, "release", r.Number, "err", err)
+	}
 }
 
 func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {

@@ -66,6 +66,10 @@ func (p *Platform) releaseImage(ctx context.Context, actor Actor, name AppName, 
 	if err != nil {
 		return Release{}, err
 	}
+	spec, err := p.Store.Spec(ctx, app.Name)
+	if err != nil {
+		return Release{}, err
+	}
 	if config, err = p.firstConfig(app, v.Image, config, story); err != nil {
 		return Release{}, err
 	}
@@ -73,7 +77,7 @@ func (p *Platform) releaseImage(ctx context.Context, actor Actor, name AppName, 
 		return Release{}, err
 	}
 	return p.release(ctx, Release{
-		App: app.Name, Image: v.Image, Config: config, Actor: actor.Name, Description: "Deploy " + v.Reference,
+		App: app.Name, Image: v.Image, Config: config, Spec: spec, Actor: actor.Name, Description: "Deploy " + v.Reference,
 	}, story)
 }
 

@@ -45,6 +45,7 @@ const (
 	EventRolledBack EventKind = "rolled-back"
 	EventConfigured EventKind = "configured"
 	EventCommitted  EventKind = "committed"
+	EventLinked     EventKind = "linked" // whom it reaches was changed
 
 	EventScaled     EventKind = "scaled"
 	EventRestarted  EventKind = "restarted"

@@ -35,6 +35,18 @@ type Image struct {
 	Groups  []uint32          `json:",omitempty"` // supplementary ones of processes
 	Labels  map[string]string `json:",omitempty"` // a Dockerfile's LABEL
 	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
+
+	Cron     []CronJob           `json:",omitempty"` // app.json: commands that run at times
+	Scripts  Scripts             `json:",omitzero"`  // app.json: commands that run around a deploy
+	Parallel map[ProcessType]int `json:",omitempty"` // app.json's max_parallel: how many start at once; 0: all
+}
+
+// Scripts are command lines that app.json wants to be run in a container of their own when code is deployed. Empty
+// ones are not there.
+type Scripts struct {
+	Predeploy  string `json:"predeploy,omitempty"`  // before the release phase; what it writes becomes a layer (scripts.dokku.predeploy)
+	Postdeploy string `json:"postdeploy,omitempty"` // when the release serves (scripts.dokku.postdeploy)
+	First      string `json:"first,omitempty"`      // likewise, but of the app's first release only (scripts.postdeploy)
 }
 
 // argv is what a process type executes.
@@ -47,9 +59,10 @@ func (i Image) argv(t ProcessType) []string {
 
 // EnvVar is one entry of app.json's env object (Heroku's app.json schema).
 type EnvVar struct {
-	Value     string `json:"value,omitempty"`
-	Generator string `json:"generator,omitempty"` // "secret": 64 random hex digits on first deploy
-	Required  bool   `json:"required,omitempty"`
+	Value       string `json:"value,omitempty"`
+	Generator   string `json:"generator,omitempty"` // "secret": 64 random hex digits on first deploy
+	Required    bool   `json:"required,omitempty"`
+	Description string `json:"description,omitempty"` // for people who have to give it a value
 }
 
 // The types of Check. An instance gets its first request when the startup ones passed; one that then

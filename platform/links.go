@@ -85,16 +85,40 @@ func (l LinkList) Text(w io.Writer) error {
 }
 
 // AddLink lets an app's instances reach another app's. Saying it twice is no error.
-func (p *Platform) AddLink(ctx context.Context, _ Call, in LinkInput) (LinkList, error) {
-	return p.changeLinks(ctx, in, p.Store.AddLink)
+func (p *Platform) AddLink(ctx context.Context, call Call, in LinkInput) (LinkList, error) {
+	return p.changeLinks(ctx, call, in, func(r *Release, l Link) error {
+		r.Description = "Link to " + l.words()
+		r.Spec.Links = append(r.Spec.Links, l)
+		return nil
+	})
 }
 
 // RemoveLink takes that back, and ends the connections over it.
-func (p *Platform) RemoveLink(ctx context.Context, _ Call, in LinkInput) (LinkList, error) {
-	return p.changeLinks(ctx, in, p.Store.RemoveLink)
+func (p *Platform) RemoveLink(ctx context.Context, call Call, in LinkInput) (LinkList, error) {
+	return p.changeLinks(ctx, call, in, func(r *Release, l Link) error {
+		n := slices.Index(r.Spec.Links, l)
+		if n < 0 {
+			return Errorf(NotFound, "there is no such link from %s to %s", l.App, l.To)
+		}
+		r.Description = "Remove the link to " + l.words()
+		r.Spec.Links = slices.Delete(r.Spec.Links, n, n+1)
+		return nil
+	})
 }
 
-func (p *Platform) changeLinks(ctx context.Context, in LinkInput, change func(context.Context, Link) error) (LinkList, error) {
+// words is whom a link leads to: "payments", "payments web:80".
+func (l Link) words() string {
+	text := string(l.To)
+	if l.Type != "" {
+		text += " " + string(l.Type)
+	}
+	if l.Port != 0 {
+		text += ":" + strconv.Itoa(l.Port)
+	}
+	return text
+}
+
+func (p *Platform) changeLinks(ctx context.Context, call Call, in LinkInput, change func(*Release, Link) error) (LinkList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return nil, err
@@ -110,11 +134,17 @@ func (p *Platform) changeLinks(ctx context.Context, in LinkInput, change func(co
 		return nil, Errorf(Usage, "%d is not a port", in.Port)
 	}
 	link := Link{App: app.Name, To: to.Name, Type: ProcessType(in.Type), Port: in.Port}
-	if err := change(ctx, link); err != nil {
+	var what string
+	made, err := p.amend(ctx, call, app.Name, "", func(r *Release) error {
+		err := change(r, link)
+		what = r.Description
+		return err
+	})
+	if err != nil {
 		return nil, withHint(err, "see what is there: ssh paas links:list %s", app.Name)
 	}
-	if err := p.setWalls(context.WithoutCancel(ctx)); err != nil {
-		return nil, err
+	if made.Changed {
+		p.say(Event{Kind: EventLinked, App: app.Name, Release: made.Release, Actor: call.Actor.Name, Text: what})
 	}
 	return p.Links(ctx, Call{}, AppInput{App: in.App})
 }

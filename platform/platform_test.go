@@ -183,13 +183,14 @@ func TestAppsComeUpInTheOrderOfTheirLinks(t *testing.T) {
 		_, err := w.AddLink(ctx, w.call, platform.LinkInput{App: link[0], To: link[1]})
 		w.check(err)
 	}
+	w.eventually("what the links replaced is gone", func() bool { return w.running(1) == 0 })
 	list, _ := w.host.Instances(ctx)
 	w.Close()
 	for _, i := range list {
 		w.check(w.host.Stop(ctx, i.ID, 0))
 	}
 	w.boot()
-	w.eventually("all run", func() bool { return w.running(1) == 4 })
+	w.eventually("all run", func() bool { return w.running(2) == 4 })
 	list, _ = w.host.Instances(ctx)
 	var order []string
 	for _, i := range list {

@@ -95,7 +95,7 @@ func (p *Platform) rebaseRelease(ctx context.Context, actor Actor, now Release, 
 	}
 	defer keep()
 	made, err := p.release(ctx, Release{
-		App: now.App, Image: image, Config: maps.Clone(now.Config), Actor: actor.Name, Commit: now.Commit,
+		App: now.App, Image: image, Config: maps.Clone(now.Config), Spec: now.Spec, Actor: actor.Name, Commit: now.Commit,
 		Description: fmt.Sprintf("Rebase onto %s v%d", onto.Name, onto.Number),
 	}, story)
 	if err == nil {

@@ -173,34 +173,28 @@ func parseVars(in io.Reader, words []string) (Config, error) {
 	return set, nil
 }
 
+// changeConfig edits config vars in a new release.
 func (p *Platform) changeConfig(ctx context.Context, call Call, name, verb string, change func(Config)) (ConfigChange, error) {
 	app, err := p.find(ctx, name)
 	if err != nil {
 		return ConfigChange{}, err
 	}
-	leave, err := p.enter(ctx, app.Name, call)
-	if err != nil {
-		return ConfigChange{}, err
+	var what string
+	var done ConfigChange
+	made, err := p.amend(ctx, call, app.Name, "", func(r *Release) error {
+		before := maps.Clone(r.Config)
+		change(r.Config)
+		done.Changed = changedKeys(before, r.Config)
+		what = verb + " " + strings.Join(done.Changed, ", ") + " config vars"
+		r.Description = what
+		return nil
+	})
+	if err != nil || !made.Changed {
+		return done, err
 	}
-	defer leave()
-	before, err := p.Store.Config(ctx, app.Name)
-	if err != nil {
-		return ConfigChange{}, err
-	}
-	after := maps.Clone(before)
-	change(after)
-	done := ConfigChange{Changed: changedKeys(before, after)}
-	if len(done.Changed) == 0 {
-		return done, nil
-	}
-	if size(after) > maxConfigTotal {
-		return done, Errorf(Usage, "the config vars of %s would take more than %d KiB", app.Name, maxConfigTotal>>10)
-	}
-	what := verb + " " + strings.Join(done.Changed, ", ") + " config vars"
-	if done.Release, err = p.releaseConfig(ctx, call, app.Name, after, what); err == nil {
-		p.say(Event{Kind: EventConfigured, App: app.Name, Release: done.Release, Actor: call.Actor.Name, Text: what})
-	}
-	return done, err
+	done.Release = made.Release
+	p.say(Event{Kind: EventConfigured, App: app.Name, Release: made.Release, Actor: call.Actor.Name, Text: what})
+	return done, nil
 }
 
 func size(c Config) (bytes int) {
@@ -208,22 +202,6 @@ func size(c Config) (bytes int) {
 		bytes += len(key) + len(value) + 2
 	}
 	return bytes
-}
-
-// releaseConfig stores the config, by a new release if there is one to renew. The app is read again: it
-// may have been deployed while the caller waited for the lane.
-func (p *Platform) releaseConfig(ctx context.Context, call Call, name AppName, after Config, description string) (int, error) {
-	w, released, err := p.wanted(ctx, name)
-	if err != nil {
-		return 0, err
-	}
-	if !released {
-		return 0, p.Store.SetConfig(ctx, name, after)
-	}
-	r := w.release
-	r.Config, r.Description, r.Actor = after, description, call.Actor.Name
-	r, err = p.release(ctx, r, NewStory(call.Err, p.Now))
-	return r.Number, err
 }
 
 func changedKeys(before, after Config) (keys []string) {

@@ -205,19 +205,21 @@ type Store interface {
 	Formation(ctx context.Context, name AppName) (Formation, error)
 	SetFormation(ctx context.Context, name AppName, f Formation) error
 
-	// AddRelease numbers and stores a pending release. The app's config becomes the release's.
+	// AddRelease numbers and stores a pending release. The app's config becomes the release's, and its links hold
+	// beside those that do.
 	AddRelease(ctx context.Context, r Release) (Release, error)
-	// SetCurrent makes a release live.
+	// SetCurrent makes a release live. Of the app's links its own hold.
 	SetCurrent(ctx context.Context, name AppName, number int) error
-	// FailRelease marks a pending release failed and gives the app the config of its current release.
+	// FailRelease marks a pending release failed and gives the app config and links of its current release.
 	FailRelease(ctx context.Context, name AppName, number int) error
+	// Spec is the current release's, or what the first one will have.
+	Spec(ctx context.Context, name AppName) (Spec, error)
+	// SetDraft replaces what the first release of an app without one will have.
+	SetDraft(ctx context.Context, name AppName, c Config, s Spec) error
 	Release(ctx context.Context, name AppName, number int) (Release, error)
 	Releases(ctx context.Context, name AppName) ([]Release, error) // newest first
 
-	// AddLink stores a link; one that is there already is no error.
-	AddLink(ctx context.Context, l Link) error
-	RemoveLink(ctx context.Context, l Link) error
-	Links(ctx context.Context) ([]Link, error) // of all apps, by name
+	Links(ctx context.Context) ([]Link, error) // that hold, of all apps, by name
 	// EgressList is what an app may reach of the internet, all of it unless limited.
 	EgressList(ctx context.Context, name AppName) (list []Egress, limited bool, err error)
 	SetEgressList(ctx context.Context, name AppName, list []Egress, limited bool) error

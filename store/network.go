@@ -10,26 +10,6 @@ import (
 	"paas/platform"
 )
 
-const linkIDs = "(SELECT id FROM apps WHERE name = ?), (SELECT id FROM apps WHERE name = ?)"
-
-// AddLink implements platform.Store.
-func (s *Store) AddLink(ctx context.Context, l platform.Link) error {
-	for _, name := range []platform.AppName{l.App, l.To} {
-		if _, err := s.App(ctx, name); err != nil {
-			return err
-		}
-	}
-	_, err := s.write.ExecContext(ctx, "INSERT INTO links (app_id, to_id, type, port) VALUES ("+linkIDs+", ?, ?) ON CONFLICT DO NOTHING",
-		l.App, l.To, l.Type, l.Port)
-	return err
-}
-
-// RemoveLink implements platform.Store.
-func (s *Store) RemoveLink(ctx context.Context, l platform.Link) error {
-	return one(s.write.ExecContext(ctx, "DELETE FROM links WHERE (app_id, to_id, type, port) = ("+linkIDs+", ?, ?)",
-		l.App, l.To, l.Type, l.Port))(platform.Errorf(platform.NotFound, "there is no such link from %s to %s", l.App, l.To))
-}
-
 // Links implements platform.Store.
 func (s *Store) Links(ctx context.Context) ([]platform.Link, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT a.name, b.name, l.type, l.port FROM links l

@@ -16,12 +16,9 @@ func TestLinksAndEgressLists(t *testing.T) {
 		must(s.CreateApp(ctx, name))(t)
 	}
 	link := platform.Link{App: "shop", To: "db", Type: "web", Port: 80}
-	ok(t, s.AddLink(ctx, link))
-	ok(t, s.AddLink(ctx, link))
-	ok(t, s.AddLink(ctx, platform.Link{App: "db", To: "shop"}))
-	wantKind(t, s.AddLink(ctx, platform.Link{App: "shop", To: "nowhere"}), platform.NotFound)
-	ok(t, s.RemoveLink(ctx, platform.Link{App: "db", To: "shop"}))
-	wantKind(t, s.RemoveLink(ctx, platform.Link{App: "shop", To: "db"}), platform.NotFound)
+	gone := platform.Link{App: "shop", To: "nowhere"}
+	ok(t, s.SetDraft(ctx, "shop", nil, platform.Spec{Links: []platform.Link{gone, link, link}}))
+	wantKind(t, s.SetDraft(ctx, "nowhere", nil, platform.Spec{}), platform.NotFound)
 
 	e, err := platform.ParseEgress("[2001:db8::/32]:443")
 	ok(t, err)

@@ -10,14 +10,16 @@ import (
 	"paas/platform"
 )
 
-const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at
+const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at, r.spec,
+(SELECT json_group_array(json_object('to', b.name, 'type', l.type, 'port', l.port))
+	FROM release_links l JOIN apps b ON b.id = l.to_id WHERE l.app_id = r.app_id AND l.number = r.number)
 FROM releases r JOIN apps a ON a.id = r.app_id JOIN images i ON i.id = r.image_id WHERE a.name = ?`
 
 func scanRelease(r row) (platform.Release, error) {
 	var rel platform.Release
-	var image, config string
+	var image, config, spec, links string
 	var created int64
-	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created)
+	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created, &spec, &links)
 	if err != nil {
 		return rel, err
 	}
@@ -27,6 +29,9 @@ func scanRelease(r row) (platform.Release, error) {
 	}
 	if err := json.Unmarshal([]byte(config), &rel.Config); err != nil {
 		return rel, fmt.Errorf("read config of %s v%d: %w", rel.App, rel.Number, err)
+	}
+	if rel.Spec, err = readSpec(rel.App, spec, links); err != nil {
+		return rel, fmt.Errorf("read %s v%d: %w", rel.App, rel.Number, err)
 	}
 	return rel, nil
 }
@@ -44,6 +49,10 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 	if err != nil {
 		return r, fmt.Errorf("write config: %w", err)
 	}
+	spec, err := writeSpec(r.Spec)
+	if err != nil {
+		return r, err
+	}
 	r.Status, r.CreatedAt = platform.Pending, fromMillis(millis(s.now()))
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		id, err := appID(ctx, tx, r.App)
@@ -53,13 +62,13 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 		if _, err := tx.ExecContext(ctx, "INSERT INTO images (id, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING", r.Image.ID, string(image)); err != nil {
 			return err
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO releases (app_id, number, image_id, config, description, actor, commit_id, status, created_at)
-			VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM releases WHERE app_id = ?1), ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
-			id, r.Image.ID, string(config), r.Description, r.Actor, r.Commit, r.Status, millis(r.CreatedAt)).Scan(&r.Number)
+		err = tx.QueryRowContext(ctx, `INSERT INTO releases (app_id, number, image_id, config, description, actor, commit_id, status, created_at, spec)
+			VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM releases WHERE app_id = ?1), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
+			id, r.Image.ID, string(config), r.Description, r.Actor, r.Commit, r.Status, millis(r.CreatedAt), spec).Scan(&r.Number)
 		if err != nil {
 			return err
 		}
-		return writeConfig(ctx, tx, id, r.Config)
+		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r))
 	})
 	return r, err
 }
@@ -72,7 +81,7 @@ func (s *Store) SetCurrent(ctx context.Context, name platform.AppName, number in
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE apps SET release = ? WHERE id = ?", number, id)
-		return err
+		return errors.Join(err, holdLinks(ctx, tx, id, number))
 	})
 }
 
@@ -83,15 +92,16 @@ func (s *Store) FailRelease(ctx context.Context, name platform.AppName, number i
 		if err != nil {
 			return err
 		}
-		return restoreConfig(ctx, tx, id)
+		return restoreWanted(ctx, tx, id)
 	})
 }
 
-// restoreConfig gives the app the config of its current release. An app without one keeps what it has.
-func restoreConfig(ctx context.Context, tx *sql.Tx, app int64) error {
+// restoreWanted gives the app config and links of its current release. An app without one keeps what it has.
+func restoreWanted(ctx context.Context, tx *sql.Tx, app int64) error {
 	var text string
-	err := tx.QueryRowContext(ctx, `SELECT r.config FROM releases r JOIN apps a ON a.id = r.app_id AND a.release = r.number
-		WHERE a.id = ?`, app).Scan(&text)
+	var number int
+	err := tx.QueryRowContext(ctx, `SELECT r.number, r.config FROM releases r JOIN apps a ON a.id = r.app_id AND a.release = r.number
+		WHERE a.id = ?`, app).Scan(&number, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -102,7 +112,7 @@ func restoreConfig(ctx context.Context, tx *sql.Tx, app int64) error {
 	if err := json.Unmarshal([]byte(text), &config); err != nil {
 		return err
 	}
-	return writeConfig(ctx, tx, app, config)
+	return errors.Join(writeConfig(ctx, tx, app, config), holdLinks(ctx, tx, app, number))
 }
 
 func markRelease(ctx context.Context, tx *sql.Tx, name platform.AppName, number int, status platform.ReleaseStatus) (app int64, _ error) {

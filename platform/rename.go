@@ -350,8 +350,12 @@ func (p *Platform) copyApp(ctx context.Context, call Call, from, to App) error {
 	if err != nil {
 		return err
 	}
+	spec, err := p.Store.Spec(ctx, from.Name)
+	if err != nil {
+		return err
+	}
 	errs := []error{
-		p.Store.SetConfig(ctx, to.Name, config), p.Store.SetFormation(ctx, to.Name, formation),
+		p.Store.SetDraft(ctx, to.Name, config, Spec{Links: ownedBy(spec.Links, to.Name)}), p.Store.SetFormation(ctx, to.Name, formation),
 		p.Store.ChangeSettings(ctx, to.Name, call.Actor.Name, settings), p.Store.ChangeDeployBranch(ctx, to.Name, from.DeployBranch),
 		p.readIdle(ctx, to.Name), p.Sources.Copy(ctx, from, to),
 	}
@@ -373,7 +377,7 @@ func (p *Platform) releaseClone(ctx context.Context, call Call, from, to AppName
 	}
 	defer drop()
 	_, err = p.release(ctx, Release{
-		App: to, Image: w.release.Image, Config: maps.Clone(w.release.Config), Actor: call.Actor.Name, Commit: w.release.Commit,
+		App: to, Image: w.release.Image, Spec: Spec{Links: ownedBy(w.release.Spec.Links, to)}, Config: maps.Clone(w.release.Config), Actor: call.Actor.Name, Commit: w.release.Commit,
 		Description: fmt.Sprintf("Clone of %s v%d", from, w.release.Number),
 	}, NewStory(call.Err, p.Now))
 	return withHint(err, "%s is there and not deployed; try again: ssh paas ps:rebuild %s", to, to)

@@ -103,6 +103,9 @@ func (p *Platform) belongings(ctx context.Context, app App) (what string, bytes 
 
 // weight is what an app takes alone, in bytes; 0 where nothing measures.
 func (p *Platform) weight(ctx context.Context, name AppName) (bytes int64) {
+	if _, none := p.Images.(noImages); none {
+		return 0
+	}
 	r, err := p.diskReport(ctx, name)
 	if err != nil {
 		return 0

@@ -21,6 +21,9 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if _, there := p.Store.App(ctx, valid); there == nil {
 		return App{}, false, hiddenApp(name)
 	}
+	if err := p.notRenamed(ctx, valid); err != nil {
+		return App{}, false, err
+	}
 	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
 		return App{}, false, err
 	}

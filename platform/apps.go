@@ -91,29 +91,37 @@ func (p *Platform) MayCreate(actor Actor) error {
 
 // createFor makes an app, whose owner is the actor, unless another one has its hostname as a domain of its own.
 func (p *Platform) createFor(ctx context.Context, actor Actor, name AppName) (App, error) {
-	apps, err := p.Store.Apps(ctx)
-	if err != nil {
+	if err := p.hostsFree(ctx, name); err != nil {
 		return App{}, err
-	}
-	if err := p.free(p.defaultHost(name)); err != nil {
-		return App{}, err
-	}
-	hosts, err := p.defaultHosts(ctx, name)
-	if err != nil {
-		return App{}, err
-	}
-	for _, other := range apps {
-		for _, host := range hosts {
-			if p.owns(ctx, other.Name, host) {
-				return App{}, Errorf(Conflict, "the domain %s, which the app would get, is taken", host).WithHint("choose another name")
-			}
-		}
 	}
 	app, err := p.Store.CreateAppFor(ctx, name, actor.Name)
 	if err != nil {
 		return app, err
 	}
 	return app, p.wish(ctx, app)
+}
+
+// hostsFree fails with kind Conflict when the hostnames that an app of the name gets are not to be had.
+func (p *Platform) hostsFree(ctx context.Context, name AppName) error {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.free(p.defaultHost(name)); err != nil {
+		return err
+	}
+	hosts, err := p.defaultHosts(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, other := range apps {
+		for _, host := range hosts {
+			if p.owns(ctx, other.Name, host) {
+				return Errorf(Conflict, "the domain %s, which the app would get, is taken", host).WithHint("choose another name")
+			}
+		}
+	}
+	return nil
 }
 
 // withHint adds a hint to an error that has a sentence.
@@ -226,73 +234,6 @@ func (p *Platform) List(ctx context.Context, call Call, _ struct{}) (AppList, er
 		list = append(list, v)
 	}
 	return list, nil
-}
-
-// DestroyInput is apps:destroy.
-type DestroyInput struct {
-	App     string `arg:"app"`
-	Confirm string `flag:"confirm" value:"APP" help:"the app's name again, instead of being asked"`
-}
-
-// Destroy ends an app and everything kept for it: instances, releases, config, domains, repository, log.
-func (p *Platform) Destroy(ctx context.Context, call Call, in DestroyInput) (Done, error) {
-	app, err := p.find(ctx, in.App)
-	if err != nil {
-		return Done{}, err
-	}
-	what := fmt.Sprintf("This destroys %s with its repository, releases, config, domains and log", app.Name)
-	if err := confirm(call, string(app.Name), in.Confirm, what); err != nil {
-		return Done{}, err
-	}
-	leave, err := p.enter(ctx, app.Name, call)
-	if err != nil {
-		return Done{}, err
-	}
-	defer leave()
-	leaveHelm, err := p.lane(app.Name).takeHelm(ctx)
-	if err != nil {
-		return Done{}, err
-	}
-	defer leaveHelm()
-	p.say(Event{Kind: EventAppDestroyed, App: app.Name, Actor: call.Actor.Name, Text: "the app was destroyed"})
-	return donef("Destroyed %s.", app.Name), p.destroy(context.WithoutCancel(ctx), app)
-}
-
-// destroy forgets the app first, so that a crash afterwards leaves only what Boot removes.
-func (p *Platform) destroy(ctx context.Context, app App) error {
-	drop, err := p.holdRunning(ctx, app)
-	if err != nil {
-		return err
-	}
-	defer drop()
-	if err := p.Store.DestroyApp(ctx, app.Name); err != nil {
-		return err
-	}
-	p.unpublish(app.Name)
-	p.forgetSleep(app.Name)
-	if p.Certificates != nil {
-		p.Certificates.Forget(app.Name)
-	}
-	have, err := p.Runner.Instances(ctx)
-	if err != nil {
-		return fmt.Errorf("destroy %s: %w", app.Name, err)
-	}
-	var own []Instance
-	for _, i := range have {
-		if i.App == app.Name {
-			own = append(own, i)
-		}
-	}
-	p.markRetiring(app.Name, own)
-	p.clearShelf(app.Name)
-	p.stopAll(ctx, own)
-	if err := p.Runner.Forget(ctx, app.Name); err != nil {
-		return fmt.Errorf("destroy %s: %w", app.Name, err)
-	}
-	if err := errors.Join(p.Sources.Remove(app), p.setWalls(ctx)); err != nil {
-		return fmt.Errorf("destroy %s: %w", app.Name, err)
-	}
-	return nil
 }
 
 // enter takes the app's lane for a verb.

@@ -28,7 +28,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
 		errs = append(errs, fmt.Errorf("end builds of before: %w", err))
 	}
-	errs = append(errs, p.configureRouter(ctx))
+	errs = append(errs, p.configureRouter(ctx), p.finishMoves(ctx, apps))
 	sleeps, err := p.Store.Sleeps(ctx)
 	errs = append(errs, err)
 	all := have
@@ -43,6 +43,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.answerDoor)
 	p.spawn(p.doze)
 	p.spawn(p.tendShelves)
+	p.spawn(p.keepTrash)
 	errs = append(errs, p.comeUp(ctx, apps))
 	p.stopStrangers(apps, all)
 	return errors.Join(errs...)

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type want struct {
 	recall *recall       // the release whose kept instances may go on as this one's; nil: none
 	lag    Release       // that process types not among first stay on; Number 0: all change at once
 	first  []ProcessType // that
+
+	places map[int]places // of mounts, by release
 
 	asleep bool          // of the formation, only what stays awake is wanted
 	keep   []ProcessType // that
@@ -61,7 +64,16 @@ func (p *Platform) equip(ctx context.Context, w *want) (err error) {
 	w.security, w.shut = p.opened(w.settings)
 	rules, err := p.Store.EdgeRules(ctx, w.app.Name)
 	w.routed = routedTypes(rules)
-	return err
+	if err != nil {
+		return err
+	}
+	w.places = map[int]places{}
+	for _, r := range []Release{w.release, w.canary} {
+		if w.places[r.Number], err = p.places(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // slots lists the places of the formation, in a stable order. A stopped app has none.
@@ -242,12 +254,13 @@ func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Stor
 func (w want) spec(s slot) (InstanceSpec, error) {
 	image := w.release.Image
 	limits, err := limitsOf(w.settings, s.Type)
+	mounts, mountErr := w.mounts(s.Type)
 	return InstanceSpec{
 		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
 		Type: s.Type, Number: s.Number, Image: image,
 		Command: image.argv(s.Type), Env: environment(w.release),
-		Limits: limits, Security: w.security,
-	}, errors.Join(w.shut, err)
+		Limits: limits, Security: w.security, Mounts: mounts,
+	}, cmp.Or(w.shut, err, mountErr)
 }
 
 // commandLine makes the argv that runs a Procfile line. In an image without a shell it is split at blanks.

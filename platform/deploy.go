@@ -40,6 +40,9 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 		return Release{}, Errorf(Interrupted, "the push was cancelled while it waited").Because(err)
 	}
 	defer leave()
+	if err := p.unlocked(ctx, name); err != nil {
+		return Release{}, err
+	}
 	ctx, build, err := p.beginBuild(ctx, push.App, push, story)
 	if err != nil {
 		return Release{}, err

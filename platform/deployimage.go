@@ -45,6 +45,9 @@ func (p *Platform) DeployImage(ctx context.Context, call Call, in DeployImageInp
 		return Deployed{}, err
 	}
 	defer leave()
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		return Deployed{}, err
+	}
 	story := NewStory(call.Err, p.Now)
 	r, err := p.releaseImage(ctx, call.Actor, app.Name, v, story)
 	if err != nil {

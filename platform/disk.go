@@ -157,6 +157,14 @@ func (p *Platform) diskReport(ctx context.Context, only AppName) (r DiskReport, 
 		}
 		r.Uses = append(r.Uses, u)
 	}
+	if r.Uses, err = p.volumeUses(ctx, r.Uses); err != nil {
+		return r, err
+	}
+	for i := range r.Uses {
+		if r.Uses[i].App.trashed() {
+			r.Uses[i].FreedBy = "trash:empty"
+		}
+	}
 	r.count(only)
 	now := p.Now()
 	goal := Goal{App: only, MinAge: pruneAge}

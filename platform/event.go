@@ -30,6 +30,13 @@ type EventKind string
 const (
 	EventAppCreated   EventKind = "created"
 	EventAppDestroyed EventKind = "destroyed"
+	EventAppRenamed   EventKind = "renamed"
+	EventAppCloned    EventKind = "cloned"
+	EventAppLocked    EventKind = "locked"
+	EventAppUnlocked  EventKind = "unlocked"
+	EventAppRestored  EventKind = "restored" // from the trash
+	EventTrashEmptied EventKind = "trash-emptied"
+	EventStorage      EventKind = "storage" // a volume was made, changed, mounted or destroyed
 
 	EventPushed      EventKind = "pushed" // all of it was received; its build begins
 	EventDeployed    EventKind = "deployed"

@@ -24,6 +24,7 @@ type InstanceSpec struct {
 	Limits  Limits
 	// Security is what an admin has opened or closed for the app.
 	Security Security
+	Mounts   []VolumeMount
 }
 
 // Limits bounds one container. A zero field means the Runner's default; where it says so, no bound.
@@ -154,7 +155,7 @@ type StepSpec struct {
 }
 
 // StepMount is something that a build step sees and that does not become part of its layer. Exactly one of
-// File, Memory, Socket and Layers or Upper says what.
+// File, Memory, Socket, Volume and Layers or Upper says what.
 type StepMount struct {
 	Target   string // absolute path inside; symlinks in the image lead where they lead inside
 	ReadOnly bool
@@ -165,6 +166,7 @@ type StepMount struct {
 	Socket   string      // host path of a socket
 	Layers   []string    // a file system of layers, bottom first
 	Upper    string      // host directory that takes the writes to it, or alone a directory of the host
+	Volume   string      // host directory of a volume, which belongs to the container's user while it is empty
 	Sub      string      // what of the file system is shown: an absolute path in it, "" for all
 }
 

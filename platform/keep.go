@@ -50,6 +50,11 @@ func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, 
 	if inv.apps, err = p.Store.Apps(ctx); err != nil {
 		return inv, fmt.Errorf("list apps: %w", err)
 	}
+	trashed, err := p.Store.TrashedApps(ctx)
+	if err != nil {
+		return inv, fmt.Errorf("list apps in the trash: %w", err)
+	}
+	inv.apps = append(inv.apps, trashed...) // what they keep is kept
 	runs, err := p.runningReleases(ctx, inv.apps)
 	if err != nil {
 		return inv, err

@@ -54,7 +54,7 @@ func (p *Platform) setWalls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.Walls.SetPolicies(all)
+	return p.Walls.SetPolicies(p.twin.policies(all))
 }
 
 // LinkInput is links:add and links:remove.

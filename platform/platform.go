@@ -19,6 +19,8 @@ type Settings struct {
 	Grace     time.Duration // between the stop signal and SIGKILL
 	StartWait time.Duration // a web process must listen within this
 
+	HostStorage string // directory of the host below which admins may mount directories; "": none
+
 	KeepReleases int           // how many releases of each app can be rolled back to, beside the current
 	KeepPrevious time.Duration // the instances of the release before stand still for so long; negative: they end at once
 }
@@ -49,6 +51,10 @@ func (s Settings) Defaults() Settings {
 
 // Sources keeps the git repositories and what builds keep for an app.
 type Sources interface {
+	// Rename moves what is kept by the app's name. It may be repeated; what is not there is no error.
+	Rename(ctx context.Context, from, to AppName) error
+	// Copy gives an app without a repository the commits and branches of another one.
+	Copy(ctx context.Context, from, to App) error
 	// Remove deletes the app's repository and build caches. Missing ones are no error.
 	Remove(app App) error
 }
@@ -76,6 +82,8 @@ type Rooms struct {
 	Planner      Planner      // may be nil where nothing asks about buildpacks
 	Repositories Repositories // may be nil where nothing is built again
 
+	Volumes Volumes // nil: there are none
+
 	Log *slog.Logger
 	Now func() time.Time
 }
@@ -86,6 +94,7 @@ type Platform struct {
 	Settings Settings
 
 	wallsMu sync.Mutex
+	twin    Move       // an app that is being renamed: what may reach or be reached as one may as the other
 	portsMu sync.Mutex // held to change port mappings
 	stackMu sync.Mutex // held to add versions of stacks
 

@@ -102,6 +102,9 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 		return RolledBack{}, err
 	}
 	defer leave()
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		return RolledBack{}, err
+	}
 	begun := time.Now()
 	now, released, err := p.latest(ctx, app.Name)
 	if err != nil {

@@ -280,7 +280,10 @@ func (procfile) Open(string) (io.ReadCloser, error) { return nil, errors.ErrUnsu
 
 type nowhere struct{}
 
-func (nowhere) Remove(platform.App) error { return nil }
+func (nowhere) Remove(platform.App) error                                        { return nil }
+func (nowhere) Rename(context.Context, platform.AppName, platform.AppName) error { return nil }
+func (nowhere) Copy(context.Context, platform.App, platform.App) error           { return nil }
+func (h *host) Rename(context.Context, platform.AppName, platform.AppName) error { return nil }
 
 // world is a platform with everything around it.
 type world struct {

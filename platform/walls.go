@@ -90,6 +90,9 @@ type Runner interface {
 	// Logs calls yield for the app's last q.Lines lines, oldest first, and with q.Follow for every
 	// later one until ctx ends or yield fails. An instance's lines outlive it and its Runner.
 	Logs(ctx context.Context, q LogQuery, yield func(LogLine) error) error
+	// Rename moves the logs of an app that has another name now, also under instances that still write them. It may
+	// be repeated; what is not there is no error.
+	Rename(ctx context.Context, from, to AppName) error
 	// Forget removes everything kept for the app, logs included. The app must have no instances.
 	Forget(ctx context.Context, app AppName) error
 }
@@ -175,6 +178,8 @@ type Store interface {
 	Mappings
 	Edges
 	Sleeps
+	Bin
+	VolumeStore
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	// CreateAppFor makes an app with its owner, unless there is no user of that name.
 	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)

@@ -209,3 +209,31 @@ func (r *Runtime) Forget(_ context.Context, app platform.AppName) error {
 	}
 	return nil
 }
+
+// Rename implements platform.Runner. Journals are moved one by one: the new name may have some already.
+func (r *Runtime) Rename(_ context.Context, from, to platform.AppName) error {
+	for _, name := range []platform.AppName{from, to} {
+		if name == "" || strings.ContainsAny(string(name), "/.") {
+			return platform.Errorf(platform.Usage, "%q is not an app name", name)
+		}
+	}
+	r.notes.drop(from)
+	r.accesses.drop(from)
+	files, err := os.ReadDir(r.logDir(from))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.MkdirAll(r.logDir(to), 0o700)
+	}
+	for _, f := range files {
+		err = errors.Join(err, os.Rename(filepath.Join(r.logDir(from), f.Name()), filepath.Join(r.logDir(to), f.Name())))
+	}
+	if err == nil {
+		err = os.Remove(r.logDir(from))
+	}
+	if err != nil {
+		return fmt.Errorf("move logs of %s to %s: %w", from, to, err)
+	}
+	return nil
+}

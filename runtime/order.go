@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -75,7 +76,10 @@ func orderOf(s platform.InstanceSpec, group string) (*order, error) {
 	if s.Type == platform.Web {
 		o.record.Port = s.Image.Port
 	}
-	return o, o.check()
+	for _, m := range s.Mounts {
+		o.mounts = append(o.mounts, stepMount(m))
+	}
+	return o, errors.Join(o.check(), o.checkMounts())
 }
 
 // check refuses what an image or a caller might ask for and must not get.

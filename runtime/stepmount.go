@@ -71,6 +71,8 @@ func (c *container) openMount(o *order, m platform.StepMount) (*os.File, error) 
 	switch {
 	case m.Socket != "":
 		return images.Bind(m.Socket, false, ids)
+	case m.Volume != "":
+		return c.openVolume(o, m)
 	case len(m.Layers) == 0 && m.Upper == "":
 		return nil, fmt.Errorf("mount %s shows nothing", m.Target)
 	case len(m.Layers) == 0:

@@ -50,7 +50,7 @@ func (s *Store) CreateAppFor(ctx context.Context, name platform.AppName, owner s
 
 // App implements platform.Store.
 func (s *Store) App(ctx context.Context, name platform.AppName) (platform.App, error) {
-	app, err := scanApp(s.read.QueryRowContext(ctx, "SELECT "+appColumns+" FROM apps WHERE name = ?", name))
+	app, err := scanApp(s.read.QueryRowContext(ctx, "SELECT "+appColumns+" FROM apps WHERE name = ? AND trashed_at = 0", name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return app, noApp(name)
 	}
@@ -59,7 +59,7 @@ func (s *Store) App(ctx context.Context, name platform.AppName) (platform.App, e
 
 // Apps implements platform.Store.
 func (s *Store) Apps(ctx context.Context) ([]platform.App, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+appColumns+" FROM apps ORDER BY name")
+	rows, err := s.read.QueryContext(ctx, "SELECT "+appColumns+" FROM apps WHERE trashed_at = 0 ORDER BY name")
 	return collect(rows, err, scanApp)
 }
 
@@ -69,9 +69,14 @@ func (s *Store) DestroyApp(ctx context.Context, name platform.AppName) error {
 		if err := one(tx.ExecContext(ctx, "DELETE FROM apps WHERE name = ?", name))(noApp(name)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM images WHERE id NOT IN (SELECT image_id FROM releases)")
-		return err
+		return dropImages(ctx, tx)
 	})
+}
+
+// dropImages forgets images that no release has.
+func dropImages(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "DELETE FROM images WHERE id NOT IN (SELECT image_id FROM releases)")
+	return err
 }
 
 // SetDeployBranch implements platform.Store.

@@ -13,7 +13,8 @@ import (
 // Links implements platform.Store.
 func (s *Store) Links(ctx context.Context) ([]platform.Link, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT a.name, b.name, l.type, l.port FROM links l
-		JOIN apps a ON a.id = l.app_id JOIN apps b ON b.id = l.to_id ORDER BY a.name, b.name, l.type, l.port`)
+		JOIN apps a ON a.id = l.app_id JOIN apps b ON b.id = l.to_id
+		WHERE a.trashed_at = 0 AND b.trashed_at = 0 ORDER BY a.name, b.name, l.type, l.port`)
 	return collect(rows, err, func(r row) (l platform.Link, err error) { return l, r.Scan(&l.App, &l.To, &l.Type, &l.Port) })
 }
 

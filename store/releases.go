@@ -134,7 +134,7 @@ func (s *Store) Release(ctx context.Context, name platform.AppName, number int) 
 
 // Releases implements platform.Store.
 func (s *Store) Releases(ctx context.Context, name platform.AppName) ([]platform.Release, error) {
-	if _, err := s.App(ctx, name); err != nil {
+	if err := s.known(ctx, name); err != nil {
 		return nil, err
 	}
 	rows, err := s.read.QueryContext(ctx, releaseQuery+" ORDER BY r.number DESC", name)

@@ -12,8 +12,6 @@ func declared() []Verb {
 			Example: "apps:list --json"}, (*p).List),
 		define(Verb{Name: "apps:info", Access: View, Summary: "Show an app",
 			Example: "apps:info blog"}, (*p).Info),
-		define(Verb{Name: "apps:destroy", Summary: "Destroy an app with everything kept for it",
-			Example: "apps:destroy blog --confirm blog"}, (*p).Destroy),
 
 		define(Verb{Name: "ps", Access: View, Summary: "Show an app's processes",
 			Example: "ps blog"}, (*p).Processes),

@@ -21,6 +21,7 @@ func (i images) Disk(ctx context.Context, apps []platform.App) ([]platform.DiskU
 	m.skip("store", "layers")
 	m.skip("store", "shifted")
 	m.skip("build", "cache")
+	m.skip("volumes") // the platform knows whose they are
 	for _, app := range apps {
 		m.add("repository", app.Name, "", "repos", strconv.FormatInt(app.ID, 10)+".git")
 		m.add("log", app.Name, "", "logs", string(app.Name))

@@ -73,6 +73,7 @@ func (r *reign) newPlatform() *platform.Platform {
 	rooms := r.daemonRooms()
 	r.platform = platform.New(rooms, platform.Settings{
 		Domain: r.settings.Domain, HTTPPort: port(r.http.Addr()), HTTPSPort: r.httpsPort(), KeepReleases: r.settings.KeepReleases,
+		HostStorage: r.settings.HostStorage,
 	})
 	return r.platform
 }
@@ -84,6 +85,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
 		Host: r.host(), Ports: r.ports, Hasher: edge.Hasher{}, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
+		Volumes: r.rooms.volumes,
 	}
 }
 

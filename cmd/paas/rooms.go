@@ -20,6 +20,7 @@ import (
 	"paas/runtime/image/blobs"
 	"paas/runtime/image/exchange"
 	"paas/runtime/network"
+	"paas/runtime/volume"
 	"paas/store"
 )
 
@@ -34,6 +35,7 @@ type rooms struct {
 	runtime *runtime.Runtime
 	builder *buildpacks.Engine
 	repos   *gitreceive.Repos
+	volumes *volume.Area
 
 	blobs    *blobs.Area
 	exchange *exchange.Exchange
@@ -101,6 +103,9 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	}); err != nil {
 		return nil, err
 	}
+	if r.volumes, err = volume.Open(filepath.Join(s.Data, "volumes"), r.images.Reduced); err != nil {
+		return nil, err
+	}
 	r.repos, err = gitreceive.OpenRepos(filepath.Join(s.Data, "repos"))
 	return r, err
 }
@@ -162,6 +167,16 @@ type sources struct {
 // Remove implements platform.Sources.
 func (s sources) Remove(app platform.App) error {
 	return errors.Join(s.repos.Remove(app), s.builder.Forget(app), s.blobs.RemoveApp(context.Background(), app.Name), s.outputs.Remove(app))
+}
+
+// Rename implements platform.Sources.
+func (s sources) Rename(ctx context.Context, from, to platform.AppName) error {
+	return s.blobs.RenameApp(ctx, from, to)
+}
+
+// Copy implements platform.Sources.
+func (s sources) Copy(ctx context.Context, from, to platform.App) error {
+	return s.repos.Copy(ctx, from, to)
 }
 
 // hostID tells this platform's cgroups, interfaces and firewall table from another one's on the host.

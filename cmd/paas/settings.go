@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -37,6 +38,7 @@ type settings struct {
 
 	PortsAddress      string `toml:"ports_address"`       // of this host, on which mapped ports are; empty: that of HTTP
 	HTTPProxyProtocol string `toml:"http_proxy_protocol"` // networks whose connections begin with a PROXY protocol header; empty: none
+	HostStorage       string `toml:"host_storage"`        // directory of this host below which admins may mount directories into apps; empty: none
 	Buildpacks        string `toml:"buildpacks"`          // directory whose git repositories are buildpacks for file:// URLs; empty: none
 	file              string
 	httpsAsked        bool // somebody wrote where HTTPS is to be served
@@ -60,6 +62,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.DiskReserve, "disk-reserve", "", "what builds and images leave free (default 5%, at most 2GB)")
 	set.IntVar(&s.KeepReleases, "keep-releases", 0, "how many releases of an app can be rolled back to (default 10)")
 	set.StringVar(&s.Buildpacks, "buildpacks", "", "directory of git repositories that apps may use as buildpacks by file:// URLs (default: none)")
+	set.StringVar(&s.HostStorage, "host-storage", "", "directory below which admins may mount directories of this host into apps (default: none)")
 	set.StringVar(&s.SessionWait, "session-wait", "", "how long a handover waits for pushes and commands that run (default 10m)")
 	set.StringVar(&s.DrainWait, "drain-wait", "", "how long clients' connections may last after a handover (default 5m)")
 	set.StringVar(&s.PortsAddress, "ports-address", "", "address of this host on which mapped ports are (default: that of --http)")
@@ -90,7 +93,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, https, http3, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
+			WithHint("known are data, http, https, http3, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, host_storage, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -114,6 +117,10 @@ func (s settings) complete() (settings, error) {
 	s.CacheBudget = first(s.CacheBudget, file.CacheBudget)
 	s.DiskReserve = first(s.DiskReserve, file.DiskReserve)
 	s.Buildpacks = first(s.Buildpacks, file.Buildpacks)
+	s.HostStorage = first(s.HostStorage, file.HostStorage)
+	if s.HostStorage != "" && (!filepath.IsAbs(s.HostStorage) || filepath.Clean(s.HostStorage) == "/") {
+		return s, platform.Errorf(platform.Usage, "host_storage is %q: it is an absolute path, and not all of the host", s.HostStorage)
+	}
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
 	s.SessionWait = first(s.SessionWait, file.SessionWait, "10m")
 	s.DrainWait = first(s.DrainWait, file.DrainWait, "5m")

@@ -133,3 +133,23 @@ func write(path string, data []byte) error {
 	}
 	return renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
+
+// RenameApp gives every repository of an app the new name. One that has it already stays as it is.
+func (a *Area) RenameApp(ctx context.Context, from, to platform.AppName) error {
+	unlock, err := a.lock(unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	repos, err := a.Repositories(ctx)
+	for _, repo := range repos {
+		if repo.App() != from {
+			continue
+		}
+		next := platform.Repository(string(to) + strings.TrimPrefix(string(repo), string(from)))
+		if !a.Exists(next) {
+			err = errors.Join(err, os.Rename(a.in(repo), a.in(next)))
+		}
+	}
+	return err
+}

@@ -1,0 +1,384 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A rename is a deploy of the same release under another name:
+//
+//	start under the new name -> healthy -> the store renames -> Router.Swap (the new name takes hosts over)
+//	-> the old name's requests finish -> its instances stop -> its files follow
+//
+// Until the store renames, a crash leaves the old name; from then on the new one, whose files Boot lets follow.
+
+// RenameInput is apps:rename.
+type RenameInput struct {
+	App        string `arg:"app"`
+	To         string `arg:"new-name"`
+	SkipDeploy bool   `flag:"skip-deploy" help:"Dokku's; an app that runs gets new instances all the same, since its environment has its name"`
+}
+
+// Rename gives an app another name; what refers to it follows, and no request is lost.
+func (p *Platform) Rename(ctx context.Context, call Call, in RenameInput) (AppView, error) {
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return AppView{}, err
+	}
+	to, err := p.freeName(ctx, in.To)
+	if err != nil {
+		return AppView{}, err
+	}
+	leave, err := p.enterBoth(ctx, app.Name, to, call)
+	if err != nil {
+		return AppView{}, err
+	}
+	defer leave()
+	if err := p.noCanary(ctx, app.Name); err != nil {
+		return AppView{}, err
+	}
+	if err := p.rename(ctx, Move{app.Name, to}, NewStory(call.Err, p.Now)); err != nil {
+		return AppView{}, err
+	}
+	p.say(Event{Kind: EventAppRenamed, App: to, Actor: call.Actor.Name, Text: fmt.Sprintf("%s is called %s now", app.Name, to)})
+	_, _ = fmt.Fprintf(call.Err, "%s is called %s now. In a clone of it: git remote set-url %s\n", app.Name, to, "paas …/"+string(to))
+	return p.view(ctx, to)
+}
+
+// freeName is a name that an app may get.
+func (p *Platform) freeName(ctx context.Context, word string) (AppName, error) {
+	name, err := ParseAppName(word)
+	if err != nil {
+		return "", err
+	}
+	if _, err := p.Store.App(ctx, name); KindOf(err) != NotFound {
+		if err == nil {
+			err = Errorf(Conflict, "the app %q exists already", name).WithHint("see what is there: ssh paas apps:list")
+		}
+		return "", err
+	}
+	return name, p.hostsFree(ctx, name)
+}
+
+// enterBoth takes two names' lanes, always in the same order: of two who want both nobody waits for ever.
+func (p *Platform) enterBoth(ctx context.Context, a, b AppName, call Call) (leave func(), err error) {
+	first, err := p.enter(ctx, min(a, b), call)
+	if err != nil {
+		return nil, err
+	}
+	second, err := p.enter(ctx, max(a, b), call)
+	if err != nil {
+		first()
+		return nil, err
+	}
+	return func() { second(); first() }, nil
+}
+
+// rename does it. The caller holds both lanes.
+func (p *Platform) rename(ctx context.Context, m Move, story *Story) error {
+	w, released, err := p.wanted(ctx, m.From)
+	if err != nil {
+		return err
+	}
+	if released {
+		drop, err := p.hold(w.release)
+		if err != nil {
+			return err
+		}
+		defer drop()
+	}
+	leaveHelm, err := p.lane(m.From).takeHelm(ctx)
+	if err != nil {
+		return err
+	}
+	defer leaveHelm()
+	if err := p.pair(ctx, m); err != nil {
+		return err
+	}
+	defer func() { _ = p.pair(context.WithoutCancel(ctx), Move{}) }()
+	if err := p.renamed(ctx, w, released, m, story); err != nil {
+		return fmt.Errorf("rename %s to %s: %w", m.From, m.To, err)
+	}
+	return p.farewell(context.WithoutCancel(ctx), m)
+}
+
+// renamed is rename up to where requests come by the new name.
+func (p *Platform) renamed(ctx context.Context, w want, released bool, m Move, story *Story) error {
+	note := func(ctx context.Context) error {
+		if err := p.Store.RenameApp(ctx, m.From, m.To); err != nil {
+			return err
+		}
+		p.shutPorts(m.From)
+		return p.readIdle(ctx, m.To)
+	}
+	if !released {
+		return note(ctx)
+	}
+	story.Phase("Launching v%d as %s", w.release.Number, m.To)
+	w.app.Name, w.release.App, w.note = m.To, m.To, note
+	if err := p.converge(ctx, w, story); err != nil {
+		return err
+	}
+	story.End()
+	return nil
+}
+
+// shutPorts lets go of the ports that lead to the old name, so that the new one can have them.
+func (p *Platform) shutPorts(name AppName) {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.route.App == "" || len(l.mappings) == 0 {
+		return
+	}
+	l.mappings = nil
+	p.drainLater(p.swap(l, func(list []Instance) []Instance { return list }))
+}
+
+// farewell ends what still has the old name. Requests that found its route a moment ago are led to the new
+// instances; those in flight finish.
+func (p *Platform) farewell(ctx context.Context, m Move) error {
+	app, err := p.Store.App(ctx, m.To)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if app.Release == 0 || app.Stopped {
+		p.publish(ctx, app, nil)
+	}
+	if p.Certificates != nil {
+		errs = append(errs, p.wish(ctx, app))
+		p.Certificates.Forget(m.From)
+	}
+	p.forgetSleep(m.From)
+	old, err := p.instances(ctx, m.From)
+	drained := p.leadAway(m)
+	p.markRetiring(m.From, old)
+	p.spawn(func(ctx context.Context) { p.endOldName(ctx, m.From, old, drained) })
+	return errors.Join(append(errs, err, p.follow(ctx, m))...)
+}
+
+// leadAway takes the old route's hosts and instances away.
+func (p *Platform) leadAway(m Move) (drained func(context.Context)) {
+	to := p.lane(m.To)
+	to.mu.Lock()
+	next := slices.Clone(to.candidates)
+	to.mu.Unlock()
+	l := p.lane(m.From)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.route.App == "" {
+		return func(context.Context) {}
+	}
+	l.route.Hosts = nil
+	return p.swap(l, func([]Instance) []Instance { return next })
+}
+
+// endOldName waits for the requests and removes the route, unless an app has the name again, and what ran.
+func (p *Platform) endOldName(ctx context.Context, name AppName, old []Instance, drained func(context.Context)) {
+	draining, cancel := context.WithTimeout(ctx, p.drain(name))
+	drained(draining)
+	cancel()
+	if ctx.Err() != nil {
+		return
+	}
+	p.stopAll(ctx, old)
+	leave, err := p.lane(name).enter(ctx, "the end of a rename", nil)
+	if err != nil {
+		return
+	}
+	defer leave()
+	if _, err := p.Store.App(ctx, name); KindOf(err) == NotFound {
+		p.unpublish(name)
+	}
+}
+
+// pair lets the walls treat both names of a rename alike; a zero Move ends that.
+func (p *Platform) pair(ctx context.Context, m Move) error {
+	p.wallsMu.Lock()
+	p.twin = m
+	p.wallsMu.Unlock()
+	return p.setWalls(ctx)
+}
+
+// policies are all, with those of one of two names for the other as well.
+func (m Move) policies(all []Policy) []Policy {
+	if m.From == "" {
+		return all
+	}
+	there := map[AppName]bool{}
+	for _, policy := range all {
+		there[policy.App] = true
+	}
+	if there[m.From] == there[m.To] {
+		return all
+	}
+	have, lack := m.From, m.To
+	if there[m.To] {
+		have, lack = m.To, m.From
+	}
+	var out []Policy
+	for _, policy := range all {
+		policy.Links = alike(policy.Links, have, lack)
+		out = append(out, policy)
+		if policy.App == have {
+			policy.App = lack
+			policy.Links = ownedBy(policy.Links, lack)
+			out = append(out, policy)
+		}
+	}
+	return out
+}
+
+// alike adds to links to an app the same to the other.
+func alike(links []Link, have, lack AppName) (out []Link) {
+	for _, l := range links {
+		out = append(out, l)
+		if l.To == have {
+			l.To = lack
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func ownedBy(links []Link, name AppName) (out []Link) {
+	for _, l := range links {
+		l.App = name
+		out = append(out, l)
+	}
+	return out
+}
+
+// follow lets an app's files follow its name, and notes that they have.
+func (p *Platform) follow(ctx context.Context, m Move) error {
+	if err := errors.Join(p.Runner.Rename(ctx, m.From, m.To), p.Sources.Rename(ctx, m.From, m.To)); err != nil {
+		return fmt.Errorf("move the files of %s to %s: %w", m.From, m.To, err)
+	}
+	return p.Store.Moved(ctx, m)
+}
+
+// finishMoves does what a crash left of renames. What has the old name since is another's.
+func (p *Platform) finishMoves(ctx context.Context, apps []App) error {
+	moves, err := p.Store.Moving(ctx)
+	errs := []error{err}
+	names := map[AppName]bool{}
+	for _, app := range apps {
+		names[app.Name] = true
+	}
+	for _, m := range moves {
+		if names[m.From] {
+			errs = append(errs, p.Store.Moved(ctx, m))
+			continue
+		}
+		errs = append(errs, p.follow(ctx, m))
+	}
+	return errors.Join(errs...)
+}
+
+// notRenamed refuses a name that an app had once, to who pushes there by habit.
+func (p *Platform) notRenamed(ctx context.Context, name AppName) error {
+	now, err := p.Store.Formerly(ctx, name)
+	if err != nil || now == "" {
+		return err
+	}
+	return Errorf(NotFound, "%s is called %s now", name, now).
+		WithHint("git remote set-url paas with %s at its end; for a new app of the old name: ssh paas apps:create %s", now, name)
+}
+
+// CloneInput is apps:clone.
+type CloneInput struct {
+	App            string `arg:"app"`
+	To             string `arg:"new-name"`
+	SkipDeploy     bool   `flag:"skip-deploy" help:"do not start it: its first push, or ps:rebuild, does"`
+	IgnoreExisting bool   `flag:"ignore-existing" help:"succeed when the new app is there already"`
+}
+
+// Clone makes an app with another one's code, config vars, formation and settings. What is one app's alone stays with
+// it: domains, ports, certificates, volumes, links, and its history.
+func (p *Platform) Clone(ctx context.Context, call Call, in CloneInput) (AppView, error) {
+	from, err := p.find(ctx, in.App)
+	if err != nil {
+		return AppView{}, err
+	}
+	to, err := p.freeName(ctx, in.To)
+	if there, missing := p.Store.App(ctx, AppName(in.To)); in.IgnoreExisting && missing == nil {
+		return p.view(ctx, there.Name)
+	}
+	if err != nil {
+		return AppView{}, err
+	}
+	leave, err := p.enterBoth(ctx, from.Name, to, call)
+	if err != nil {
+		return AppView{}, err
+	}
+	defer leave()
+	app, err := p.createFor(ctx, call.Actor, to)
+	if err != nil {
+		return AppView{}, err
+	}
+	if err := p.copyApp(ctx, call, from, app); err != nil {
+		_ = p.forgetApp(context.WithoutCancel(ctx), app) // it had nothing that anybody misses
+		return AppView{}, fmt.Errorf("clone %s: %w", from.Name, err)
+	}
+	p.say(Event{Kind: EventAppCloned, App: to, Actor: call.Actor.Name, Text: fmt.Sprintf("it was made like %s", from.Name)})
+	if !in.SkipDeploy {
+		if err := p.releaseClone(ctx, call, from.Name, to); err != nil {
+			return AppView{}, err
+		}
+	}
+	return p.view(ctx, to)
+}
+
+func (p *Platform) copyApp(ctx context.Context, call Call, from, to App) error {
+	config, err := p.Store.Config(ctx, from.Name)
+	if err != nil {
+		return err
+	}
+	formation, err := p.Store.Formation(ctx, from.Name)
+	if err != nil {
+		return err
+	}
+	settings, err := p.Store.Settings(ctx, from.Name)
+	if err != nil {
+		return err
+	}
+	policy, err := p.Store.RestartPolicy(ctx, from.Name)
+	if err != nil {
+		return err
+	}
+	spec, err := p.Store.Spec(ctx, from.Name)
+	if err != nil {
+		return err
+	}
+	errs := []error{
+		p.Store.SetDraft(ctx, to.Name, config, Spec{Links: ownedBy(spec.Links, to.Name)}), p.Store.SetFormation(ctx, to.Name, formation),
+		p.Store.ChangeSettings(ctx, to.Name, call.Actor.Name, settings), p.Store.ChangeDeployBranch(ctx, to.Name, from.DeployBranch),
+		p.readIdle(ctx, to.Name), p.Sources.Copy(ctx, from, to),
+	}
+	if policy != "" {
+		errs = append(errs, p.Store.SetRestartPolicy(ctx, to.Name, policy))
+	}
+	return errors.Join(errs...)
+}
+
+// releaseClone puts the image that serves in the one app live in the other.
+func (p *Platform) releaseClone(ctx context.Context, call Call, from, to AppName) error {
+	w, released, err := p.wanted(ctx, from)
+	if err != nil || !released {
+		return err
+	}
+	drop, err := p.hold(w.release)
+	if err != nil {
+		return err
+	}
+	defer drop()
+	_, err = p.release(ctx, Release{
+		App: to, Image: w.release.Image, Spec: Spec{Links: ownedBy(w.release.Spec.Links, to)}, Config: maps.Clone(w.release.Config), Actor: call.Actor.Name, Commit: w.release.Commit,
+		Description: fmt.Sprintf("Clone of %s v%d", from, w.release.Number),
+	}, NewStory(call.Err, p.Now))
+	return withHint(err, "%s is there and not deployed; try again: ssh paas ps:rebuild %s", to, to)
+}

@@ -152,6 +152,7 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 		}
 	}
 	p.calm(w.app.Name)
+	p.endTroubles(w.app.Name, w.app.Release != w.release.Number)
 	p.retire(w.app.Name, drained, excess)
 	return nil
 }

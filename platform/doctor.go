@@ -33,19 +33,27 @@ type Diagnosis struct {
 	Warned   int       `json:"warned"`
 }
 
+// Symbolic implements the interface of that name.
+func (Diagnosis) Symbolic() {}
+
 // Text implements the verbs' output.
 func (d Diagnosis) Text(w io.Writer) error {
-	marks := map[Grade]string{Fine: "ok  ", Warning: "warn", Failing: "FAIL"}
 	var b strings.Builder
 	for _, f := range d.Findings {
-		fmt.Fprintf(&b, "%s  %-22s %s\n", marks[f.Grade], f.Check, f.Text)
-		if f.Fix != "" {
-			fmt.Fprintf(&b, "      %-22s fix: %s\n", "", f.Fix)
-		}
+		f.write(&b)
 	}
 	fmt.Fprintf(&b, "%d checks, %d warnings, %d failed\n", len(d.Findings), d.Warned, d.Failed)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// write is one finding, and below it what to do about it.
+func (f Finding) write(b *strings.Builder) {
+	mark := map[Grade]string{Fine: "✓", Warning: "!", Failing: "✗"}[f.Grade]
+	fmt.Fprintf(b, "%s %-22s %s\n", mark, f.Check, f.Text)
+	if f.Fix != "" {
+		fmt.Fprintf(b, "  %-22s → %s\n", "", f.Fix)
+	}
 }
 
 // DoctorInput is doctor.

@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), why()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -180,6 +180,9 @@ func (t *Table) unknown(s Session, word string) (int, error) {
 }
 
 func tellError(s Session, e *platform.Error) {
+	if e.Told {
+		return
+	}
 	var b strings.Builder
 	for _, line := range e.Table {
 		fmt.Fprintf(&b, "       %s\n", line)

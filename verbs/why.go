@@ -8,5 +8,7 @@ func why() []Verb {
 	return []Verb{
 		define(Verb{Name: "why", Access: View, Summary: "Explain how an app is, and what to type about it",
 			Example: "why blog", Another: "why --json"}, (*p).Why),
+		define(Verb{Name: "doctor", Access: View, Summary: "Check the host, or an app; status 1 if something fails",
+			Example: "doctor", Another: "doctor blog --json"}, (*p).Doctor),
 	}
 }

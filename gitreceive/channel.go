@@ -20,6 +20,8 @@ type channel struct {
 	raw    gossh.Channel
 	cancel context.CancelFunc // ends the session
 
+	environ environ
+
 	mu     sync.Mutex
 	resize chan platform.Size // the newest size only; closed with the channel
 	closed bool
@@ -107,7 +109,9 @@ func (c *channel) relay(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 			c.signal(req.Payload)
 		case "window-change":
 			c.setSize(req.Payload)
-		case "auth-agent-req@openssh.com", "x11-req", "env": // no variable means anything to us
+		case "env":
+			c.answer(req, c.environ.set(req.Payload))
+		case "auth-agent-req@openssh.com", "x11-req":
 			c.answer(req, false)
 		default:
 			out <- req

@@ -8,15 +8,17 @@ import (
 
 	"github.com/gliderlabs/ssh"
 
+	"paas/gitreceive/dashboard"
 	"paas/platform"
 	"paas/verbs"
 )
 
 // verb runs a command line of the verb table over the session's own streams.
-func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
+func (d *Server) verb(c *client, line string, ch *channel, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas"}
+	s.Environ = ch.environ.all()
 	if c.local {
 		s.Prefix = "paas"
 	}
@@ -24,6 +26,9 @@ func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
 		k := newKeyboard(c.in, cancel)
 		defer k.leave()
 		s.Stdin = k
+	}
+	if line == "" && dashboard.Fits(term) {
+		return dashboard.Run(ctx, s, d.options.Commands)
 	}
 	return d.options.Commands.Run(ctx, s, line)
 }

@@ -15,4 +15,6 @@ type Session struct {
 	Stderr   io.Writer          // progress, warnings, errors
 	Terminal *platform.Terminal // nil when the caller has no PTY
 	Prefix   string             // "ssh paas" or "paas": how help spells a command
+
+	Environ []string // of the caller, "KEY=value": how output shall look
 }

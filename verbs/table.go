@@ -115,7 +115,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if args.json {
 		err = writeJSON(s.Stdout, out)
 	} else {
-		err = out.Text(page(s))
+		err = out.Text(letters(s, out, page(s)))
 	}
 	if e, ok := out.(exiting); ok {
 		return e.ExitStatus(), err

@@ -367,7 +367,11 @@ func (p *push) tellRefusals() {
 }
 
 // tell shows a failure as the field has it: " !     " and a sentence, and what to do below it.
-func (p *push) tell(err error) { p.say("%s", plain(p.door.human(err))) }
+func (p *push) tell(err error) {
+	if e := p.door.human(err); !e.Told {
+		p.say("%s", plain(e))
+	}
+}
 
 func plain(e *platform.Error) string {
 	var b strings.Builder

@@ -55,6 +55,8 @@ type Commands interface {
 	Run(ctx context.Context, s verbs.Session, line string) (exit int)
 	// Watches tells whether a command line only shows what happens, for as long as its user likes.
 	Watches(line string) bool
+	// May tells whether the actor may use a verb for an app, without saying so to anybody. It may read the store.
+	May(ctx context.Context, actor platform.Actor, verb, app string) bool
 }
 
 // Options says what a Server works with. Zero limits mean the defaults.

@@ -9,6 +9,7 @@ import (
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
 
+	"paas/gitreceive/dashboard"
 	"paas/platform"
 	"paas/verbs"
 )
@@ -66,14 +67,16 @@ func (d *Server) serve(s ssh.Session) int {
 		return d.complain(c, err)
 	}
 	service, arguments := gitService(words)
-	if service != "" || !d.options.Commands.Watches(s.RawCommand()) {
+	term := terminal(s, channel)
+	shows := s.RawCommand() == "" && dashboard.Fits(term)
+	if service != "" || !shows && !d.options.Commands.Watches(s.RawCommand()) {
 		defer d.work()()
 	}
 	connectionOf(ctx).settle()
 	if service != "" {
 		return d.git(c, service, arguments)
 	}
-	return d.verb(c, s.RawCommand(), channel, terminal(s, channel))
+	return d.verb(c, s.RawCommand(), channel, term)
 }
 
 // gitService finds which of git's services a command line asks for, in both of its spellings, and what is

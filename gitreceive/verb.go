@@ -8,6 +8,7 @@ import (
 
 	"github.com/gliderlabs/ssh"
 
+	"paas/gitreceive/dashboard"
 	"paas/platform"
 	"paas/verbs"
 )
@@ -27,6 +28,9 @@ func (d *Server) verb(c *client, line string, ch *channel, term *platform.Termin
 		k := newKeyboard(c.in, cancel)
 		defer k.leave()
 		s.Stdin = k
+	}
+	if line == "" && dashboard.Fits(term) {
+		return dashboard.Run(ctx, s, d.options.Commands)
 	}
 	return d.options.Commands.Run(ctx, s, line)
 }

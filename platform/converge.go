@@ -182,6 +182,7 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 		w.recall.live = time.Now()
 	}
 	p.calm(w.app.Name)
+	p.endTroubles(w.app.Name, w.app.Release != w.release.Number)
 	p.retireRelease(ctx, w, drained, excess)
 	return nil
 }

@@ -49,7 +49,10 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 	}
 	release, err := p.buildAndRelease(ctx, push, build)
 	if err != nil {
-		err = p.tellFailure(ctx, story, err)
+		err = p.endDeploy(ctx, deploying{
+			app: push.App, actor: push.Actor, commit: push.Commit, change: "Deploy " + shortCommit(push.Commit),
+			build: build.record.Number, story: story,
+		}, release, err)
 	}
 	build.end(ctx, release, err)
 	if err != nil {
@@ -137,6 +140,7 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 	}
 	if len(missing) > 0 {
 		return nil, Errorf(Failed, "app.json requires the config var %s, which is not set", strings.Join(missing, ", ")).
+			because(Trouble{Code: TroubleConfig}, nil).
 			WithHint("set it first: ssh paas config:set %s %s=…", app.Name, missing[0])
 	}
 	return config, nil
@@ -204,6 +208,9 @@ func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Releas
 		r.Status = Live
 	} else if failed := p.Store.FailRelease(context.WithoutCancel(ctx), r.App, r.Number); failed != nil {
 		p.Log.Error("mark failed", "app", r.App, "release", r.Number, "err", failed)
+	}
+	if err != nil {
+		p.noteChange(ctx, r, err)
 	}
 	if relinked {
 		p.closeWalls(ctx, r)
@@ -293,28 +300,12 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 }
 
 func releaseFailed(app AppName, line string, exit Exit) *Error {
-	e := Errorf(Failed, "release phase failed: `%s` %s", line, exit)
+	end := ending{app: app, typ: ReleasePhase, name: "the release command", command: line, exit: &exit}
+	t := end.trouble()
+	t.Code = TroublePhase
+	e := Errorf(Failed, "release phase failed: `%s` %s", line, strings.TrimPrefix(t.Text, end.name+" ")).because(t, nil)
 	if exit.OOM {
-		return e.WithHint("%s", moreMemory(app, ReleasePhase, exit.MemoryLimit))
-	}
-	return e
-}
-
-// tellFailure shows the last output and returns an error with a sentence for it.
-func (p *Platform) tellFailure(ctx context.Context, story *Story, err error) error {
-	var because *Error
-	if errors.As(context.Cause(ctx), &because) && ctx.Err() != nil {
-		return because.Because(err)
-	}
-	if ctx.Err() != nil {
-		return Errorf(Interrupted, "the push was cancelled; nothing changed").Because(err)
-	}
-	e := p.Human(err)
-	if len(e.Output) > 0 {
-		story.Line("Its last output:")
-		for _, line := range e.Output {
-			story.Line("  %s", line)
-		}
+		return e.WithHint("%s", t.Fix)
 	}
 	return e
 }

@@ -51,7 +51,7 @@ func (p *Platform) DeployImage(ctx context.Context, call Call, in DeployImageInp
 	story := NewStory(call.Err, p.Now)
 	r, err := p.releaseImage(ctx, call.Actor, app.Name, v, story)
 	if err != nil {
-		return Deployed{}, p.tellFailure(ctx, story, err)
+		return Deployed{}, p.endDeploy(ctx, deploying{app: app, actor: call.Actor, change: "Deploy " + v.Reference, story: story}, r, err)
 	}
 	return Deployed{app.Name, r.Number, v.Reference, v.Digest, p.URL(app.Name)}, nil
 }

@@ -33,27 +33,49 @@ type Diagnosis struct {
 	Warned   int       `json:"warned"`
 }
 
+// Symbolic implements the interface of that name.
+func (Diagnosis) Symbolic() {}
+
 // Text implements the verbs' output.
 func (d Diagnosis) Text(w io.Writer) error {
-	marks := map[Grade]string{Fine: "ok  ", Warning: "warn", Failing: "FAIL"}
 	var b strings.Builder
 	for _, f := range d.Findings {
-		fmt.Fprintf(&b, "%s  %-22s %s\n", marks[f.Grade], f.Check, f.Text)
-		if f.Fix != "" {
-			fmt.Fprintf(&b, "      %-22s fix: %s\n", "", f.Fix)
-		}
+		f.write(&b)
 	}
 	fmt.Fprintf(&b, "%d checks, %d warnings, %d failed\n", len(d.Findings), d.Warned, d.Failed)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// DoctorInput is doctor.
-type DoctorInput struct{}
+// write is one finding, and below it what to do about it.
+func (f Finding) write(b *strings.Builder) {
+	mark := map[Grade]string{Fine: "✓", Warning: "!", Failing: "✗"}[f.Grade]
+	fmt.Fprintf(b, "%s %-22s %s\n", mark, f.Check, f.Text)
+	if f.Fix != "" {
+		fmt.Fprintf(b, "  %-22s → %s\n", "", f.Fix)
+	}
+}
 
-// Doctor checks the host. It ends with status 1 if a check failed.
-func (p *Platform) Doctor(ctx context.Context, _ Call, _ DoctorInput) (Diagnosis, error) {
-	return p.Diagnose(ctx), nil
+// DoctorInput is doctor.
+type DoctorInput struct {
+	App string `arg:"app" optional:"true" help:"check this app; without it, the host"`
+}
+
+// Doctor checks the host, which is for admins, or one app. It ends with status 1 if a check failed.
+func (p *Platform) Doctor(ctx context.Context, call Call, in DoctorInput) (Diagnosis, error) {
+	if in.App == "" && !call.Actor.Admin {
+		return Diagnosis{}, Errorf(Denied, "to check the host is for admins, and your key %q is not one", call.Actor.Name).
+			WithHint("check one app: ssh paas doctor APP")
+	}
+	if in.App == "" {
+		return p.Diagnose(ctx), nil
+	}
+	app, err := p.find(ctx, in.App)
+	if err != nil {
+		return Diagnosis{}, err
+	}
+	list, err := p.examine(ctx, app)
+	return sorted(list), err
 }
 
 // ExitStatus is the status that the verb ends with.
@@ -66,13 +88,22 @@ func (d Diagnosis) ExitStatus() int {
 
 // Diagnose runs every check of the host, the worst findings first.
 func (p *Platform) Diagnose(ctx context.Context) Diagnosis {
-	d := Diagnosis{Findings: p.Runner.Inspect(ctx)}
+	list := p.Runner.Inspect(ctx)
 	if p.Host != nil {
-		d.Findings = append(d.Findings, p.Host.Inspect(ctx)...)
+		list = append(list, p.Host.Inspect(ctx)...)
 	}
 	if p.Certificates != nil {
-		d.Findings = append(d.Findings, p.certFinding(ctx))
+		list = append(list, p.certFinding(ctx))
 	}
+	if p.Gauge != nil {
+		list = append(list, memoryFinding(p.load()))
+	}
+	return sorted(append(list, p.appsFinding(ctx)))
+}
+
+// sorted puts the worst first and counts.
+func sorted(list []Finding) Diagnosis {
+	d := Diagnosis{Findings: list}
 	rank := map[Grade]int{Failing: 0, Warning: 1, Fine: 2}
 	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return rank[a.Grade] - rank[b.Grade] })
 	for _, f := range d.Findings {
@@ -90,4 +121,7 @@ func (p *Platform) Diagnose(ctx context.Context) Diagnosis {
 type Host interface {
 	// Inspect checks it. It blocks for a few seconds at most.
 	Inspect(ctx context.Context) []Finding
+	// Leads is an error of kind Failed, with a sentence, when a hostname does not lead visitors to this host. It
+	// blocks on DNS, and on what answers at the name's addresses.
+	Leads(ctx context.Context, host string) error
 }

@@ -32,6 +32,7 @@ type Error struct {
 	Hint    string   // what to do or type next; may be empty
 	Output  []string // the last lines of what failed; may be empty
 	Table   []string // what to know about it, above the sentence; may be empty
+	Told    bool     // the caller has read it already, while it happened
 	Cause   error
 }
 

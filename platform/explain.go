@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// lastWords is how many lines of an instance's output a failure shows.
-const lastWords = 20
-
 // explain turns a failed check into a sentence, with the instance's last output as evidence.
 func (p *Platform) explain(ctx context.Context, w want, i Instance, cause error) error {
 	if errors.Is(cause, context.Canceled) {
@@ -19,34 +16,38 @@ func (p *Platform) explain(ctx context.Context, w want, i Instance, cause error)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	name := fmt.Sprintf("%s.%d", i.Type, i.Number)
 	if errors.Is(cause, errEnded) {
 		i = p.asItEnded(ctx, i)
 	}
-	e := Errorf(Unhealthy, "%s %s", name, p.reason(ctx, w, i, cause)).Because(cause)
-	e.Output = p.lastLines(ctx, i)
-	return e.WithHint("%s", hint(cause, i))
+	t := p.diagnose(ctx, w, i, cause)
+	e := Errorf(Unhealthy, "%s", t.Text).because(t, cause)
+	e.Output = t.Output
+	return e.WithHint("%s", t.Fix)
 }
 
-func (p *Platform) reason(ctx context.Context, w want, i Instance, cause error) string {
+// diagnose finds out why an instance is not healthy.
+func (p *Platform) diagnose(ctx context.Context, w want, i Instance, cause error) Trouble {
+	output := p.lastLines(ctx, i, newMask(w.release.Config))
+	var t Trouble
 	switch {
 	case errors.Is(cause, errEnded):
-		return i.howItEnded()
+		t = w.ending(i, output).trouble()
 	case errors.Is(cause, errDeaf):
-		return p.whereItListens(i)
+		t = p.deaf(i)
 	default:
-		return fmt.Sprintf("is not healthy: %v", cause)
+		t = Trouble{Code: TroubleCheck, Text: fmt.Sprintf("%s is not healthy: %v", i.Name(), cause), Fix: fmt.Sprintf("see all of it: ssh paas logs %s", i.App)}
 	}
+	t.Process, t.Release, t.Instance, t.Output = i.Name(), i.Release, i.ID, output
+	return t
 }
 
-func hint(cause error, i Instance) string {
-	if i.Exit != nil && i.Exit.OOM {
-		return moreMemory(i.App, i.Type, i.Exit.MemoryLimit)
+func (w want) ending(i Instance, output []string) ending {
+	image := w.release.Image
+	command := image.Processes[i.Type]
+	if argv := image.Commands[i.Type]; argv != nil {
+		command = strings.Join(argv, " ")
 	}
-	if errors.Is(cause, errDeaf) {
-		return "let the web process listen on 0.0.0.0 and the port in the PORT environment variable"
-	}
-	return fmt.Sprintf("see all of it: ssh paas logs %s", i.App)
+	return ending{app: i.App, typ: i.Type, name: i.Name(), command: command, exit: i.Exit, output: output}
 }
 
 // asItEnded is the instance with its exit, if that is known.
@@ -84,13 +85,26 @@ func (e Exit) String() string {
 	}
 }
 
-// whereItListens tells a process that is deaf from one that listens elsewhere.
-func (p *Platform) whereItListens(i Instance) string {
+// deaf tells a process that listens nowhere from one that does so elsewhere.
+func (p *Platform) deaf(i Instance) Trouble {
+	port := int(i.Addr.Port())
+	t := Trouble{Code: TroubleDeaf, Port: port, Text: fmt.Sprintf("%s does not listen on PORT (%d)", i.Name(), port)}
+	t.Fix = fmt.Sprintf("let the web process listen on 0.0.0.0 and the port in the PORT environment variable (%d)", port)
 	addrs, err := p.Runner.Listening(i.ID)
 	if err != nil || len(addrs) == 0 {
-		return fmt.Sprintf("does not listen on PORT (%d)", i.Addr.Port())
+		return t
 	}
-	return fmt.Sprintf("listens on %s, not on PORT (%d) of every address", joinAddrs(addrs), i.Addr.Port())
+	t.Code = TroublePort
+	t.Text = fmt.Sprintf("%s listens on %s; PORT is %d", i.Name(), joinAddrs(addrs), port)
+	for _, a := range addrs {
+		t.Listening = append(t.Listening, a.String())
+		if a.Addr().IsLoopback() && int(a.Port()) == port {
+			t.Code = TroubleLoopback
+			t.Text = fmt.Sprintf("%s listens on %s only, where nobody but itself reaches it; PORT is %d", i.Name(), joinAddrs(addrs), port)
+			t.Fix = fmt.Sprintf("bind 0.0.0.0:%d (or [::]:%d) instead of 127.0.0.1", port, port)
+		}
+	}
+	return t
 }
 
 func joinAddrs(addrs []netip.AddrPort) string {
@@ -99,16 +113,4 @@ func joinAddrs(addrs []netip.AddrPort) string {
 		texts = append(texts, a.String())
 	}
 	return strings.Join(texts, ", ")
-}
-
-func (p *Platform) lastLines(ctx context.Context, i Instance) (lines []string) {
-	q := LogQuery{App: i.App, ID: i.ID, Lines: lastWords}
-	err := p.Runner.Logs(ctx, q, func(l LogLine) error {
-		lines = append(lines, l.Text)
-		return nil
-	})
-	if err != nil {
-		p.Log.Error("read last output", "instance", i.ID, "err", err)
-	}
-	return lines
 }

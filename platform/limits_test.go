@@ -183,7 +183,7 @@ func TestSecurityRefusesWhatIsTheHost(t *testing.T) {
 func TestDoctorSortsAndCounts(t *testing.T) {
 	w := newWorld(t)
 	d, err := w.Doctor(context.Background(), w.call, platform.DoctorInput{})
-	if err != nil || len(d.Findings) != 1 || d.ExitStatus() != 0 {
+	if err != nil || len(d.Findings) != 2 || d.ExitStatus() != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
 	w.Platform.Host = sick{}
@@ -194,6 +194,8 @@ func TestDoctorSortsAndCounts(t *testing.T) {
 }
 
 type sick struct{}
+
+func (sick) Leads(context.Context, string) error { return nil }
 
 func (sick) Inspect(context.Context) []platform.Finding {
 	return []platform.Finding{{Check: "pulse", Grade: platform.Warning, Text: "It is slow."}, {Check: "heart", Grade: platform.Failing, Text: "There is none."}}

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -56,6 +57,7 @@ func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 		case c.Type == Readiness:
 			p.setReady(ctx, i, c, err)
 		default:
+			p.noteProbe(ctx, w, i, fmt.Errorf("liveness check %s: %w", c.Name, err))
 			p.replaceUnhealthy(ctx, i, c, err)
 			return
 		}

@@ -48,7 +48,9 @@ func (p *Platform) endWriter(ctx context.Context) error {
 		}
 		text := fmt.Sprintf("%s was ended: the disk was full, and it had written %s", i.Name(), Bytes(most.Bytes))
 		p.sayOf(EventDiskFull, i, "", "%s", text)
-		err := p.Runner.Note(i.App, i.Name(), text+fmt.Sprintf("; bound it: ssh paas resource:limit %s disk=2g", i.App))
+		fix := fmt.Sprintf("bound it: ssh paas resource:limit %s disk=2g", i.App)
+		p.noteWriter(ctx, i, text, fix)
+		err := p.Runner.Note(i.App, i.Name(), text+"; "+fix)
 		p.endAtOnce(ctx, i)
 		return err
 	}

@@ -46,6 +46,7 @@ func (p *Platform) ended(ctx context.Context, i Instance) {
 	p.unroute(ctx, i)
 	c := p.countCrash(i)
 	p.tellEnd(ctx, i, c)
+	p.noteEnd(ctx, i, c)
 	p.reconcileSoon(i.App)
 }
 
@@ -192,6 +193,7 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 				Text: "it could not be started again: " + sentence(err),
 			})
 			p.countCrash(Instance{App: w.app.Name, Type: s.Type, Number: s.Number})
+			p.noteUnhealthy(w, s, err)
 			continue
 		}
 		started = append(started, i)

@@ -43,6 +43,8 @@ func (c *RequestCounts) Quantile(q float64) time.Duration {
 type RequestStats struct {
 	RequestCounts
 	Instances map[InstanceID]RequestCounts
+	Waiting   int          // requests for an instance that takes them
+	Resting   []InstanceID // that did not answer, and get none for a moment
 }
 
 // RequestView is one line of router:stats.

@@ -57,6 +57,7 @@ func (p *Platform) ExplainRoom(ctx context.Context, err error) error {
 	told := *e
 	told.Table = append(strings.Split(strings.TrimSpace(text.String()), "\n"), r.summary()...)
 	told.Hint = r.advice()
+	told.Cause = errors.Join(errRoom, e.Cause)
 	return &told
 }
 
@@ -77,6 +78,7 @@ func (r DiskReport) advice() string {
 func (p *Platform) RoomForPush(ctx context.Context, app App) (room int64, err error) {
 	more := p.Images.Expected(app)
 	if _, err := p.makeRoom(ctx, more); err != nil {
+		p.noteRefusal(app, err)
 		return 0, err
 	}
 	left, err := p.Images.Left()

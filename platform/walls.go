@@ -227,4 +227,5 @@ type Store interface {
 	Logins
 	Pulls
 	Stacks
+	Troubles
 }

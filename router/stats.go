@@ -61,8 +61,13 @@ func (r *Router) Stats(app platform.AppName) platform.RequestStats {
 		return s
 	}
 	s.RequestCounts = rt.stats.sum(rt.inflight.Load())
+	s.Waiting = int(rt.line.length.Load())
+	now := time.Now()
 	for _, b := range *rt.backends.Load() {
 		s.Instances[b.ID] = b.stats.sum(b.inflight.Load())
+		if b.resting(now) {
+			s.Resting = append(s.Resting, b.ID)
+		}
 	}
 	return s
 }

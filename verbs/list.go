@@ -67,8 +67,6 @@ func declared() []Verb {
 			Example: "security:set blog cap-add=NET_RAW read-only=true tmp-size=64m"}, (*p).SetSecurity),
 		define(Verb{Name: "security:report", Aliases: []string{"security"}, Access: View, Summary: "Show what was opened for an app, and who did",
 			Example: "security:report blog"}, (*p).Security),
-		define(Verb{Name: "doctor", Summary: "Check this host; status 1 if something fails",
-			Example: "doctor --json"}, (*p).Doctor),
 
 		define(Verb{Name: "config:show", Aliases: []string{"config"}, Access: View, Summary: "List config vars, values masked",
 			Example: "config:show blog --reveal"}, (*p).ShowConfig),

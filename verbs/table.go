@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -112,7 +112,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if args.json {
 		err = writeJSON(s.Stdout, out)
 	} else {
-		err = out.Text(page(s))
+		err = out.Text(letters(s, out, page(s)))
 	}
 	if e, ok := out.(exiting); ok {
 		return e.ExitStatus(), err
@@ -177,6 +177,9 @@ func (t *Table) unknown(s Session, word string) (int, error) {
 }
 
 func tellError(s Session, e *platform.Error) {
+	if e.Told {
+		return
+	}
 	var b strings.Builder
 	for _, line := range e.Table {
 		fmt.Fprintf(&b, "       %s\n", line)

@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"strings"
+	"net/netip"
 	"time"
 
 	"paas/platform"
@@ -20,15 +19,33 @@ type host struct {
 	httpsAddr net.Addr // nil: HTTPS is not served
 	sshAddr   net.Addr
 	systemd   bool // it was started by systemd
+	names     locator
+}
+
+// locator knows where hostnames lead, and who answers at an address.
+type locator interface {
+	Leads(ctx context.Context, host string) error
+	AnswersAt(ctx context.Context, at netip.AddrPort) bool
+}
+
+// Leads implements platform.Host.
+func (h host) Leads(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, domainTime)
+	defer cancel()
+	return h.names.Leads(ctx, name)
 }
 
 // Inspect implements platform.Host.
 func (h host) Inspect(ctx context.Context) []platform.Finding {
-	return []platform.Finding{h.webPort(), h.httpsFinding(), h.sshPort(), h.domain(ctx), h.service(), h.firewall()}
+	return []platform.Finding{h.webPort(ctx), h.httpsFinding(), h.sshPort(), h.domain(ctx), h.service(), h.firewall()}
 }
 
-// webPort: visitors type no port, so 80 it should be.
-func (h host) webPort() platform.Finding {
+// webPort: visitors type no port, so 80 it should be, and we should be who answers there.
+func (h host) webPort(ctx context.Context) platform.Finding {
+	if at, ok := ownAddress(h.httpAddr); ok && h.settings.HTTPProxyProtocol == "" && h.names != nil && !h.names.AnswersAt(ctx, at) {
+		return platform.Finding{Check: "http port", Grade: platform.Failing, Fix: fmt.Sprintf("ss -ltnp sport = :%d", at.Port()),
+			Text: fmt.Sprintf("What answers at %s is not this platform.", at)}
+	}
 	if n := port(h.httpAddr); n != 80 {
 		return platform.Finding{Check: "http port", Grade: platform.Warning, Fix: "paas serve --http :80",
 			Text: fmt.Sprintf("Visitors must type :%d behind every name.", n)}
@@ -48,17 +65,26 @@ func (h host) domain(ctx context.Context) platform.Finding {
 		f.Fix = "paas serve --domain apps.example.com, and point *.apps.example.com to this host"
 		return f
 	}
-	ctx, cancel := context.WithTimeout(ctx, domainTime)
-	defer cancel()
-	name := "paas-doctor." + h.settings.Domain
-	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
-	if err != nil {
-		f.Grade, f.Text = platform.Warning, fmt.Sprintf("%s has no address: apps are not found by their names.", name)
+	if err := h.Leads(ctx, "paas-doctor."+h.settings.Domain); err != nil {
+		f.Grade, f.Text = platform.Warning, fmt.Sprintf("Apps are not found by their names: %v.", err)
 		f.Fix = fmt.Sprintf("add a DNS record: *.%s A <this host's address>", h.settings.Domain)
 		return f
 	}
-	f.Text = fmt.Sprintf("Names below %s lead to %s.", h.settings.Domain, strings.Join(addrs, ", "))
+	f.Text = fmt.Sprintf("Names below %s lead here.", h.settings.Domain)
 	return f
+}
+
+// ownAddress is where a listening socket can be reached from this machine.
+func ownAddress(a net.Addr) (netip.AddrPort, bool) {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	at := tcp.AddrPort()
+	if at.Addr().IsUnspecified() || !at.Addr().IsValid() {
+		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+	}
+	return at, true
 }
 
 // service: what is started by hand does not come back after a reboot.
@@ -66,21 +92,6 @@ func (h host) service() platform.Finding {
 	f := platform.Finding{Check: "service", Grade: platform.Fine, Text: "systemd starts the daemon again, after a crash and after a reboot."}
 	if !h.systemd {
 		f.Grade, f.Text, f.Fix = platform.Warning, "The daemon was started by hand: it does not come back after a reboot.", "sudo ./install.sh"
-	}
-	return f
-}
-
-// firewall names the managers that may close the ports; they are never gone around.
-func (h host) firewall() platform.Finding {
-	f := platform.Finding{Check: "firewall manager", Grade: platform.Fine, Text: "Neither ufw nor firewalld runs here."}
-	text, err := os.ReadFile("/etc/ufw/ufw.conf")
-	if err == nil && strings.Contains(string(text), "ENABLED=yes") {
-		f.Grade, f.Text = platform.Warning, "ufw is on: it must let visitors and git in."
-		f.Fix = fmt.Sprintf("ufw allow %d/tcp && ufw allow %d/tcp", port(h.httpAddr), port(h.sshAddr))
-	}
-	if _, err := os.Stat("/run/firewalld"); err == nil {
-		f.Grade, f.Text = platform.Warning, "firewalld is on: it must let visitors and git in."
-		f.Fix = fmt.Sprintf("firewall-cmd --permanent --add-port=%d/tcp --add-port=%d/tcp && firewall-cmd --reload", port(h.httpAddr), port(h.sshAddr))
 	}
 	return f
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,9 +26,14 @@ func TestHostChecks(t *testing.T) {
 		{host{settings: settings{Domain: "localhost"}, httpAddr: at(80), sshAddr: at(2222)}, "domain", platform.Warning, "localhost"},
 		{host{settings: settings{Domain: "nowhere.invalid"}, httpAddr: at(80), sshAddr: at(2222)}, "domain", platform.Warning, "has no address"},
 		{host{settings: settings{Domain: "localhost"}, httpAddr: at(80), sshAddr: at(2222)}, "service", platform.Warning, "by hand"},
+		{host{settings: settings{Domain: "localhost"}, httpAddr: at(80), sshAddr: at(2222)}, "http port", platform.Failing, "not this platform"},
 		{host{settings: settings{Domain: "localhost"}, httpAddr: at(80), sshAddr: at(2222), systemd: true}, "service", platform.Fine, "systemd"},
 	} {
 		found := false
+		c.host.names = nobody{}
+		if strings.Contains(c.says, "not this platform") {
+			c.host.names = lost{}
+		}
 		for _, f := range c.host.Inspect(context.Background()) {
 			if f.Check != c.check {
 				continue
@@ -38,5 +46,36 @@ func TestHostChecks(t *testing.T) {
 		if !found {
 			t.Errorf("nobody checks %s", c.check)
 		}
+	}
+}
+
+// nobody answers for names; lost is a host whose port somebody else has.
+type (
+	nobody struct{}
+	lost   struct{ nobody }
+)
+
+func (nobody) Leads(_ context.Context, name string) error {
+	return platform.Errorf(platform.Failed, "%s has no address in DNS", name)
+}
+func (nobody) AnswersAt(context.Context, netip.AddrPort) bool { return true }
+func (lost) AnswersAt(context.Context, netip.AddrPort) bool   { return false }
+
+func TestFirewallRules(t *testing.T) {
+	dir := t.TempDir()
+	if _, on := ufwCloses(dir, nil); on {
+		t.Error("ufw is on without a file")
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ufw.conf", "ENABLED=yes\n")
+	write("user.rules", "-A ufw-user-input -p tcp --dport 22 -j ACCEPT\n-A ufw-user-input -p tcp -m multiport --dports 80,8000:8100 -j ACCEPT\n"+
+		"-A ufw-user-input -p tcp --dport 443 -j DROP\n")
+	closed, on := ufwCloses(dir, []string{"22", "80", "8042", "443", "2222"})
+	if !on || strings.Join(closed, " ") != "443 2222" {
+		t.Errorf("on %v, closed %v", on, closed)
 	}
 }

@@ -91,7 +91,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 
 func (r *reign) host() host {
 	started := r.env.get("INVOCATION_ID") != "" // systemd.exec(5)
-	h := host{settings: r.settings, httpAddr: r.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started}
+	h := host{settings: r.settings, httpAddr: r.http.Addr(), sshAddr: r.ssh.Addr(), systemd: started, names: r.certificates}
 	if r.https != nil {
 		h.httpsAddr = r.https.Addr()
 	}

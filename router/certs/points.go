@@ -50,6 +50,15 @@ func (m *Manager) probeAnswer(token string) (string, bool) {
 	return hex.EncodeToString(m.secret[16:]), token == hex.EncodeToString(m.secret[:16])
 }
 
+// Leads is an error of kind Failed when a hostname does not lead visitors here. It blocks on DNS and on what
+// answers at its addresses.
+func (m *Manager) Leads(ctx context.Context, host string) error { return m.pointsHere(ctx, host) }
+
+// AnswersAt tells whether what answers HTTP at an address is this platform. It blocks for probeTime at most.
+func (m *Manager) AnswersAt(ctx context.Context, at netip.AddrPort) bool {
+	return m.knowsSecret(ctx, "localhost", at.String())
+}
+
 // pointsHere is an error of kind Failed when one of the host's addresses is not ours. It blocks on DNS and on
 // what answers at the addresses.
 func (m *Manager) pointsHere(ctx context.Context, host string) error {
@@ -94,9 +103,12 @@ func (m *Manager) answers(ctx context.Context, host string, addr netip.Addr) boo
 	if addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() {
 		return false
 	}
+	return m.knowsSecret(ctx, host, net.JoinHostPort(addr.String(), strconv.Itoa(m.ProbePort)))
+}
+
+func (m *Manager) knowsSecret(ctx context.Context, host, at string) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	at := net.JoinHostPort(addr.String(), strconv.Itoa(m.ProbePort))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+challengePath+hex.EncodeToString(m.secret[:16]), nil)
 	if err != nil {
 		return false

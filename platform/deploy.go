@@ -225,6 +225,7 @@ func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error
 	if !ok {
 		return nil
 	}
+	defer p.logPhase(story, w)()
 	story.Phase("Running the release command: %s", line)
 	spec, err := w.spec(slot{ReleasePhase, 1})
 	if err != nil {

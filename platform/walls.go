@@ -228,4 +228,5 @@ type Store interface {
 	Logins
 	Pulls
 	Stacks
+	Drains
 }

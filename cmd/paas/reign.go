@@ -83,7 +83,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 		Sources: sources{r.rooms.repos, r.rooms.builder, r.rooms.blobs, r.rooms.outputs}, Images: r.rooms.disk(r.settings), Walls: r.rooms.network,
 		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
-		Host: r.host(), Ports: r.ports, Hasher: edge.Hasher{}, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
+		Host: r.host(), Ports: r.ports, Hasher: edge.Hasher{}, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime, Logbook: r.rooms.logbook, Drainer: r.rooms.drains,
 	}
 }
 

@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +71,9 @@ func (o *logPrinter) print(e LogEntry) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.form.json {
-		o.err = errors.Join(o.err, printJSONLine(&o.buf, ViewLog(e)))
+		to := json.NewEncoder(&o.buf)
+		to.SetEscapeHTML(false) // arrows of builds shall be arrows
+		o.err = errors.Join(o.err, to.Encode(ViewLog(e)))
 	} else {
 		if o.form.app {
 			o.buf.WriteString(string(e.App) + " ")

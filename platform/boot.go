@@ -38,6 +38,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 		p.rememberSleep(app, sleeps, have)
 		p.adopt(ctx, app, have)
 	}
+	errs = append(errs, p.bootLogs(ctx, apps))
 	p.spawn(p.watch)
 	p.spawn(p.watchMemory)
 	p.spawn(p.answerDoor)

@@ -84,6 +84,7 @@ func (b *building) openOutput() {
 	}
 	b.output = newBuildOutput(file)
 	b.story.CopyTo(b.output)
+	b.story.LogTo(b.p.logLines(b.app.Name, LogEntry{Source: LogBuild, Process: fmt.Sprintf("build.%d", b.record.Number), Level: LogInfo}))
 	b.story.Queue(b.admit)
 }
 

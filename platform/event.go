@@ -58,6 +58,10 @@ const (
 	EventOpened     EventKind = "opened"    // an admin opened or closed something
 	EventIdleSet    EventKind = "idle-set"  // when it sleeps was changed
 
+	EventLogsSet      EventKind = "logs-set" // what is kept of its log was changed
+	EventDrainAdded   EventKind = "drain-added"
+	EventDrainRemoved EventKind = "drain-removed"
+
 	EventSlept     EventKind = "app.slept"
 	EventWoke      EventKind = "app.woke"
 	EventOverslept EventKind = "app.overslept" // it could not be woken
@@ -181,6 +185,7 @@ func (p *Platform) carry(ctx context.Context) bool {
 	if err := p.Store.AddEvents(ctx, batch); err != nil {
 		p.Log.Error("store events", "count", len(batch), "err", err)
 	}
+	p.logEvents(ctx, batch)
 	p.feed.wake()
 	return true
 }

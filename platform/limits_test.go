@@ -111,12 +111,14 @@ func TestKillForMemoryIsCountedAndExplained(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	var log strings.Builder
-	call := w.call
-	call.Out = &log
-	if _, err := w.Logs(context.Background(), call, platform.LogsInput{App: "blog", Lines: 10}); err != nil {
+	err := w.host.Logs(context.Background(), platform.LogQuery{App: "blog", Lines: 10}, func(l platform.LogLine) error {
+		log.WriteString(l.Stream + " " + l.Source + ": " + l.Text + "\n")
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := "paas[web.1]: web.1 was killed: it used 64 MiB of its 64 MiB memory limit; raise it: ssh paas resource:limit blog --process-type web memory=128m"
+	want := "platform web.1: web.1 was killed: it used 64 MiB of its 64 MiB memory limit; raise it: ssh paas resource:limit blog --process-type web memory=128m"
 	if !strings.Contains(log.String(), want) {
 		t.Errorf("the log says\n%s", log.String())
 	}

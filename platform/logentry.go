@@ -48,6 +48,7 @@ func (l LogLevel) String() string {
 // LogEntry is one line of an app's time line.
 type LogEntry struct {
 	Number  uint64 // grows by one with each line of the app that was kept; given by the Logbook
+	App     AppName
 	At      time.Time
 	Source  LogSource
 	Process string   // "web.1", "build.7", or what the source calls itself

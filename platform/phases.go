@@ -76,6 +76,7 @@ func (p *Platform) runPhase(ctx context.Context, w want, ph phase, story *Story)
 type runner func(ctx context.Context, job JobSpec, out io.Writer) (layer string, exit Exit, err error)
 
 func (p *Platform) phase(ctx context.Context, w want, ph phase, story *Story, run runner) (layer string, err error) {
+	defer p.logPhase(story, w, ph.typ)()
 	story.Phase("Running the %s: %s", ph.what, ph.line)
 	spec, err := w.spec(slot{ph.typ, 1})
 	if err != nil {
@@ -92,7 +93,7 @@ func (p *Platform) phase(ctx context.Context, w want, ph phase, story *Story, ru
 	late := ph.late(w.app.Name, rules.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, rules.Timeout, late)
 	defer cancel()
-	out := p.phaseOutput(w.app.Name, story)
+	out := story.Writer()
 	layer, exit, err := run(ctx, JobSpec{InstanceSpec: spec}, out)
 	_ = out.Close()
 	switch {

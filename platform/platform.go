@@ -72,6 +72,8 @@ type Rooms struct {
 	Ports   Ports   // nil: none can be mapped
 	Hasher  Hasher  // of passwords that guard apps; nil: none can be set
 	Outputs Outputs // nil: what builds print is not kept
+	Logbook Logbook // nil: there are no logs but the instances' own
+	Drainer Drainer // nil: no log is sent away
 	Gauge   Gauge   // nil: builds begin without regard to how busy the host is
 
 	Certificates Certificates // nil: nothing is served over TLS

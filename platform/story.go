@@ -18,6 +18,7 @@ type Story struct {
 	mu     sync.Mutex
 	out    io.Writer
 	copy   io.Writer // gets the same, and first; may be nil
+	log    io.Writer // gets the same; may be nil
 	now    func() time.Time
 	start  time.Time // of the phase that is open
 	tail   []string  // the last lines of detail
@@ -192,6 +193,9 @@ func (s *Story) print(prefix, text string) {
 	}
 	if s.copy != nil {
 		_, _ = s.copy.Write(b.Bytes())
+	}
+	if s.log != nil {
+		_, _ = s.log.Write(b.Bytes())
 	}
 	_, _ = s.out.Write(b.Bytes())
 }

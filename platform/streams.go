@@ -2,21 +2,11 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 )
-
-// LogsInput is logs.
-type LogsInput struct {
-	App     string `arg:"app"`
-	Lines   int    `flag:"lines" short:"n" default:"100" help:"how many lines from the end"`
-	Follow  bool   `flag:"follow" short:"f" help:"go on with new lines until Ctrl-C"`
-	Process string `flag:"process" short:"p" value:"TYPE" help:"only this process type or process, like web or web.1"`
-	JSON    bool   `flag:"json" help:"one JSON object a line"`
-}
 
 // Streamed is the output of a verb that has written it all already.
 type Streamed struct{ Exit int }
@@ -26,29 +16,6 @@ func (Streamed) Text(io.Writer) error { return nil }
 
 // ExitStatus is the status the door ends with.
 func (s Streamed) ExitStatus() int { return s.Exit }
-
-// Logs prints the app's log and follows it.
-func (p *Platform) Logs(ctx context.Context, call Call, in LogsInput) (Streamed, error) {
-	app, err := p.find(ctx, in.App)
-	if err != nil {
-		return Streamed{}, err
-	}
-	if in.Lines < 0 {
-		return Streamed{}, Errorf(Usage, "-n takes a number of lines, not %d", in.Lines)
-	}
-	ctx, stop := untilQuit(ctx, call)
-	defer stop()
-	q := LogQuery{App: app.Name, Source: in.Process, Lines: in.Lines, Follow: in.Follow}
-	print := printLog
-	if in.JSON {
-		print = printLogJSON
-	}
-	err = p.Runner.Logs(ctx, q, func(l LogLine) error { return print(call.Out, l) })
-	if errors.Is(err, context.Canceled) {
-		return Streamed{Exit: 130}, nil
-	}
-	return Streamed{}, err
-}
 
 // printLog writes Heroku's form: time, app[process], text; lines of the platform's own say paas[process].
 func printLog(w io.Writer, l LogLine) error {

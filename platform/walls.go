@@ -228,4 +228,5 @@ type Store interface {
 	Pulls
 	Stacks
 	Troubles
+	Drains
 }

@@ -2,11 +2,9 @@ package runtime
 
 import (
 	"paas/platform"
+	"paas/runtime/logbook"
 	"paas/runtime/ring"
 )
-
-// accessSource is what the router's lines stand under in an app's log.
-const accessSource = "router"
 
 const accessBytes = 4 << 20 // of each of the two segments of an app's access log
 
@@ -17,5 +15,5 @@ func (r *Runtime) Access(app platform.AppName, lines []platform.AccessLine) erro
 	for _, l := range lines {
 		records = append(records, ring.Record{At: l.At.UnixNano(), Stream: ring.Platform, Text: l.Text[:min(len(l.Text), ring.MaxLine)]})
 	}
-	return r.accesses.append(r, app, accessSource, records...)
+	return r.accesses.append(r, app, logbook.RouterSource, records...)
 }

@@ -7,45 +7,22 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"paas/platform"
+	"paas/runtime/logbook"
 	"paas/runtime/ring"
 )
 
 // How much is kept of the logs of an app's ended instances.
 const (
 	keptLogs     = 20       // instances
-	keptLogBytes = 50 << 20 // of all of them together
+	keptLogBytes = 20 << 20 // of all of them together
 )
 
-// journal is the log of one instance: a ring whose name says all there is to say about it. Files are what an
-// instance costs on the disk, so there is no other.
-type journal struct {
-	ID      platform.InstanceID
-	Source  string // "web.1"; empty for notes
-	Started time.Time
-}
-
-// journalParts separates what a journal's name consists of; no name of an app or a process has it.
-const journalParts = "@"
-
-func (j journal) name() string {
-	return strings.Join([]string{strconv.FormatInt(j.Started.UnixNano(), 10), string(j.ID), j.Source}, journalParts)
-}
-
-// journalNamed reads the name of a journal's first segment.
-func journalNamed(file string) (j journal, ok bool) {
-	name, ok := strings.CutSuffix(file, ring.Segments[0])
-	parts := strings.Split(name, journalParts)
-	if !ok || len(parts) != 3 {
-		return journal{}, false
-	}
-	started, err := strconv.ParseInt(parts[0], 10, 64)
-	return journal{ID: platform.InstanceID(parts[1]), Source: parts[2], Started: time.Unix(0, started)}, err == nil
-}
+// journal is the log of one instance: a ring whose name says all there is to say about it. What is in it becomes part of the
+// app's log, which lasts; the ring is for who asks about the instance alone.
+type journal = logbook.Ring
 
 func (r *Runtime) logDir(app platform.AppName) string {
 	return filepath.Join(r.options.Dir, "logs", string(app))
@@ -54,10 +31,10 @@ func (r *Runtime) logDir(app platform.AppName) string {
 // openLog makes a journal. The caller closes the segments.
 func (r *Runtime) openLog(app platform.AppName, j journal) ([2]*os.File, error) {
 	dir := r.logDir(app)
-	segments, err := ring.Create(filepath.Join(dir, j.name()))
+	segments, err := ring.Create(filepath.Join(dir, j.Name()))
 	if errors.Is(err, os.ErrNotExist) { // the app's first
 		if err = os.MkdirAll(dir, 0o700); err == nil {
-			segments, err = ring.Create(filepath.Join(dir, j.name()))
+			segments, err = ring.Create(filepath.Join(dir, j.Name()))
 		}
 	}
 	if err != nil {
@@ -77,7 +54,7 @@ func (r *Runtime) journals(app platform.AppName) ([]journal, error) {
 	}
 	var out []journal
 	for _, e := range entries {
-		if j, ok := journalNamed(e.Name()); ok {
+		if j, ok := logbook.ParseRing(e.Name()); ok {
 			out = append(out, j)
 		}
 	}
@@ -113,6 +90,11 @@ func (r *Runtime) pruneLater(app platform.AppName) {
 
 // prune drops the oldest journals beyond the bounds. Those of instances that may still write stay.
 func (r *Runtime) prune(app platform.AppName) error {
+	if r.options.Logbook != nil {
+		if err := r.options.Logbook.Collect(app); err != nil {
+			return fmt.Errorf("collect what goes: %w", err)
+		}
+	}
 	journals, err := r.journals(app)
 	if err != nil {
 		return err
@@ -123,7 +105,7 @@ func (r *Runtime) prune(app platform.AppName) error {
 		if r.writes(j.ID) {
 			continue
 		}
-		path := filepath.Join(r.logDir(app), j.name())
+		path := filepath.Join(r.logDir(app), j.Name())
 		kept++
 		bytes += ringBytes(path)
 		if kept > keptLogs || bytes > keptLogBytes {

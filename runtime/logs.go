@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/logbook"
 	"paas/runtime/ring"
 )
 
@@ -114,7 +115,7 @@ func (f *follower) lines(app platform.AppName, limit int) ([]platform.LogLine, e
 func (f *follower) line(app platform.AppName, r ring.Record) platform.LogLine {
 	l := platform.LogLine{At: time.Unix(0, r.At), App: app, Source: f.journal.Source, Stream: streamName(r.Stream), Text: string(r.Text)}
 	if r.Stream == ring.Platform && l.Source == "" {
-		l.Source, l.Text, _ = strings.Cut(l.Text, noteSeparator)
+		l.Source, l.Text, _ = strings.Cut(l.Text, logbook.NoteSeparator)
 	}
 	return l
 }
@@ -137,7 +138,7 @@ func (t *tail) discover() error {
 	}
 	there := make(map[journal]bool)
 	for _, e := range entries {
-		j, ok := journalNamed(e.Name())
+		j, ok := logbook.ParseRing(e.Name())
 		if !ok {
 			continue
 		}
@@ -161,7 +162,7 @@ func (t *tail) look(j journal) {
 		t.open[j] = nil
 		return
 	}
-	if r, err := ring.OpenReader(filepath.Join(t.dir, j.name())); err == nil {
+	if r, err := ring.OpenReader(filepath.Join(t.dir, j.Name())); err == nil {
 		t.open[j] = &follower{j, sources(t.query.Source), r}
 	}
 }
@@ -206,6 +207,9 @@ func (r *Runtime) Forget(_ context.Context, app platform.AppName) error {
 	r.accesses.drop(app)
 	if err := os.RemoveAll(r.logDir(app)); err != nil {
 		return fmt.Errorf("remove logs of %s: %w", app, err)
+	}
+	if r.options.Logbook != nil {
+		return r.options.Logbook.Forget(app)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"paas/platform"
+	"paas/runtime/logbook"
 	"paas/runtime/ring"
 )
 
@@ -26,14 +27,11 @@ type noteBook struct {
 	close func()
 }
 
-// noteSeparator stands between a note's source and its text.
-const noteSeparator = "\t"
-
 // Note implements platform.Resources.
 func (r *Runtime) Note(app platform.AppName, source, text string) error {
 	text = strings.ReplaceAll(text, "\n", " ")
 	return r.notes.append(r, app, "", ring.Record{
-		At: r.now().UnixNano(), Stream: ring.Platform, Text: []byte(source + noteSeparator + text),
+		At: r.now().UnixNano(), Stream: ring.Platform, Text: []byte(source + logbook.NoteSeparator + text),
 	})
 }
 

@@ -7,7 +7,7 @@
 //	<Run>/<ID>/            record.json  status  exec.sock: of this boot
 //	<Dir>/instances/<ID>/  fs (the writes)  work
 //	<Dir>/shells/<name>/   the same of a container to be
-//	<Dir>/logs/<app>/<ID>/ meta.json  0  1
+//	<Dir>/logs/<app>/      rings: see package logbook
 package runtime
 
 import (
@@ -23,6 +23,7 @@ import (
 
 	"paas/platform"
 	"paas/runtime/image"
+	"paas/runtime/logbook"
 	"paas/runtime/network"
 	"paas/runtime/script"
 )
@@ -33,6 +34,7 @@ type Options struct {
 	Run     string           // what need not survive the machine, best on a tmpfs; empty: /run/paas-<ID>
 	Images  *image.Store     // where the layers are
 	Network *network.Network // where the addresses come from
+	Logbook *logbook.Book    // takes what rings have before they go; nil: nobody does
 	Init    string           // path of the paas-init program
 	ID      string           // short id of this platform, part of its cgroups' name
 	Log     *slog.Logger     // nil: discard

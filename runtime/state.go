@@ -88,7 +88,7 @@ func (r *record) source() string { return source(r.Type, r.Number) }
 func source(t platform.ProcessType, number int) string { return string(t) + "." + strconv.Itoa(number) }
 
 func (r *record) journal() journal {
-	return journal{ID: r.ID, Source: r.source(), Started: r.StartedAt}
+	return journal{ID: r.ID, Source: r.source(), Started: r.StartedAt, Release: r.Release}
 }
 
 const recordFile = "record.json"

@@ -17,13 +17,20 @@ func (v Verb) usage() string {
 			parts = append(parts, p.synopsis())
 		}
 	}
+	var flags []string
 	for _, p := range v.params {
 		if p.flag {
-			parts = append(parts, p.synopsis())
+			flags = append(flags, p.synopsis())
 		}
 	}
-	return strings.Join(parts, " ")
+	if len(flags) > mostSynopses {
+		flags = []string{"[flags]"}
+	}
+	return strings.Join(append(parts, flags...), " ")
 }
+
+// mostSynopses is how many flags a usage line names; help lists them all.
+const mostSynopses = 6
 
 func (p param) synopsis() string {
 	switch {

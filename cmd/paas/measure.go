@@ -25,6 +25,7 @@ func (i images) Disk(ctx context.Context, apps []platform.App) ([]platform.DiskU
 	for _, app := range apps {
 		m.add("repository", app.Name, "", "repos", strconv.FormatInt(app.ID, 10)+".git")
 		m.add("log", app.Name, "", "logs", string(app.Name))
+		m.add("log", app.Name, "", "logbook", string(app.Name))
 	}
 	m.instances(apps)
 	m.database()

@@ -85,7 +85,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
 		Host: r.host(), Ports: r.ports, Hasher: edge.Hasher{}, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
-		Volumes: r.rooms.volumes,
+		Volumes: r.rooms.volumes, Logbook: r.rooms.logbook, Drainer: r.rooms.drains,
 	}
 }
 

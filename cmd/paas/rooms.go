@@ -16,9 +16,11 @@ import (
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/runtime"
+	"paas/runtime/drain"
 	"paas/runtime/image"
 	"paas/runtime/image/blobs"
 	"paas/runtime/image/exchange"
+	"paas/runtime/logbook"
 	"paas/runtime/network"
 	"paas/runtime/volume"
 	"paas/store"
@@ -32,6 +34,8 @@ type rooms struct {
 	outputs *store.Outputs
 	images  *image.Store
 	network *network.Network
+	logbook *logbook.Book
+	drains  *drain.Drains
 	runtime *runtime.Runtime
 	builder *buildpacks.Engine
 	repos   *gitreceive.Repos
@@ -87,8 +91,14 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	if r.logbook, err = logbook.Open(logbook.Options{
+		Dir: filepath.Join(s.Data, "logbook"), Rings: filepath.Join(s.Data, "logs"), Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	r.drains = drain.New(drain.Options{Book: r.logbook, Log: log})
 	if r.runtime, err = runtime.Open(ctx, runtime.Options{
-		Dir: s.Data, Images: r.images, Network: r.network, Init: init, ID: id, Log: log,
+		Dir: s.Data, Images: r.images, Network: r.network, Logbook: r.logbook, Init: init, ID: id, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -130,6 +140,12 @@ func (r *rooms) close(log *slog.Logger) {
 	}
 	if r.runtime != nil {
 		errs = append(errs, r.runtime.Close())
+	}
+	if r.drains != nil {
+		r.drains.Shutdown()
+	}
+	if r.logbook != nil {
+		errs = append(errs, r.logbook.Close())
 	}
 	if r.network != nil {
 		errs = append(errs, r.network.Close())

@@ -160,8 +160,14 @@ func (b *Book) Usage(app platform.AppName) (u platform.LogUsage, err error) {
 func (b *Book) SetBounds(app platform.AppName, bounds platform.LogBounds) {
 	b.mu.Lock()
 	b.own[app] = bounds
+	s, bounds := b.shelves[app], b.inForce(app)
 	b.mu.Unlock()
-	b.rebound()
+	if s != nil {
+		s.mu.Lock()
+		s.bounds = bounds
+		s.mu.Unlock()
+	}
+	b.kick()
 }
 
 // SetDefaults implements platform.Logbook.

@@ -343,14 +343,14 @@ func TestRingOverrunIsAGap(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	d := newDesk(t)
-	d.SetBounds("hello", platform.LogBounds{Bytes: 512 << 10})
+	d.SetBounds("hello", platform.LogBounds{Bytes: 256 << 10})
 	for i := range 5 {
 		d.fill(i*8_000, 8_000, time.Now().Add(-time.Hour))
 	}
 	eventually(t, "the oldest lines are gone", func() bool {
 		u, err := d.Usage("hello")
 		check(t, err)
-		return u.Bytes <= 512<<10+2*leastSegment
+		return u.Bytes <= 3*leastSegment
 	})
 	list := d.read(platform.LogFilter{Last: AllLines})
 	d.numbered(list, 40_000-len(list), len(list))

@@ -278,11 +278,12 @@ func (d *draught) upTo(horizon int64) []line {
 // origin is who wrote into the ring.
 func (r Ring) origin() origin {
 	o := origin{source: sourceNumber(platform.LogApp), process: r.Source, release: r.Release}
-	switch r.Source {
-	case RouterSource:
-		o.source = sourceNumber(platform.LogRouter)
+	typ, _, _ := strings.Cut(r.Source, ".")
+	switch s := platform.LogSource(typ); s {
 	case "":
 		o.source = sourceNumber(platform.LogPlatform)
+	case platform.LogRouter, platform.LogRun, platform.LogCron, platform.LogRelease: // one-off instances, by their type
+		o.source = sourceNumber(s)
 	}
 	return o
 }

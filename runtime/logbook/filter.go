@@ -51,7 +51,7 @@ func (f *filter) who(o origin) bool {
 	if len(f.sources) > 0 && !slices.Contains(f.sources, o.source) {
 		return false
 	}
-	if f.process != "" && o.process != "" && o.process != f.process && !strings.HasPrefix(o.process, f.process+".") {
+	if several := o.process == "" && o.source == sourceNumber(platform.LogApp); f.process != "" && !several && o.process != f.process && !strings.HasPrefix(o.process, f.process+".") {
 		return false
 	}
 	return f.release == 0 || o.release == f.release

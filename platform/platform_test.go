@@ -151,6 +151,19 @@ func TestCrashedInstanceComesBack(t *testing.T) {
 	w.eventually("the dead one is forgotten", func() bool { l, _ := w.host.Instances(ctx); return len(l) == 1 })
 }
 
+// An instance whose turn came while another one was being started again got none: nobody looked at it any more.
+func TestAllCrashedInstancesComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.mustPush("web: serve early")
+	_, err := w.Scale(ctx, w.call, platform.ScaleInput{App: "blog", Changes: []string{"web=2"}})
+	w.check(err)
+	list, _ := w.host.Instances(ctx)
+	w.host.end(list[0].ID, 1)
+	time.Sleep(45 * time.Millisecond) // less than a start takes
+	w.host.end(list[1].ID, 1)
+	w.eventually("both are back", func() bool { return w.table.backends("blog") == 2 && w.running(1) == 2 })
+}
+
 func TestSuccessorTakesOver(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("web: serve")

@@ -160,20 +160,22 @@ func (p *Platform) reconcile(ctx context.Context, name AppName) {
 	if err != nil || !ok {
 		return // no such app any more, or nothing released yet
 	}
-	if err := p.repair(ctx, w); err != nil && ctx.Err() == nil {
+	lack, err := p.repair(ctx, w)
+	if err != nil && ctx.Err() == nil {
 		p.Log.Error("repair", "app", name, "err", err)
 	}
-	if next, due := p.nextRetry(name); due {
+	if next, waiting := p.nextRetry(name, lack); waiting {
 		p.reconcileAfter(name, next)
 	}
 }
 
-func (p *Platform) repair(ctx context.Context, w want) error {
+// repair returns the slots that still lack an instance.
+func (p *Platform) repair(ctx context.Context, w want) (lack []slot, err error) {
 	depth := p.lane(w.app.Name).depth()
 	w.asleep, w.keep = depth != Awake, p.idleRules(w.app.Name).Keep
 	have, err := p.instances(ctx, w.app.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if depth == Frozen {
 		have = w.kept(have)
@@ -198,6 +200,7 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 		}
 		started = append(started, i)
 	}
+	lack = notFilledBy(slices.Clone(missing), started)
 	if len(started) == 0 && len(missing) > 0 {
 		excess = ended(excess) // keep what still serves, though out of date, until it can be replaced
 		stay = without(have, excess)
@@ -205,11 +208,11 @@ func (p *Platform) repair(ctx context.Context, w want) error {
 	if w.asleep {
 		joined := func(candidates []Instance) []Instance { return append(slices.Clone(candidates), started...) }
 		p.retire(w.app.Name, p.republish(context.WithoutCancel(ctx), w.app, joined), excess)
-		return nil
+		return lack, nil
 	}
 	running := append(stay, started...)
 	p.retire(w.app.Name, p.publish(context.WithoutCancel(ctx), w.app, running), excess)
-	return nil
+	return lack, nil
 }
 
 // notFilledBy takes away the slots that belong to instances of the list.
@@ -241,14 +244,16 @@ func (p *Platform) due(name AppName, missing []slot) (due []slot) {
 	return due
 }
 
-// nextRetry is when the next slot is due, if one is waiting.
-func (p *Platform) nextRetry(name AppName) (d time.Duration, waiting bool) {
+// nextRetry is when the first of the slots is due, if one is to get an instance again. It may have become due while
+// another one was started.
+func (p *Platform) nextRetry(name AppName, lack []slot) (d time.Duration, waiting bool) {
 	l := p.lane(name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, c := range l.crashes {
-		left := c.retry.Sub(p.Now())
-		if left > 0 && (!waiting || left < d) {
+	for _, s := range lack {
+		c := l.crashes[s]
+		left := max(c.retry.Sub(p.Now()), 0)
+		if !c.resting && (!waiting || left < d) {
 			d, waiting = left, true
 		}
 	}

@@ -152,7 +152,7 @@ func (s *soak) sleep() (string, error) {
 
 // crash kills one of three instances, and waits until there are three again: a request must find one that lives.
 func (s *soak) crash() (string, error) {
-	_, _, _ = get(s.url("/crash"), "crasher.example.test")
+	_, _ = s.try(s.home, "curl", "-s", "-m", "10", "-X", "POST", "-H", "Host: crasher.example.test", s.url("/crash"))
 	for range 400 {
 		out, err := s.try(s.home, "paas", "ps", "crasher")
 		if err == nil && strings.Count(out, "\tup\t") >= 3 {

@@ -31,7 +31,7 @@ const (
 
 // Bounds of the properties.
 const (
-	mostRetention       = 1000
+	mostRetention       = 500 // of as many a Store knows
 	leastKeep           = time.Second
 	mostKeep            = 24 * time.Hour
 	defaultKeepPrevious = 10 * time.Minute

@@ -16,6 +16,9 @@ import (
 func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
+	if !d.options.Commands.Endures(line) {
+		defer newIdle(c, d.options.Idle).stop()
+	}
 	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas"}
 	if c.local {
 		s.Prefix = "paas"

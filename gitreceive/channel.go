@@ -56,6 +56,7 @@ func (d *Server) channel(srv *ssh.Server, conn *gossh.ServerConn, fresh gossh.Ne
 	}
 	defer d.leave(key)
 	connection := connectionOf(ctx)
+	connection.guard(key)
 	connection.enter(conn)
 	defer connection.leave()
 	own, cancel := context.WithCancel(ctx)
@@ -74,7 +75,7 @@ func (d *Server) enter(key string) string {
 		return "paas is restarting, try again in a moment"
 	}
 	if key != "" && d.perKey[key] >= d.options.Sessions {
-		return fmt.Sprintf("%d sessions are open with this key, and more are not allowed", d.perKey[key])
+		return fmt.Sprintf("%d sessions are open with this key, and more are not allowed: end one of them first", d.perKey[key])
 	}
 	d.perKey[key]++
 	return ""

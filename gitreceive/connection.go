@@ -7,6 +7,8 @@ import (
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
+
+	"paas/platform"
 )
 
 const (
@@ -26,6 +28,7 @@ type connection struct {
 	served   bool // it has or had a session
 	sessions int
 	alive    sync.Once // starts the keepalives
+	guarded  sync.Once // has it closed when its key is removed
 	ended    sync.Once
 	closed   chan struct{}
 }
@@ -103,6 +106,31 @@ func (c *connection) enter(conn *gossh.ServerConn) {
 	c.sessions++
 	c.idle.Stop()
 	c.alive.Do(func() { go c.keepAlive(conn) })
+}
+
+// guard has the connection closed when its key may not come in any more. It begins before the first session looks the
+// key up, so that a removal is seen by one of the two.
+func (c *connection) guard(key string) {
+	c.guarded.Do(func() {
+		leave := c.door.options.Platform.Visiting(platform.Visit{
+			Actor: platform.Actor{Fingerprint: key}, End: func(error) { go c.shutOut() },
+		})
+		go func() {
+			<-c.closed
+			leave()
+		}()
+	})
+}
+
+// goodbye is what sessions have to tell why they end, before their connection is closed.
+const goodbye = 300 * time.Millisecond
+
+func (c *connection) shutOut() {
+	select {
+	case <-time.After(goodbye):
+	case <-c.closed:
+	}
+	_ = c.Close()
 }
 
 func (c *connection) leave() {

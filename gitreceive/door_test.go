@@ -106,6 +106,12 @@ func (m *memory) DeployBranch(_ context.Context, app platform.App, branch string
 	return have.DeployBranch, nil
 }
 
+func (m *memory) Visiting(platform.Visit) func() { return func() {} }
+
+func (m *memory) Begin(context.Context, platform.Actor, platform.AppName, string) (*platform.Entry, error) {
+	return nil, nil
+}
+
 func (m *memory) Push(ctx context.Context, p platform.Push) (platform.Release, error) {
 	story := platform.NewStory(p.Out, nil)
 	story.Phase("Building %s", p.App.Name)
@@ -435,6 +441,7 @@ func (c *commands) cancelled() []string {
 func (c *commands) Watches(line string) bool { return line == "forever" }
 
 func (c *commands) May(context.Context, platform.Actor, string, string) bool { return true }
+func (c *commands) Endures(line string) bool { return line == "forever" }
 
 func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 	split, err := verbs.Split(line)

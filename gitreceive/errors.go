@@ -78,24 +78,32 @@ func oneLine(s string) string {
 // app that is not there and one that the actor may not see look the same.
 func (d *Server) turnAway(c *client, name string, err error) int {
 	e := d.human(err)
-	if e.Kind == platform.NotFound || e.Kind == platform.Denied {
+	if e.Kind == platform.NotFound {
 		e = platform.Errorf(platform.NotFound, "there is no app %q, or you may not see it", name)
 	}
 	text := oneLine(e.Message)
 	if e.Hint != "" {
 		text += " (" + oneLine(e.Hint) + ")"
 	}
-	for _, line := range e.Table {
+	for _, line := range tableFor(c, e) {
 		_, _ = c.stderr.Write([]byte("       " + line + "\n"))
 	}
 	_ = (&pktline.ErrorLine{Text: text}).Encode(c.out)
 	return status(e.Kind)
 }
 
+// tableFor is what an error tells beside its sentence, such as what takes the disk: it names apps, so it is for admins.
+func tableFor(c *client, e *platform.Error) []string {
+	if c.actor.Admin {
+		return e.Table
+	}
+	return nil
+}
+
 // complain refuses on stderr.
 func (d *Server) complain(c *client, err error) int {
 	e := d.human(err)
-	_, _ = c.stderr.Write([]byte(plain(e)))
+	_, _ = c.stderr.Write([]byte(plain(e, tableFor(c, e))))
 	return status(e.Kind)
 }
 

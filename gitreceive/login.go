@@ -96,9 +96,19 @@ func peer(conn net.Conn) (uid uint32, err error) {
 // removed while its connection stays.
 func (d *Server) actor(ctx context.Context, conn *gossh.ServerConn, local bool) (platform.Actor, error) {
 	if local {
-		return platform.Actor{Name: "root", Admin: true, Door: platform.DoorLocal}, nil
+		return platform.Actor{Name: platform.Root, Admin: true, Creates: true, Door: platform.DoorLocal, Request: platform.NewRequest()}, nil
 	}
-	return d.options.Platform.Actor(ctx, fingerprint(conn))
+	a, err := d.options.Platform.Actor(ctx, fingerprint(conn))
+	a.Door, a.Remote, a.Request = platform.DoorSSH, address(conn.RemoteAddr()), platform.NewRequest()
+	return a, err
+}
+
+// address is an address without its port.
+func address(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.IP.String()
+	}
+	return ""
 }
 
 func fingerprint(conn *gossh.ServerConn) string {

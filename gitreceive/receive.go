@@ -40,7 +40,8 @@ type push struct {
 	req    *request
 	all    verdicts
 	screen *screen
-	unread bool // the client still sends its pack
+	unread bool  // the client still sends its pack
+	came   error // what it failed of; nil if all was taken
 }
 
 // receivePack serves one push and returns the exit status.
@@ -94,7 +95,13 @@ func (p *push) serve(created bool, refs map[plumbing.ReferenceName]pack.ID) int 
 		p.say("-----> Created the app %s\n", p.app.Name)
 	}
 	p.unread = p.req.sendsPack()
+	entry, err := p.door.options.Platform.Begin(p.client.ctx, p.client.actor, p.app.Name, p.line())
+	if err != nil {
+		p.tell(err)
+		return 1
+	}
 	unpacked := p.run(refs)
+	p.audit(entry)
 	p.tellRefusals()
 	if err := p.screen.answer(p.report(unpacked)); err != nil {
 		return 1
@@ -194,6 +201,7 @@ func (p *push) settle(q *quarantine, got *pack.Received) error {
 	}
 	if v := p.all.deploying(); v != nil && v.Old != v.New {
 		if err := p.deploy(store, v); err != nil {
+			p.came = err
 			p.tell(err)
 			v.refuse(p.door.reason(err), nil)
 			p.all.refuseRest(v.Name.Short() + " was rejected")
@@ -320,6 +328,7 @@ func (p *push) keep(q *quarantine, got *pack.Received) error {
 
 // failed refuses what is still taken and returns git's word on the unpacking.
 func (p *push) failed(err error) string {
+	p.came = err
 	p.tell(err)
 	var broken *pack.BrokenError
 	var limit *pack.LimitError
@@ -369,13 +378,13 @@ func (p *push) tellRefusals() {
 // tell shows a failure as the field has it: " !     " and a sentence, and what to do below it.
 func (p *push) tell(err error) {
 	if e := p.door.human(err); !e.Told {
-		p.say("%s", plain(e))
+		p.say("%s", plain(e, tableFor(p.client, e)))
 	}
 }
 
-func plain(e *platform.Error) string {
+func plain(e *platform.Error, table []string) string {
 	var b strings.Builder
-	for _, line := range e.Table {
+	for _, line := range table {
 		b.WriteString("       " + strings.TrimRight(line, "\n") + "\n")
 	}
 	for line := range strings.Lines(strings.TrimSpace(e.Message)) {

@@ -32,6 +32,10 @@ import (
 type Platform interface {
 	// Actor is who holds the key that was proven; NotFound for a key nobody added.
 	Actor(ctx context.Context, fingerprint string) (platform.Actor, error)
+	// Visiting has v.End called when its actor may not come in any more, until leave is called.
+	Visiting(v platform.Visit) (leave func())
+	// Begin notes that an actor changes something; End of what it returns must be called.
+	Begin(ctx context.Context, actor platform.Actor, app platform.AppName, text string) (*platform.Entry, error)
 	// OpenPush finds an app for a push, and makes it if the actor may make apps.
 	OpenPush(ctx context.Context, actor platform.Actor, app string) (a platform.App, created bool, err error)
 	// RoomForPush makes room for a push to the app and tells how many bytes may come in. It fails when the
@@ -57,6 +61,8 @@ type Commands interface {
 	Watches(line string) bool
 	// May tells whether the actor may use a verb for an app, without saying so to anybody. It may read the store.
 	May(ctx context.Context, actor platform.Actor, verb, app string) bool
+	// Endures tells whether a command line may be silent for as long as it likes: it watches, or has a terminal.
+	Endures(line string) bool
 }
 
 // Options says what a Server works with. Zero limits mean the defaults.
@@ -68,7 +74,7 @@ type Options struct {
 	Log      *slog.Logger
 	Limits   pack.Limits   // of one push; 4 GiB, 5 million objects, objects of 2 GiB
 	Sessions int           // at a time for one key; 8
-	Idle     time.Duration // a connection with no session, or a git client that is silent; 60 min
+	Idle     time.Duration // a connection with no session, or a session that is silent and does not watch; 60 min
 	Login    time.Duration // from connecting to the proven key; 30 s
 	Alive    time.Duration // between keepalives, three of which may go unanswered; 30 s
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
@@ -62,6 +61,10 @@ func (d *Server) serve(s ssh.Session) int {
 	if c.actor, err = d.actor(ctx, conn, c.local); err != nil {
 		return d.complain(c, platform.Errorf(platform.Denied, "this key may not come in any more").Because(err))
 	}
+	ctxOwn, shut := context.WithCancelCause(c.ctx)
+	defer shut(nil)
+	c.ctx = ctxOwn
+	defer d.options.Platform.Visiting(platform.Visit{Actor: c.actor, End: shut})()
 	words, err := verbs.Split(s.RawCommand())
 	if err != nil {
 		return d.complain(c, err)
@@ -104,9 +107,8 @@ func (d *Server) git(c *client, service string, words []string) int {
 		return d.complain(c, platform.Errorf(platform.Usage, "%s takes the name of one app", service))
 	}
 	app := appArgument(words[0])
-	idle := newIdle(c, d.options.Idle)
-	defer idle.stop()
-	c.in = idle
+	c.actor.Door = platform.DoorGit
+	defer newIdle(c, d.options.Idle).stop()
 	switch service {
 	case "git-receive-pack":
 		return d.receivePack(c, app)
@@ -117,32 +119,6 @@ func (d *Server) git(c *client, service string, words []string) int {
 			WithHint("clone it instead: git clone --depth 1"))
 	}
 }
-
-// idle ends the session of a git client that was asked for something and stays silent.
-type idle struct {
-	in    io.Reader
-	limit time.Duration
-	timer *time.Timer
-}
-
-func newIdle(c *client, limit time.Duration) *idle {
-	timer := time.AfterFunc(limit, func() {
-		c.cancel()
-		if ch, ok := c.out.(gossh.Channel); ok {
-			_ = ch.Close()
-		}
-	})
-	timer.Stop()
-	return &idle{in: c.in, limit: limit, timer: timer}
-}
-
-func (i *idle) Read(p []byte) (int, error) {
-	i.timer.Reset(i.limit)
-	defer i.timer.Stop()
-	return i.in.Read(p)
-}
-
-func (i *idle) stop() { i.timer.Stop() }
 
 // appArgument finds the app in what git sends for paas:blog, ssh://paas/blog and paas:blog.git.
 func appArgument(word string) string {

@@ -17,6 +17,9 @@ import (
 func (d *Server) verb(c *client, line string, ch *channel, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
+	if !d.options.Commands.Endures(line) {
+		defer newIdle(c, d.options.Idle).stop()
+	}
 	s := verbs.Session{
 		Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas",
 		Signals: ch.signals.take, Environ: ch.environ.all(),

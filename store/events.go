@@ -36,20 +36,18 @@ func scanEvent(r row) (platform.Event, error) {
 // AddEvents implements platform.Ledger.
 func (s *Store) AddEvents(ctx context.Context, events []platform.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		var last int64
+		trim := false
 		for _, e := range events {
 			id, err := insertEvent(ctx, tx, e)
 			if err != nil {
 				return err
 			}
-			if id/trimEvery != last/trimEvery && last != 0 || id%trimEvery == 0 {
-				err = trimEvents(ctx, tx)
-			}
-			if last = id; err != nil {
-				return err
-			}
+			trim = trim || id%trimEvery == 0
 		}
-		return nil
+		if !trim {
+			return nil
+		}
+		return trimEvents(ctx, tx)
 	})
 }
 

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,28 +13,33 @@ func TestTokens(t *testing.T) {
 	ctx, s := context.Background(), fresh(t)
 	must(s.CreateApp(ctx, "blog"))(t)
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
-	ok(t, s.AddToken(ctx, platform.Token{Name: "ci", Hash: "1", App: "blog", ReadOnly: true, ExpiresAt: until}))
-	ok(t, s.AddToken(ctx, platform.Token{Name: "all", Hash: "2"}))
-	for _, twice := range []platform.Token{{Name: "ci", Hash: "3"}, {Name: "other", Hash: "1"}} {
-		if err := s.AddToken(ctx, twice); platform.KindOf(err) != platform.Conflict {
-			t.Errorf("%+v: %v", twice, err)
-		}
+	root := platform.Root
+	ok(t, s.AddToken(ctx, platform.Token{
+		User: root, Name: "ci", Hash: "1", Limited: true, Apps: []platform.AppName{"blog"}, Scopes: []platform.Scope{platform.ScopeAppsRead}, ExpiresAt: until,
+	}, 9))
+	ok(t, s.AddToken(ctx, platform.Token{User: root, Name: "all", Hash: "2"}, 9))
+	for _, twice := range []platform.Token{{User: root, Name: "ci", Hash: "3"}, {User: root, Name: "other", Hash: "1"}} {
+		wantKind(t, s.AddToken(ctx, twice, 9), platform.Conflict)
 	}
-	if err := s.AddToken(ctx, platform.Token{Name: "x", Hash: "4", App: "nope"}); platform.KindOf(err) != platform.NotFound {
-		t.Error(err)
-	}
+	wantKind(t, s.AddToken(ctx, platform.Token{User: root, Name: "third", Hash: "5"}, 2), platform.Conflict)
+	wantKind(t, s.AddToken(ctx, platform.Token{User: root, Name: "x", Hash: "4", Limited: true, Apps: []platform.AppName{"nope"}}, 9), platform.NotFound)
+	wantKind(t, s.AddToken(ctx, platform.Token{User: "nobody", Name: "x", Hash: "4"}, 9), platform.NotFound)
 	got := must(s.TokenByHash(ctx, "1"))(t)
-	if got.Name != "ci" || got.App != "blog" || !got.ReadOnly || !got.ExpiresAt.Equal(until) || got.CreatedAt.IsZero() {
+	if got.Name != "ci" || !slices.Equal(got.Apps, []platform.AppName{"blog"}) || len(got.Scopes) != 1 || !got.OfAdmin || !got.ExpiresAt.Equal(until) || got.CreatedAt.IsZero() {
 		t.Errorf("%+v", got)
 	}
-	if got := must(s.TokenByHash(ctx, "2"))(t); got.App != "" || !got.ExpiresAt.IsZero() {
+	ok(t, s.TokenUsed(ctx, got.ID, until, "192.0.2.1"))
+	if got := must(s.TokenByHash(ctx, "1"))(t); !got.UsedAt.Equal(until) || got.UsedBy != "192.0.2.1" {
+		t.Errorf("%+v", got)
+	}
+	if got := must(s.TokenByHash(ctx, "2"))(t); got.Limited || !got.ExpiresAt.IsZero() {
 		t.Errorf("%+v", got)
 	}
 	ok(t, s.DestroyApp(ctx, "blog"))
 	if all := must(s.Tokens(ctx))(t); len(all) != 1 || all[0].Name != "all" {
 		t.Errorf("an app's tokens go with it: %+v", all)
 	}
-	ok(t, s.RemoveToken(ctx, "all"))
+	ok(t, s.RemoveToken(ctx, must(s.TokenByHash(ctx, "2"))(t).ID))
 	if _, err := s.TokenByHash(ctx, "2"); platform.KindOf(err) != platform.NotFound {
 		t.Error(err)
 	}

@@ -45,6 +45,11 @@ func (t *Table) Run(ctx context.Context, s Session, line string) int {
 		return code
 	}
 	e := t.platform.Human(err)
+	if !s.Actor.Admin && len(e.Table) > 0 { // it names apps
+		told := *e
+		told.Table = nil
+		e = &told
+	}
 	tellError(s, e)
 	return status[e.Kind]
 }
@@ -57,6 +62,17 @@ func (t *Table) Watches(line string) bool {
 	}
 	v, ok := t.find(words[0].Text)
 	return ok && v.Watch
+}
+
+// Endures tells whether a command line may be silent for as long as it likes: those that watch, and those whose terminal
+// is their command's.
+func (t *Table) Endures(line string) bool {
+	words, err := Split(line)
+	if err != nil || len(words) == 0 {
+		return false
+	}
+	v, ok := t.find(words[0].Text)
+	return ok && (v.Watch || v.Raw)
 }
 
 func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {

@@ -3,9 +3,11 @@ package registry
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
+	"paas/controlpanel/login"
 	"paas/platform"
 )
 
@@ -66,6 +68,11 @@ func (s *server) fail(err error, c echo.Context) {
 		return // the client sees a body that is too short
 	}
 	p := s.problemOf(err)
+	var wait login.WaitError
+	if errors.As(err, &wait) {
+		p = problem{http.StatusTooManyRequests, "TOOMANYREQUESTS", wait.Error()}
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait.For.Seconds())+1))
+	}
 	if p.status == http.StatusUnauthorized {
 		c.Response().Header().Set("WWW-Authenticate", `Basic realm="paas"`)
 	}

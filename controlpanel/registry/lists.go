@@ -50,21 +50,20 @@ func (s *server) listTags(r request) error {
 	return r.JSON(http.StatusOK, map[string]any{"name": r.repo, "tags": tags})
 }
 
-// catalog lists the repositories, to tokens that may see all.
+// catalog lists the repositories that the client may read.
 func (s *server) catalog(r request) error {
 	if r.Request().Method != http.MethodGet {
 		return problem{http.StatusMethodNotAllowed, "UNSUPPORTED", r.Request().Method + " does nothing here"}
-	}
-	if r.token.App != "" {
-		return problem{http.StatusForbidden, "DENIED", "the token is for one app only"}
 	}
 	repos, err := s.Store.Repositories(r.ctx())
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(repos))
-	for i, repo := range repos {
-		names[i] = string(repo)
+	names := []string{}
+	for _, repo := range repos {
+		if s.Platform.OpenRepository(r.ctx(), r.actor, repo, false) == nil {
+			names = append(names, string(repo))
+		}
 	}
 	slices.Sort(names)
 	if names, err = page(r, names); err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"paas/controlpanel/login"
 	"paas/platform"
 )
 
@@ -53,6 +54,7 @@ type Store interface {
 // Options are what the registry needs.
 type Options struct {
 	Platform *platform.Platform
+	Gate     *login.Gate // nil: one of its own
 	Store    Store
 	Log      *slog.Logger
 }
@@ -63,11 +65,15 @@ const maxSending = 64
 type server struct {
 	Options
 	sending chan struct{} // holds one value for each
+	gate    *login.Gate
 }
 
 // New makes the handler for the registry's hostname.
 func New(o Options) http.Handler {
-	s := &server{Options: o, sending: make(chan struct{}, maxSending)}
+	s := &server{Options: o, sending: make(chan struct{}, maxSending), gate: o.Gate}
+	if s.gate == nil {
+		s.gate = login.New(o.Platform, nil)
+	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
 	e.Any("/v2", s.base)
@@ -79,7 +85,7 @@ func New(o Options) http.Handler {
 // request is one call on a repository.
 type request struct {
 	echo.Context
-	token platform.Token
+	actor platform.Actor
 	repo  platform.Repository
 	ref   string // the tag, digest or upload at the end of the path
 }
@@ -88,7 +94,7 @@ func (r request) ctx() context.Context { return r.Request().Context() }
 
 // base tells clients that this is a registry and that their login works.
 func (s *server) base(c echo.Context) error {
-	if _, err := s.login(c.Request()); err != nil {
+	if _, err := s.gate.Enter(c.Request(), platform.DoorAPI); err != nil {
 		return err
 	}
 	c.Response().Header().Set("Docker-Distribution-API-Version", "registry/2.0")
@@ -96,14 +102,14 @@ func (s *server) base(c echo.Context) error {
 }
 
 func (s *server) serve(c echo.Context) error {
-	token, err := s.login(c.Request())
+	actor, err := s.gate.Enter(c.Request(), platform.DoorAPI)
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Docker-Distribution-API-Version", "registry/2.0")
 	path := strings.TrimPrefix(c.Request().URL.Path, "/v2/")
 	if path == "_catalog" {
-		return s.catalog(request{Context: c, token: token})
+		return s.catalog(request{Context: c, actor: actor})
 	}
 	name, what, ref, ok := split(path)
 	if !ok {
@@ -113,11 +119,11 @@ func (s *server) serve(c echo.Context) error {
 	if !known {
 		return problem{http.StatusMethodNotAllowed, "UNSUPPORTED", c.Request().Method + " does nothing here"}
 	}
-	repo, err := s.open(c.Request(), token, name)
+	repo, err := s.open(c.Request(), actor, name)
 	if err != nil {
 		return err
 	}
-	return handle(request{Context: c, token: token, repo: repo, ref: ref})
+	return s.audited(request{Context: c, actor: actor, repo: repo, ref: ref}, what, handle)
 }
 
 // handlers are what can be done with a thing, by method.
@@ -158,26 +164,29 @@ func split(path string) (name, what, ref string, ok bool) {
 	return name, what, ref, ref != "" && !strings.Contains(ref, "/")
 }
 
-// login finds the token that the client shows: as the password of any user, or as a bearer.
-func (s *server) login(req *http.Request) (platform.Token, error) {
-	_, secret, ok := req.BasicAuth()
-	if !ok {
-		secret, ok = strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+// audited leaves an entry for what changes which images there are. Blobs are but parts of them.
+func (s *server) audited(r request, what string, handle func(request) error) error {
+	method := r.Request().Method
+	if method != http.MethodDelete && (what != "manifests" || method != http.MethodPut) {
+		return handle(r)
 	}
-	if !ok {
-		return platform.Token{}, problem{http.StatusUnauthorized, "UNAUTHORIZED", "log in with an API token as the password"}
+	entry, err := s.Platform.Begin(r.ctx(), r.actor, r.repo.App(), "registry "+method+" "+string(r.repo)+" "+r.ref)
+	if err != nil {
+		return err
 	}
-	return s.Platform.Token(req.Context(), secret)
+	err = handle(r)
+	entry.End(err)
+	return err
 }
 
-// open checks the repository's name and what the token may do with it.
-func (s *server) open(req *http.Request, token platform.Token, name string) (platform.Repository, error) {
+// open checks the repository's name and what the client may do with it.
+func (s *server) open(req *http.Request, actor platform.Actor, name string) (platform.Repository, error) {
 	repo, err := platform.ParseRepository(name)
 	if err != nil {
 		return "", problem{http.StatusBadRequest, "NAME_INVALID", err.Error()}
 	}
 	writes := req.Method != http.MethodGet && req.Method != http.MethodHead
-	err = s.Platform.OpenRepository(req.Context(), token, repo, writes)
+	err = s.Platform.OpenRepository(req.Context(), actor, repo, writes)
 	if platform.KindOf(err) == platform.NotFound {
 		return "", problem{http.StatusNotFound, "NAME_UNKNOWN", err.Error()}
 	}

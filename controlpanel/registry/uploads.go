@@ -36,7 +36,7 @@ func (s *server) mounted(r request, digest string) bool {
 		return false
 	}
 	for _, from := range sources {
-		if s.Platform.OpenRepository(r.ctx(), r.token, from, false) != nil {
+		if s.Platform.OpenRepository(r.ctx(), r.actor, from, false) != nil {
 			continue
 		}
 		if s.Store.Mount(r.ctx(), r.repo, from, digest) == nil {

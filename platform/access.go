@@ -22,9 +22,6 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if err != nil {
 		return App{}, false, err
 	}
-	if err := p.notRenamed(ctx, valid); err != nil {
-		return App{}, false, err
-	}
 	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
 		return App{}, false, err
 	}
@@ -39,9 +36,12 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 }
 
 // OpenFetch finds the app for a clone or a fetch.
-func (p *Platform) OpenFetch(ctx context.Context, _ Actor, name string) (App, error) {
+func (p *Platform) OpenFetch(ctx context.Context, actor Actor, name string) (App, error) {
 	app, err := p.Store.App(ctx, AppName(name))
 	if KindOf(err) == NotFound {
+		if err := p.notRenamed(ctx, actor, AppName(name)); err != nil {
+			return App{}, err
+		}
 		return App{}, Errorf(NotFound, "there is no app %q, or you may not see it", name)
 	}
 	return app, err

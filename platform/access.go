@@ -1,6 +1,9 @@
 package platform
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // hiddenApp answers a git client that named an app which is not there, or which it may not know of.
 func hiddenApp(name string) *Error {
@@ -21,9 +24,6 @@ func (p *Platform) OpenPush(ctx context.Context, actor Actor, name string) (app 
 	if _, there := p.Store.App(ctx, valid); there == nil {
 		return App{}, false, hiddenApp(name)
 	}
-	if err := p.notRenamed(ctx, valid); err != nil {
-		return App{}, false, err
-	}
 	if _, err := p.RoomForPush(ctx, App{}); err != nil { // or the app would be all that is left of the push
 		return App{}, false, err
 	}
@@ -43,16 +43,12 @@ func (p *Platform) OpenFetch(ctx context.Context, actor Actor, name string) (App
 	return p.open(ctx, actor, name, ViewRole, "a clone")
 }
 
-func (p *Platform) open(ctx context.Context, actor Actor, name string, need Role, what string) (App, error) {
-	if err := p.Permit(ctx, actor, name, need, what); err != nil {
-		if kind := KindOf(err); kind == NotFound || kind == Usage {
-			err = hiddenApp(name)
-		}
-		return App{}, err
+func (p *Platform) open(ctx context.Context, actor Actor, name string, need Role, what string) (app App, err error) {
+	if err = p.Permit(ctx, actor, name, need, what); err == nil {
+		app, err = p.Store.App(ctx, AppName(name))
 	}
-	app, err := p.Store.App(ctx, AppName(name))
-	if KindOf(err) == NotFound {
-		err = hiddenApp(name)
+	if kind := KindOf(err); kind == NotFound || kind == Usage {
+		err = cmp.Or(p.notRenamed(ctx, actor, AppName(name)), error(hiddenApp(name)))
 	}
 	return app, err
 }

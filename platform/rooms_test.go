@@ -37,6 +37,7 @@ type host struct {
 	log     []platform.LogLine
 	stopped int
 	broken  bool // nothing can be started
+	moves   []platform.Move
 }
 
 func (h *host) refuse(starts bool) {
@@ -283,7 +284,12 @@ type nowhere struct{}
 func (nowhere) Remove(platform.App) error                                        { return nil }
 func (nowhere) Rename(context.Context, platform.AppName, platform.AppName) error { return nil }
 func (nowhere) Copy(context.Context, platform.App, platform.App) error           { return nil }
-func (h *host) Rename(context.Context, platform.AppName, platform.AppName) error { return nil }
+func (h *host) Rename(_ context.Context, from, to platform.AppName) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.moves = append(h.moves, platform.Move{From: from, To: to})
+	return nil
+}
 
 // world is a platform with everything around it.
 type world struct {
@@ -298,6 +304,8 @@ type world struct {
 	path  string
 	call  platform.Call
 	err   bytes.Buffer
+
+	volumes platform.Volumes // nil: there are none
 }
 
 func newWorld(t *testing.T) *world {
@@ -323,7 +331,7 @@ func (w *world) boot() {
 		routes = w.web
 	}
 	p = platform.New(platform.Rooms{
-		Store: s, Builder: procfiles{}, Runner: w.host, Router: routes, Sources: nowhere{}, Walls: w.bell, Gauge: w.gauge,
+		Store: s, Builder: procfiles{}, Runner: w.host, Router: routes, Sources: nowhere{}, Walls: w.bell, Gauge: w.gauge, Volumes: w.volumes,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, platform.Settings{Domain: "example.com", StartWait: 300 * time.Millisecond, Drain: time.Second, Grace: time.Second})
 	w.Platform = p

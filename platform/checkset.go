@@ -133,10 +133,9 @@ func (p *Platform) changeChecks(ctx context.Context, call Call, app App, types [
 		if typ != "" && !processName.MatchString(string(typ)) {
 			return Errorf(Usage, "%q is not the name of a process type", clipped(string(typ), 64)).WithHint("see them: ssh paas ps %s", app.Name)
 		}
-	}
-	named := slices.DeleteFunc(slices.Clone(types), func(t ProcessType) bool { return t == "" })
-	if err := p.declaresChecked(ctx, app, named); err != nil {
-		return err
+		if err := p.checkType(ctx, app, typ); err != nil {
+			return withHint(err, "see how they are checked: ssh paas checks:report %s", app.Name)
+		}
 	}
 	if err := p.Store.ChangeSettings(ctx, app.Name, call.Actor.Name, changes); err != nil {
 		return err
@@ -150,23 +149,6 @@ func (p *Platform) changeChecks(ctx context.Context, call Call, app App, types [
 		p.drainLater(p.republish(ctx, fresh, func(list []Instance) []Instance { return list }))
 	}
 	return err
-}
-
-func (p *Platform) declaresChecked(ctx context.Context, app App, types []ProcessType) error {
-	if app.Release == 0 || len(types) == 0 {
-		return nil
-	}
-	release, err := p.Store.Release(ctx, app.Name, app.Release)
-	if err != nil {
-		return err
-	}
-	for _, t := range types {
-		if _, ok := release.Image.Processes[t]; !ok {
-			return Errorf(Usage, "%s has no process type %q to check: %s", app.Name, t, declared(release.Image)).
-				WithHint("see them: ssh paas checks:report %s", app.Name)
-		}
-	}
-	return nil
 }
 
 // CheckModeInput is checks:enable, checks:skip and checks:disable.

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,6 +36,8 @@ type Image struct {
 	Groups  []uint32          `json:",omitempty"` // supplementary ones of processes
 	Labels  map[string]string `json:",omitempty"` // a Dockerfile's LABEL
 	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
+	// Entrypoint is its ENTRYPOINT, if there is a Procfile beside it. Commands have it already.
+	Entrypoint []string `json:",omitempty"`
 
 	Cron     []CronJob           `json:",omitempty"` // app.json: commands that run at times
 	Scripts  Scripts             `json:",omitzero"`  // app.json: commands that run around a deploy
@@ -54,7 +57,23 @@ func (i Image) argv(t ProcessType) []string {
 	if argv := i.Commands[t]; argv != nil {
 		return slices.Clone(argv)
 	}
-	return commandLine(i, i.Processes[t])
+	return i.entered(i.Processes[t])
+}
+
+// entered is what executes a command line of the app's own files: in an image with an ENTRYPOINT its words are that
+// program's arguments, as in Docker and Dokku. The image's shell takes it apart, if there is one.
+func (i Image) entered(line string) []string {
+	if len(i.Entrypoint) == 0 {
+		return commandLine(i, line)
+	}
+	if len(i.Shell) == 0 {
+		return append(slices.Clone(i.Entrypoint), strings.Fields(line)...)
+	}
+	var words []string
+	for _, word := range i.Entrypoint {
+		words = append(words, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+	}
+	return commandLine(i, strings.Join(append(words, line), " "))
 }
 
 // EnvVar is one entry of app.json's env object (Heroku's app.json schema).

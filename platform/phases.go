@@ -39,7 +39,7 @@ type phase struct {
 }
 
 func (i Image) script(typ ProcessType, line string) phase {
-	return phase{typ: typ, what: string(typ) + " script", line: line, argv: commandLine(i, line)}
+	return phase{typ: typ, what: string(typ) + " script", line: line, argv: i.entered(line)}
 }
 
 // releaseRuns tells whether w's release command is due: always for new code, otherwise as the app's setting says.

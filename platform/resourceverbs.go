@@ -188,7 +188,7 @@ const runType ProcessType = "run"
 // checkType refuses a process type that the app does not have.
 func (p *Platform) checkType(ctx context.Context, app App, typ ProcessType) error {
 	w, released, err := p.wanted(ctx, app.Name)
-	if err != nil || !released || typ == "" || typ == runType || typ == ReleasePhase {
+	if err != nil || !released || slices.Contains([]ProcessType{"", runType, ReleasePhase, predeployType, postdeployType}, typ) {
 		return err
 	}
 	if _, declares := w.release.Image.Processes[typ]; !declares {

@@ -2,7 +2,8 @@ package manifest
 
 import "paas/platform"
 
-const maxQuantity = 1000
+// maxQuantity is as many as ps:scale takes.
+const maxQuantity = 100
 
 // readFormation reads how many instances there are to be of each process type, and how many may start at once.
 func (a *App) readFormation(root object) error {

@@ -114,7 +114,7 @@ func TestParseRefuses(t *testing.T) {
 		{`{"env": {"A": {"generator": "uuid"}}}`, `app.json env.A.generator: "uuid" is not known`},
 		{`{"env": {"A": {"required": "yes"}}}`, "app.json env.A.required: it must be true or false"},
 		{`{"env": {"A": "\u0000"}}`, "app.json env.A: a variable cannot hold a NUL"},
-		{`{"formation": {"web": {"quantity": -1}}}`, "app.json formation.web.quantity: it must be a whole number from 0 to 1000"},
+		{`{"formation": {"web": {"quantity": -1}}}`, "app.json formation.web.quantity: it must be a whole number from 0 to 100"},
 		{`{"formation": {"web": {"quantity": 1.5}}}`, "app.json formation.web.quantity: it must be a whole number"},
 		{`{"formation": {"web": {"quantity": 1e300}}}`, "app.json formation.web.quantity: it must be a whole number"},
 		{`{"formation": {"web": {"quantity": "2"}}}`, "app.json formation.web.quantity: it must be a number"},

@@ -261,6 +261,9 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 	if p.Certificates != nil {
 		p.Certificates.Forget(app.Name)
 	}
+	if err := p.dropOneOffs(ctx, app.Name); err != nil {
+		return fmt.Errorf("destroy %s: %w", app.Name, err)
+	}
 	have, err := p.Runner.Instances(ctx)
 	if err != nil {
 		return fmt.Errorf("destroy %s: %w", app.Name, err)

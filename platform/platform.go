@@ -98,6 +98,8 @@ type Platform struct {
 
 	feed     feed
 	sleepers sleepers
+	oneoffs  oneOffs
+	cron     timekeeper
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc

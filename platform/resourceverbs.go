@@ -181,13 +181,10 @@ func (p *Platform) boundChanges(ctx context.Context, app App, topic Topic, in Li
 	return changes, nil
 }
 
-// runType is the process type of one-off commands.
-const runType ProcessType = "run"
-
 // checkType refuses a process type that the app does not have.
 func (p *Platform) checkType(ctx context.Context, app App, typ ProcessType) error {
 	w, released, err := p.wanted(ctx, app.Name)
-	if err != nil || !released || typ == "" || typ == runType || typ == ReleasePhase {
+	if err != nil || !released || typ == "" || typ == runType || typ == cronType || typ == ReleasePhase {
 		return err
 	}
 	if _, declares := w.release.Image.Processes[typ]; !declares {

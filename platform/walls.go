@@ -182,6 +182,7 @@ type Store interface {
 	Mappings
 	Edges
 	Sleeps
+	OneOffs
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"paas/platform"
@@ -22,7 +23,11 @@ func (v Verb) usage() string {
 			parts = append(parts, p.synopsis())
 		}
 	}
-	return strings.Join(parts, " ")
+	if line := strings.Join(parts, " "); len(line) <= 96 {
+		return line
+	}
+	parts = slices.DeleteFunc(parts, func(s string) bool { return strings.HasPrefix(s, "[--") })
+	return strings.Join(append(parts, "[flags]"), " ")
 }
 
 func (p param) synopsis() string {

@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), oneOffs()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -104,8 +104,8 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if n := args.passed; n > 0 {
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
-	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Environ: s.Environ}
-	call.Signals = s.Signals
+	call := platform.Call{Actor: s.Actor, In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal}
+	call.Signals, call.Environ = s.Signals, s.Env
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}

@@ -418,7 +418,7 @@ func (p *Platform) startAgain(ctx context.Context, o OneOff) {
 func (p *Platform) startCron(ctx context.Context, o OneOff) error {
 	w, spec, err := p.cronSpec(ctx, o)
 	if err != nil {
-		return errors.Join(err, p.failOneOff(ctx, o, err))
+		return p.notStarted(ctx, o, err)
 	}
 	p.sayOneOff(EventRan, o, "%s of v%d was started by cron: %s", o.Name(), w.release.Number, oneLine(o.Command))
 	return p.detach(ctx, o, w, spec)

@@ -49,6 +49,12 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	if cmd.Terminal != nil {
 		cmd.Env = append(p.clientEnv(ctx, i, call.Environ), cmd.Env...)
 	}
+	if call.Terminal != nil && in.NoTTY && call.In != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		call.In = typed{call.In, cancel}
+	}
 	if call.Signals != nil {
 		cmd.Signals = call.Signals()
 	}

@@ -105,7 +105,7 @@ func (p *Platform) endOneOff(ctx context.Context, o OneOff, becomes OneOffStatus
 		return
 	}
 	if r.signals == nil {
-		if err := p.Runner.Terminate(ctx, r.instance, stopGrace); err != nil {
+		if err := p.Runner.Terminate(ctx, p.oneoffs.instanceOf(ctx, r), stopGrace); err != nil {
 			p.Log.Error("end a one-off command", "app", o.App, "id", o.Name(), "err", err)
 		}
 	} else {
@@ -119,6 +119,20 @@ func (p *Platform) endOneOff(ctx context.Context, o OneOff, becomes OneOffStatus
 	}
 	waited(ctx, r.over, stopGrace+5*time.Second)
 }
+
+// instanceOf waits until the container of a detached one is there.
+func (o *oneOffs) instanceOf(ctx context.Context, r *oneOffRun) (id InstanceID) {
+	for {
+		o.mu.Lock()
+		id = r.instance
+		o.mu.Unlock()
+		if id != "" || waited(ctx, r.over, instancePause) || ctx.Err() != nil {
+			return id
+		}
+	}
+}
+
+const instancePause = 20 * time.Millisecond
 
 func (r *oneOffRun) signal(s Signal) {
 	select {
@@ -197,18 +211,28 @@ func (p *Platform) pruneOneOffs(ctx context.Context, app AppName) {
 func (p *Platform) detach(ctx context.Context, o OneOff, w want, spec InstanceSpec) error {
 	drop, err := p.hold(w.release)
 	if err != nil {
-		return errors.Join(err, p.failOneOff(ctx, o, err))
+		return p.notStarted(ctx, o, err)
 	}
 	run := &oneOffRun{drop: drop}
 	p.begun(o, run)
 	i, err := p.Runner.Detach(ctx, spec)
 	if err != nil {
-		return errors.Join(fmt.Errorf("start %s in %s v%d: %w", o.Name(), o.App, o.Release, err), p.failOneOff(ctx, o, err))
+		return p.notStarted(ctx, o, fmt.Errorf("start %s in %s v%d: %w", o.Name(), o.App, o.Release, err))
 	}
 	p.oneoffs.mu.Lock()
 	run.instance = i.ID
 	p.oneoffs.mu.Unlock()
 	return p.Store.SetOneOffRunning(context.WithoutCancel(ctx), o.ID)
+}
+
+// notStarted writes down that one could not be started. What is due by schedule is left to the next daemon if this one
+// ends.
+func (p *Platform) notStarted(ctx context.Context, o OneOff, err error) error {
+	if p.life.Err() != nil && !o.Due.IsZero() {
+		p.oneoffs.end(o.ID)
+		return err
+	}
+	return errors.Join(err, p.failOneOff(ctx, o, err))
 }
 
 func (p *Platform) failOneOff(ctx context.Context, o OneOff, why error) error {

@@ -1,9 +1,11 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -74,6 +76,9 @@ func (p *Platform) attached(ctx context.Context, call Call, o OneOff, job JobSpe
 	job.Signals = run.signals
 	p.begun(o, run)
 	stop := sync.OnceFunc(passSignals(call, run))
+	if call.Terminal != nil && job.Terminal == nil && call.In != nil {
+		call.In = typed{call.In, func() { run.signal("INT") }}
+	}
 	defer stop()
 	if err := p.Store.SetOneOffRunning(ctx, o.ID); err != nil {
 		return Exit{}, errors.Join(err, p.failOneOff(ctx, o, err))
@@ -96,6 +101,29 @@ func (p *Platform) attached(ctx context.Context, call Call, o OneOff, job JobSpe
 		return exit, Errorf(Timeout, "the command took too long and was ended").WithHint("give it more with --timeout, or leave it running: ssh paas run:detached %s …", o.App)
 	}
 	return exit, nil
+}
+
+// typed is what somebody types at a terminal for a command that has none: Ctrl-C interrupts, Ctrl-D ends the input.
+type typed struct {
+	in        io.Reader
+	interrupt func()
+}
+
+// Read implements io.Reader.
+func (t typed) Read(p []byte) (int, error) {
+	for {
+		n, err := t.in.Read(p)
+		if i := bytes.IndexByte(p[:n], 0x04); i >= 0 {
+			return i, io.EOF
+		}
+		if i := bytes.IndexByte(p[:n], 0x03); i >= 0 {
+			t.interrupt()
+			n = i
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
 }
 
 func (r *oneOffRun) wasToBecome(all *oneOffs) OneOffStatus {

@@ -469,6 +469,8 @@ func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 		_, _ = io.WriteString(s.Stderr, "to stderr")
 	case "exit":
 		return 7
+	case "signals":
+		return tellSignals(s)
 	case "terminal":
 		return c.terminal(ctx, s)
 	case "follow":
@@ -482,6 +484,19 @@ func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 		_, _ = io.WriteString(s.Stdout, "this is the help\n")
 	}
 	return 0
+}
+
+// tellSignals takes the signals over and prints them until TERM.
+func tellSignals(s verbs.Session) int {
+	signals := s.Signals()
+	_, _ = fmt.Fprintf(s.Stdout, "ready %s %s\n", s.Env["LANG"], s.Env["PATH"])
+	for name := range signals {
+		_, _ = fmt.Fprintln(s.Stdout, name)
+		if name == "TERM" {
+			return 143
+		}
+	}
+	return 1
 }
 
 // terminal tells the size at the start and after each change.

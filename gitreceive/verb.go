@@ -22,7 +22,7 @@ func (d *Server) verb(c *client, line string, ch *channel, term *platform.Termin
 	}
 	s := verbs.Session{
 		Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas",
-		Signals: ch.signals.take, Environ: ch.environ.all(),
+		Signals: ch.signals.take, Env: c.env,
 	}
 	if c.local {
 		s.Prefix = "paas"

@@ -39,6 +39,9 @@ func (p *Platform) Boot(ctx context.Context) error {
 		p.adopt(ctx, app, have)
 	}
 	errs = append(errs, p.bootLogs(ctx, apps))
+	errs = append(errs, p.takeOverOneOffs(ctx), p.readMarks(ctx))
+	p.spawn(p.watchOneOffs)
+	p.spawn(p.keepTime)
 	p.spawn(p.watch)
 	p.spawn(p.watchMemory)
 	p.spawn(p.answerDoor)

@@ -20,7 +20,7 @@ type Call struct {
 	// Signals takes over the signals that the caller's client sends, which else end the call. The channel is closed
 	// with the caller's session. It may be nil: then none come.
 	Signals func() <-chan Signal
-	Environ []string // "KEY=value": of the caller's own LANG, LC_*, COLORTERM, NO_COLOR what its client sent
+	Environ map[string]string // of the caller's own: LANG, LC_ALL, LC_CTYPE and NO_COLOR, if its client sent them
 }
 
 // Done is the output of a verb that has nothing to show but a sentence.

@@ -81,6 +81,15 @@ const (
 	EventCertRevoked EventKind = "certificate-revoked"
 	EventCertsSet    EventKind = "certificates-set"
 
+	EventRan        EventKind = "ran"          // a one-off command was started
+	EventRunEnded   EventKind = "run-ended"    // it has ended
+	EventRunStopped EventKind = "run-stopped"  // somebody ended it
+	EventRunRetired EventKind = "run-retired"  // what was known of those that ended was forgotten
+	EventRunSet     EventKind = "run-set"      // how many may run was changed
+	EventCronSet    EventKind = "cron-set"     // when jobs run was changed, or whether
+	EventCronMissed EventKind = "cron-missed"  // a job was due while nobody was there
+	EventCronSkip   EventKind = "cron-skipped" // a job was due and was not run
+
 	EventStarted     EventKind = "started"   // an instance's command was executed
 	EventHealthy     EventKind = "healthy"   // it passed its startup checks
 	EventUnhealthy   EventKind = "unhealthy" // it fails a liveness or readiness check
@@ -154,7 +163,7 @@ func (p *Platform) say(e Event) {
 
 func level(k EventKind) slog.Level {
 	switch k {
-	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires, EventOverslept:
+	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires, EventOverslept, EventCronMissed, EventCronSkip:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,7 +16,8 @@ type ExecInput struct {
 	Process string   `flag:"process" short:"p" value:"TYPE" help:"a process or type, like worker or web.2; without it the first web one"`
 	Type    string   `flag:"type" value:"TYPE" help:"the same as --process"`
 	Env     []string `flag:"env" short:"e" value:"KEY=value" help:"one more variable for this command"`
-	Command []string `arg:"command" rest:"optional" help:"a command line; without it a shell"`
+	NoTTY   bool     `flag:"no-tty" help:"no PTY, even if the client has one"`
+	Command []string `arg:"command" rest:"optional" help:"a process like web.1 if not given by -p, then a command line; without one a shell"`
 }
 
 // Exec runs a command beside the app in a running instance and ends with the command's exit status. What
@@ -30,6 +32,9 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 		return Streamed{}, err
 	}
 	defer leave()
+	if in, err = p.placed(ctx, app, in); err != nil {
+		return Streamed{}, err
+	}
 	i, err := p.one(ctx, app.Name, in.Process+in.Type)
 	if err != nil {
 		return Streamed{}, err
@@ -38,7 +43,21 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	if err != nil {
 		return Streamed{}, err
 	}
-	cmd.Terminal = call.Terminal
+	if cmd.Terminal = call.Terminal; in.NoTTY {
+		cmd.Terminal = nil
+	}
+	if cmd.Terminal != nil {
+		cmd.Env = append(p.clientEnv(ctx, i, call.Environ), cmd.Env...)
+	}
+	if call.Terminal != nil && in.NoTTY && call.In != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		call.In = typed{call.In, cancel}
+	}
+	if call.Signals != nil {
+		cmd.Signals = call.Signals()
+	}
 	what := strings.Join(in.Command, " ")
 	if what == "" {
 		what = "a shell"
@@ -49,6 +68,48 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 		return Streamed{}, fmt.Errorf("exec in %s of %s: %w", i.Name(), app.Name, err)
 	}
 	return Streamed{Exit: exit.Code}, nil
+}
+
+// placed finds the process in the first word, as in `exec blog web.1 -- ls`. A type without a number counts only where
+// nothing but a command after "--" follows: it might be a program.
+func (p *Platform) placed(ctx context.Context, app App, in ExecInput) (ExecInput, error) {
+	first, rest, _ := strings.Cut(strings.TrimSpace(strings.Join(in.Command, " ")), " ")
+	rest = strings.TrimSpace(rest)
+	typ, number, numbered := strings.Cut(first, ".")
+	line, dashed := strings.CutPrefix(rest+" ", "-- ")
+	if in.Process+in.Type != "" || app.Release == 0 || !numbered && rest != "" && !dashed {
+		return in, nil
+	}
+	release, err := p.Store.Release(ctx, app.Name, app.Release)
+	if err != nil {
+		return in, err
+	}
+	_, declares := release.Image.Processes[ProcessType(typ)]
+	if _, err := strconv.Atoi(number); !declares || numbered && err != nil {
+		return in, nil
+	}
+	if in.Process, in.Command = first, nil; dashed {
+		rest = strings.TrimSpace(line)
+	}
+	if rest != "" {
+		in.Command = []string{rest}
+	}
+	return in, nil
+}
+
+// clientEnv is what the caller's client wants of language and colours, where the app says nothing about it.
+func (p *Platform) clientEnv(ctx context.Context, i Instance, client map[string]string) (list []string) {
+	release, err := p.Store.Release(ctx, i.App, i.Release)
+	if err != nil {
+		return nil
+	}
+	own := environment(release)
+	for key, value := range client {
+		if _, there := own[key]; !there {
+			list = append(list, key+"="+value)
+		}
+	}
+	return list
 }
 
 // insideCommand runs a line as the Procfile's are run. An image without a shell takes words.

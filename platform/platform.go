@@ -114,6 +114,8 @@ type Platform struct {
 	checked  transcripts
 	sleepers sleepers
 	shelves  shelves
+	oneoffs  oneOffs
+	cron     timekeeper
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc

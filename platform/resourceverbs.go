@@ -182,13 +182,10 @@ func (p *Platform) boundChanges(ctx context.Context, app App, topic Topic, in Li
 	return changes, nil
 }
 
-// runType is the process type of one-off commands.
-const runType ProcessType = "run"
-
 // checkType refuses a process type that the app does not have.
 func (p *Platform) checkType(ctx context.Context, app App, typ ProcessType) error {
 	w, released, err := p.wanted(ctx, app.Name)
-	if err != nil || !released || slices.Contains([]ProcessType{"", runType, ReleasePhase, predeployType, postdeployType}, typ) {
+	if err != nil || !released || slices.Contains([]ProcessType{"", runType, cronType, ReleasePhase, predeployType, postdeployType}, typ) {
 		return err
 	}
 	if _, declares := w.release.Image.Processes[typ]; !declares {

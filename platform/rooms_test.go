@@ -28,16 +28,18 @@ import (
 // really listen. Their command line is a little language: "serve", "serve http" (it answers, unless it is paused),
 // "exit 3", "exit 3 early" (its end is known before its start is), "deaf", "echo WORD".
 type host struct {
-	mu      sync.Mutex
-	next    int
-	running map[platform.InstanceID]*process
-	thawed  *sync.Cond // on mu: something was resumed or ended
-	exits   chan platform.Instance
-	ooms    chan platform.OOMKill
-	log     []platform.LogLine
-	stopped int
-	broken  bool // nothing can be started
-	moves   []platform.Move
+	jobs     map[platform.InstanceID]platform.Instance // detached
+	jobExits chan platform.Instance
+	mu       sync.Mutex
+	next     int
+	running  map[platform.InstanceID]*process
+	thawed   *sync.Cond // on mu: something was resumed or ended
+	exits    chan platform.Instance
+	ooms     chan platform.OOMKill
+	log      []platform.LogLine
+	stopped  int
+	broken   bool // nothing can be started
+	moves    []platform.Move
 }
 
 func (h *host) refuse(starts bool) {
@@ -63,7 +65,7 @@ type process struct {
 }
 
 func newHost() *host {
-	h := &host{running: map[platform.InstanceID]*process{}, exits: make(chan platform.Instance, 100), ooms: make(chan platform.OOMKill)}
+	h := &host{running: map[platform.InstanceID]*process{}, jobs: map[platform.InstanceID]platform.Instance{}, jobExits: make(chan platform.Instance, 100), exits: make(chan platform.Instance, 100), ooms: make(chan platform.OOMKill)}
 	h.thawed = sync.NewCond(&h.mu)
 	return h
 }
@@ -120,6 +122,7 @@ func (h *host) end(id platform.InstanceID, code int) {
 func (h *host) Stop(_ context.Context, id platform.InstanceID, _ time.Duration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	delete(h.jobs, id)
 	if p := h.running[id]; p != nil {
 		_ = p.listener.Close()
 		delete(h.running, id)
@@ -265,6 +268,13 @@ func (procfiles) Build(_ context.Context, req platform.BuildRequest) (platform.I
 			}
 			continue
 		}
+		if policy, ok := strings.CutPrefix(typ, "cron-"); ok { // cron-forbid: * * * * * | work
+			schedule, command, _ := strings.Cut(command, " | ")
+			image.Cron = append(image.Cron, platform.CronJob{
+				ID: platform.CronID(schedule, command), Schedule: schedule, Command: command, Concurrency: platform.CronConcurrency(strings.TrimPrefix(policy, "allow")),
+			})
+			continue
+		}
 		image.Processes[platform.ProcessType(typ)] = command
 	}
 	if image.Declared == nil {
@@ -301,6 +311,7 @@ type world struct {
 	door  net.Listener   // its
 	bell  *bell
 	gauge *gauge
+	clock func() time.Time // nil: the real one
 	path  string
 	call  platform.Call
 	err   bytes.Buffer
@@ -332,7 +343,7 @@ func (w *world) boot() {
 	}
 	p = platform.New(platform.Rooms{
 		Store: s, Builder: procfiles{}, Runner: w.host, Router: routes, Sources: nowhere{}, Walls: w.bell, Gauge: w.gauge, Volumes: w.volumes,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: w.clock,
 	}, platform.Settings{Domain: "example.com", StartWait: 300 * time.Millisecond, Drain: time.Second, Grace: time.Second})
 	w.Platform = p
 	if err := w.Boot(context.Background()); err != nil {

@@ -142,6 +142,9 @@ func (p *Platform) quit(ctx context.Context, name AppName) error {
 	if err != nil {
 		return err
 	}
+	if err := p.dropOneOffs(ctx, name); err != nil {
+		return err
+	}
 	own := slices.DeleteFunc(have, func(i Instance) bool { return i.App != name })
 	p.markRetiring(name, own)
 	p.clearShelf(name)

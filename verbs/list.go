@@ -120,11 +120,6 @@ func declared() []Verb {
 		define(Verb{Name: "builds:report", Access: View, Summary: "Show what builds may take, and where that is set",
 			Example: "builds:report blog"}, (*p).ReportBuilds),
 
-		define(Verb{Name: "exec", Aliases: []string{"enter"}, Access: Operate, Raw: true, Summary: "Run a command beside the app in a running process",
-			Example: "exec blog --process web.1 -- ls -la"}, (*p).Exec),
-		define(Verb{Name: "run", Access: Operate, Raw: true, Summary: "Run a command in a container of the current release",
-			Example: "run blog ls -la"}, (*p).Run),
-
 		define(Verb{Name: "images:list", Aliases: []string{"images"}, Summary: "List images, their releases and what they take",
 			Example: "images:list blog"}, (*p).ListImages),
 		define(Verb{Name: "images:tree", Summary: "Show the layers of a release's image",

@@ -9,7 +9,7 @@ import (
 
 // letters is where an output goes whose symbols the caller's terminal may not have.
 func letters(s Session, out output, w io.Writer) io.Writer {
-	if _, ok := out.(platform.Symbolic); !ok || UTF8(s.Environ) {
+	if _, ok := out.(platform.Symbolic); !ok || UTF8(s.Env) {
 		return w
 	}
 	return plain{w}
@@ -17,13 +17,10 @@ func letters(s Session, out output, w io.Writer) io.Writer {
 
 // UTF8 tells whether a caller reads UTF-8: what LC_ALL, else LC_CTYPE, else LANG says (POSIX, Environment Variables,
 // 8.2). A caller that sent none of them does: all terminals of today do.
-func UTF8(environ []string) bool {
+func UTF8(env map[string]string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		for _, v := range environ {
-			if value, ok := strings.CutPrefix(v, name+"="); ok && value != "" {
-				value = strings.ToLower(value)
-				return strings.Contains(value, "utf-8") || strings.Contains(value, "utf8")
-			}
+		if value := strings.ToLower(env[name]); value != "" {
+			return strings.Contains(value, "utf-8") || strings.Contains(value, "utf8")
 		}
 	}
 	return true

@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why(), logs()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why(), logs(), oneOffs()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -117,7 +117,7 @@ func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (in
 	if n := args.passed; n > 0 {
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
-	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Environ}
+	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Env}
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
 	}

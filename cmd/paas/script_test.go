@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": cmdDaemon, "http": cmdHTTP, "eventually": cmdEventually, "repeat": cmdRepeat, "app": cmdApp,
-			"disk": cmdDisk, "acme": cmdACME, "port": cmdPort, "wire": cmdWire,
+			"disk": cmdDisk, "acme": cmdACME, "port": cmdPort, "wire": cmdWire, "terminal": cmdTerminal,
 		},
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,10 +44,10 @@ func Run(ctx context.Context, s verbs.Session, c Commands) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	caller := caller{ctx: ctx, session: s, commands: c}
-	m := newModel(caller, verbs.UTF8(s.Environ))
+	m := newModel(caller, verbs.UTF8(s.Env))
 	m.width, m.height = s.Terminal.Cols, s.Terminal.Rows
 	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(s.Stdin), tea.WithOutput(lines{s.Stdout}),
-		tea.WithEnvironment(append(slices.Clone(s.Environ), "TERM="+s.Terminal.Term)), tea.WithColorProfile(profile(s)),
+		tea.WithEnvironment(environ(s)), tea.WithColorProfile(profile(s)),
 		tea.WithWindowSize(m.width, m.height), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
 	go resize(ctx, p, s.Terminal.Resize)
 	end, err := p.Run()
@@ -61,12 +60,19 @@ func Run(ctx context.Context, s verbs.Session, c Commands) int {
 
 // profile is how many colours the terminal has, none if its user wants none.
 func profile(s verbs.Session) colorprofile.Profile {
-	for _, v := range s.Environ {
-		if value, ok := strings.CutPrefix(v, "NO_COLOR="); ok && value != "" {
-			return colorprofile.ASCII
-		}
+	if s.Env["NO_COLOR"] != "" {
+		return colorprofile.ASCII
 	}
-	return colorprofile.Env(append(slices.Clone(s.Environ), "TERM="+s.Terminal.Term, "TTY_FORCE=1"))
+	return colorprofile.Env(append(environ(s), "TTY_FORCE=1"))
+}
+
+// environ is what the caller's terminal is like, as its environment would say.
+func environ(s verbs.Session) []string {
+	list := []string{"TERM=" + s.Terminal.Term}
+	for name, value := range s.Env {
+		list = append(list, name+"="+value)
+	}
+	return list
 }
 
 // resize passes changes of the terminal's size on until it closes.

@@ -57,6 +57,8 @@ require (
 	google.golang.org/grpc v1.83.2
 )
 
+require github.com/robfig/cron/v3 v3.0.1 // indirect
+
 require (
 	charm.land/bubbletea/v2 v2.0.8 // indirect
 	github.com/charmbracelet/colorprofile v0.4.3 // indirect

@@ -75,10 +75,12 @@ func (d declarations) addTo(p *plan.Plan) {
 	maps.Copy(processes, p.Processes)
 	maps.Copy(processes, d.processes)
 	p.Processes = processes
-	p.Checks, p.Formation = d.app.Checks, d.app.Formation
+	p.Checks, p.Formation, p.Parallel = d.app.Checks, d.app.Formation, d.app.Parallel
+	p.Cron, p.Scripts = d.app.Cron, d.app.Scripts
 	d.addVars(p)
 	d.addPackages(p)
 	p.Warnings = append(p.Warnings, d.app.Warnings...)
+	p.Notes = append(p.Notes, d.app.Notes...)
 	d.addLegacy(p)
 	if p.Release > 0 {
 		return // more process types may come

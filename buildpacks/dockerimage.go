@@ -33,8 +33,9 @@ type healthcheck struct {
 	Retries                                       int
 }
 
-// dockerImage makes our image of a built one: ENTRYPOINT and CMD are the process type web unless a Procfile
-// says otherwise, EXPOSE is where it listens, HEALTHCHECK is its check unless app.json has one.
+// dockerImage makes our image of a built one: ENTRYPOINT and CMD are the process type web unless a Procfile says
+// otherwise, whose lines are arguments of an ENTRYPOINT; EXPOSE is where it listens, HEALTHCHECK is its check unless
+// app.json has one.
 func (b *build) dockerImage(r wire.Result) (platform.Image, error) {
 	var config dockerConfig
 	if err := json.Unmarshal(r.Config, &config); err != nil {
@@ -62,9 +63,13 @@ func (b *build) dressDocker(img *platform.Image, config dockerConfig) error {
 		img.Shell = c.Shell
 	}
 	img.Labels, img.Volumes = c.Labels, slices.Sorted(maps.Keys(c.Volumes))
-	img.Builder, img.Formation, img.Declared = b.plan.Builder, b.plan.Formation, b.plan.Declared
+	img.Builder = b.plan.Builder
+	b.declare(img)
+	if len(b.plan.Processes) > 0 || b.plan.Scripts != (platform.Scripts{}) {
+		img.Entrypoint = c.Entrypoint
+	}
 	for name, command := range b.plan.Processes {
-		if len(img.Shell) == 0 {
+		if len(img.Shell) == 0 && len(c.Entrypoint) == 0 {
 			return platform.Errorf(platform.Failed, "the Procfile's %s cannot be started: the image has no shell", name).
 				WithHint("remove the line, and write the command as ENTRYPOINT or CMD, or use a base image with /bin/sh")
 		}

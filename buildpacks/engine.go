@@ -215,11 +215,18 @@ func (b *build) result() (platform.Image, error) {
 	img := platform.Image{
 		Layers: b.image, Env: env, WorkDir: path.Join(appDir, b.plan.WorkDir), UID: appUser, GID: appUser,
 		Shell: shellOf(b.plan), Processes: b.plan.Processes, Checks: b.plan.Checks,
-		Formation: b.plan.Formation, Declared: b.plan.Declared, Builder: b.plan.Builder,
+		Builder: b.plan.Builder,
 	}
+	b.declare(&img)
 	b.footing.Key = b.key
 	img.Stack = &b.footing
 	return named(img)
+}
+
+// declare gives an image what the app says about itself beside its processes and checks.
+func (b *build) declare(img *platform.Image) {
+	img.Formation, img.Parallel, img.Declared = b.plan.Formation, b.plan.Parallel, b.plan.Declared
+	img.Cron, img.Scripts = b.plan.Cron, b.plan.Scripts
 }
 
 // named gives an image its id. On a stack it is the key of what the app's own layers were made from that counts,

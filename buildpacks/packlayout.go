@@ -210,7 +210,8 @@ func (b *build) packImage(made wire.Result) (platform.Image, error) {
 		return img, err
 	}
 	img.Shell, img.Builder, img.Labels = []string{packLauncher}, b.plan.Builder, config.Config.Labels
-	img.Formation, img.Declared, img.Checks = b.plan.Formation, b.plan.Declared, maps.Clone(b.plan.Checks)
+	img.Checks = maps.Clone(b.plan.Checks)
+	b.declare(&img)
 	img.Processes, img.Commands = map[platform.ProcessType]string{}, map[platform.ProcessType][]string{}
 	for _, p := range metadata.Processes {
 		typ := platform.ProcessType(p.Type)

@@ -196,7 +196,7 @@ func (p *Platform) oneOrAll(ctx context.Context, name string) ([]App, error) {
 // PropertyInput is ps:set.
 type PropertyInput struct {
 	App   string `arg:"app"`
-	Key   string `arg:"property" help:"procfile-path, restart-policy, idle, idle-reclaim, idle-stop or idle-keep"`
+	Key   string `arg:"property" help:"such as release-phase, restart-policy or idle"`
 	Value string `arg:"value" optional:"true" help:"without it the property is cleared"`
 }
 
@@ -208,9 +208,11 @@ func (p *Platform) SetProcessProperty(ctx context.Context, call Call, in Propert
 	case "procfile-path":
 		_, err := p.SetBuilder(ctx, call, BuilderInput{App: in.App, Words: []string{in.Key, in.Value}})
 		return donef("The Procfile of %s is read from %s.", in.App, cmp.Or(in.Value, "Procfile")), err
+	case releaseTimeoutKey, releasePhaseKey:
+		return p.setRelease(ctx, call, in)
 	case "restart-policy":
 		v, err := p.RestartPolicy(ctx, call, PolicyInput{App: in.App, Policy: cmp.Or(in.Value, restartAlways)})
 		return donef("The restart policy of %s is %s.", in.App, v.Policy), err
 	}
-	return Done{}, Errorf(Usage, "ps:set has no property %q", in.Key).WithHint("it has procfile-path, restart-policy, idle, idle-reclaim, idle-stop and idle-keep")
+	return Done{}, Errorf(Usage, "ps:set has no property %q", in.Key).WithHint("it has procfile-path, restart-policy, release-phase, release-timeout, idle, idle-reclaim, idle-stop and idle-keep")
 }

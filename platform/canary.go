@@ -185,8 +185,12 @@ func (p *Platform) armed(ctx context.Context, app App) (CanaryShare, bool, error
 
 // releaseBesides numbers r and runs it as a canary. It stays pending until it is promoted.
 func (p *Platform) releaseBesides(ctx context.Context, r Release, share CanaryShare, story *Story) (Release, error) {
-	r, err := p.Store.AddRelease(ctx, r)
+	r, drop, err := p.predeploy(ctx, r, story)
 	if err != nil {
+		return r, err
+	}
+	defer drop()
+	if r, err = p.Store.AddRelease(ctx, r); err != nil {
 		return r, fmt.Errorf("record release of %s: %w", r.App, err)
 	}
 	if err := p.goBesides(ctx, r, share, story); err != nil {
@@ -244,6 +248,7 @@ func (p *Platform) PromoteCanary(ctx context.Context, call Call, in AppInput) (P
 	canary, name, story := w.canary, w.app.Name, NewStory(call.Err, p.Now)
 	if canary.Status == Pending {
 		w.release, w.canary = canary, Release{}
+		w.then = func(ctx context.Context) error { return p.postdeploy(ctx, w, story) }
 		err = p.converge(ctx, w, story)
 	} else { // it has its place in history already: a release equal to it is made, as rollback does
 		canary, err = p.putLive(ctx, Release{

@@ -25,6 +25,7 @@ type want struct {
 	share  CanaryShare // of the clients that it gets
 
 	note func(context.Context) error // stores what was asked for, once it is healthy; may be nil
+	then func(context.Context) error // does what is left to do when it serves and is not current yet; may be nil
 
 	asleep bool          // of the formation, only what stays awake is wanted
 	keep   []ProcessType // that
@@ -123,6 +124,18 @@ func (p *Platform) converge(ctx context.Context, w want, story *Story) error {
 	if len(stay) > 0 {
 		stay = p.stir(w.app.Name, stay)
 	}
+	rest, err := p.giveWay(ctx, w, excess, missing, story)
+	if err == nil {
+		err = p.advance(ctx, w, stay, rest, missing, story)
+	}
+	if err != nil && len(rest) < len(excess) {
+		p.reconcileSoon(w.app.Name) // has what gave way started again
+	}
+	return err
+}
+
+// advance is converge from the first start on.
+func (p *Platform) advance(ctx context.Context, w want, stay, excess []Instance, missing []slot, story *Story) error {
 	started, err := p.launch(ctx, w, missing, story)
 	if err == nil {
 		err = ctx.Err()
@@ -144,16 +157,30 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 	after := w.app
 	after.Release = w.release.Number
 	drained := p.publish(ctx, after, running)
-	if w.app.Release != w.release.Number {
-		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
-			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
-			p.spawn(func(ctx context.Context) { drained(ctx) })
-			return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
-		}
+	if err := p.settle(ctx, w); err != nil {
+		p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
+		p.spawn(func(ctx context.Context) { drained(ctx) })
+		return err
 	}
 	p.calm(w.app.Name)
 	p.endTroubles(w.app.Name, w.app.Release != w.release.Number)
 	p.retire(w.app.Name, drained, excess)
+	return nil
+}
+
+// settle does what is left and makes the release current.
+func (p *Platform) settle(ctx context.Context, w want) error {
+	if w.then != nil {
+		if err := w.then(ctx); err != nil {
+			return err
+		}
+	}
+	if w.app.Release == w.release.Number {
+		return nil
+	}
+	if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
+		return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
+	}
 	return nil
 }
 
@@ -164,8 +191,10 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 	var started []Instance
 	var errs []error
 	var wg sync.WaitGroup
+	gates := w.gates()
 	for _, s := range slots {
 		wg.Go(func() {
+			defer gates[s.Type].pass()()
 			i, err := p.startHealthy(ctx, w.at(s), s, story)
 			mu.Lock()
 			defer mu.Unlock()

@@ -92,12 +92,9 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	if config, err = p.firstConfig(app, image, config, story); err != nil {
 		return Release{}, err
 	}
-	if err := p.firstFormation(ctx, app, image); err != nil {
-		return Release{}, err
-	}
 	r := Release{
 		App: app.Name, Image: image, Config: config, Actor: push.Actor.Name, Commit: push.Commit,
-		Description: "Deploy " + shortCommit(push.Commit),
+		Description: "Deploy " + shortCommit(push.Commit), Deployed: true,
 	}
 	if share, armed, err := p.armed(ctx, app); err != nil || armed {
 		if err != nil {
@@ -148,17 +145,36 @@ func secret() string {
 	return hex.EncodeToString(b[:])
 }
 
-// firstFormation gives an app without one what app.json says, or one web.
-func (p *Platform) firstFormation(ctx context.Context, app App, image Image) error {
+// formation is how many instances of r are wanted. Of an app that had no release yet it is what app.json says, or one
+// web, beneath what a person has set already; first tells that it is to be stored when the release is live.
+func (p *Platform) formation(ctx context.Context, app App, r Release, story *Story) (f Formation, first bool, err error) {
 	have, err := p.Store.Formation(ctx, app.Name)
-	if err != nil || len(have) > 0 {
-		return err
+	if err != nil {
+		return nil, false, err
 	}
-	first := Formation(image.Formation)
-	if len(first) == 0 {
-		first = Formation{Web: 1}
+	if app.Release != 0 {
+		tellFormation(have, r, story)
+		return have, false, nil
 	}
-	return p.Store.SetFormation(ctx, app.Name, first)
+	f = maps.Clone(Formation(r.Image.Formation))
+	if len(f) == 0 {
+		f = Formation{Web: 1}
+	}
+	maps.Copy(f, have)
+	return f, true, nil
+}
+
+// tellFormation says where app.json and what was set later disagree.
+func tellFormation(have Formation, r Release, story *Story) {
+	if !r.Deployed {
+		return
+	}
+	for _, typ := range slices.Sorted(maps.Keys(r.Image.Formation)) {
+		if n := r.Image.Formation[typ]; n != have[typ] {
+			story.Line("app.json has %d of %s: that held for the first deploy, and it is scaled to %d. To change it: ssh paas ps:scale %s %s=%d",
+				n, typ, have[typ], r.App, typ, n)
+		}
+	}
 }
 
 // release numbers r and puts it live, unless a canary runs. The caller holds the app's lane.
@@ -171,8 +187,12 @@ func (p *Platform) release(ctx context.Context, r Release, story *Story) (Releas
 
 // putLive is release without looking for a canary: what runs of it ends with the current release.
 func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Release, error) {
-	r, err := p.Store.AddRelease(ctx, r)
+	r, drop, err := p.predeploy(ctx, r, story)
 	if err != nil {
+		return r, err
+	}
+	defer drop()
+	if r, err = p.Store.AddRelease(ctx, r); err != nil {
 		return r, fmt.Errorf("record release of %s: %w", r.App, err)
 	}
 	if err := p.goLive(ctx, r, story); err != nil {
@@ -191,11 +211,12 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	if err != nil {
 		return err
 	}
-	formation, err := p.Store.Formation(ctx, r.App)
+	formation, first, err := p.formation(ctx, app, r, story)
 	if err != nil {
 		return err
 	}
 	w := want{app: app, release: r, formation: formation}
+	w.then = func(ctx context.Context) error { return p.finishDeploy(ctx, w, first, story) }
 	if err := p.equip(ctx, &w); err != nil {
 		return err
 	}
@@ -228,26 +249,15 @@ func declared(image Image) string {
 
 // releasePhase runs the Procfile's release command, once, before anything of the release starts.
 func (p *Platform) releasePhase(ctx context.Context, w want, story *Story) error {
-	line, ok := w.release.Image.Processes[ReleasePhase]
+	image := w.release.Image
+	line, ok := image.Processes[ReleasePhase]
 	if !ok {
 		return nil
 	}
-	story.Phase("Running the release command: %s", line)
-	spec, err := w.spec(slot{ReleasePhase, 1})
-	if err != nil {
+	if due, err := p.releaseRuns(ctx, w, story); err != nil || !due {
 		return err
 	}
-	out := story.Writer()
-	exit, err := p.Runner.Run(ctx, JobSpec{InstanceSpec: spec}, nil, out, out)
-	_ = out.Close()
-	if err != nil {
-		return fmt.Errorf("release command of %s v%d: %w", w.app.Name, w.release.Number, err)
-	}
-	if exit.Code != 0 {
-		return releaseFailed(w.app.Name, line, exit)
-	}
-	story.End()
-	return nil
+	return p.runPhase(ctx, w, phase{ReleasePhase, "release command", line, image.argv(ReleasePhase)}, story)
 }
 
 func releaseFailed(app AppName, line string, exit Exit) *Error {

@@ -66,11 +66,9 @@ func (p *Platform) releaseImage(ctx context.Context, actor Actor, name AppName, 
 	if config, err = p.firstConfig(app, v.Image, config, story); err != nil {
 		return Release{}, err
 	}
-	if err := p.firstFormation(ctx, app, v.Image); err != nil {
-		return Release{}, err
-	}
 	return p.release(ctx, Release{
 		App: app.Name, Image: v.Image, Config: config, Actor: actor.Name, Description: "Deploy " + v.Reference,
+		Deployed: true,
 	}, story)
 }
 

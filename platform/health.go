@@ -1,7 +1,9 @@
 package platform
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +14,6 @@ import (
 	"strings"
 	"time"
 )
-
-// defaultUptime is how long a process without checks that is not routed must survive.
-const defaultUptime = time.Second
 
 // healthy waits until the instance passes every check of its process type, all in parallel, or explains
 // why it does not. The end of the instance fails at once.
@@ -30,62 +29,63 @@ func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story
 		case <-ctx.Done():
 		}
 	}()
-	checks := w.checks(i.Type, p.Settings.StartWait)
-	results := make(chan error, len(checks))
-	for _, c := range checks {
-		go func() { results <- p.check(ctx, w, i, c) }()
+	rules, err := p.rules(ctx, w, i.Type)
+	if err != nil {
+		return err
 	}
-	for range checks {
-		if err := <-results; err != nil {
-			cancel(nil)
-			return p.explain(ctx, w, i, err)
-		}
+	if rules.Mode == checksEnabled {
+		err = p.tryAll(ctx, cancel, w, i, w.startupChecks(i.Type, rules, p.Settings.StartWait), story)
 	}
-	if story != nil {
-		story.Line("%s.%d is healthy", i.Type, i.Number)
+	select {
+	case <-ended:
+		err = errEnded
+	default:
 	}
+	if err != nil {
+		return p.explain(ctx, w, i, err)
+	}
+	if story == nil {
+		return nil
+	}
+	if rules.Mode != checksEnabled {
+		story.Line("%s is not checked: checks of %s are %s", i.Name(), i.Type, rules.Mode)
+		return nil
+	}
+	story.Line("%s is healthy", i.Name())
+	p.tellDeaf(ctx, w, i, story)
 	return nil
 }
 
 var errEnded = errors.New("it ended")
 
-// checks are those that app.json declares, and without any: a routed process listens on its port,
-// another one survives its first second.
-func (w want) checks(typ ProcessType, startWait time.Duration) []Check {
-	var list []Check
-	for _, c := range w.release.Image.Checks[typ] {
-		if c.Type == Startup {
-			list = append(list, c)
+// tryAll runs checks beside each other. The first that fails ends the others. What came of all is kept.
+func (p *Platform) tryAll(ctx context.Context, cancel context.CancelCauseFunc, w want, i Instance, checks []Check, story *Story) (failed error) {
+	trials := make([]*trial, len(checks))
+	results := make(chan error, len(checks))
+	for n, c := range checks {
+		t := p.trial(w, i, c, story)
+		trials[n] = t
+		go func() { results <- t.run(ctx) }()
+	}
+	for range checks {
+		if err := <-results; err != nil && failed == nil {
+			failed = err
+			cancel(nil)
 		}
 	}
-	if len(list) > 0 {
-		return list
+	for _, t := range trials {
+		if t.result.Passed || len(t.result.Attempts) > 0 { // not one that another's failure ended
+			p.checked.keep(t.result)
+		}
 	}
-	if typ == Web || w.routed[typ] {
-		return []Check{{Listening: true, Attempts: 1, Timeout: startWait}}
-	}
-	return []Check{{Uptime: defaultUptime, Attempts: 1}}
+	return failed
 }
 
-// check runs one check's attempts.
-func (p *Platform) check(ctx context.Context, w want, i Instance, c Check) error {
-	if err := sleep(ctx, c.InitialDelay); err != nil {
-		return err
+// tellDeaf warns of a process whose checks are fine and that cannot get requests.
+func (p *Platform) tellDeaf(ctx context.Context, w want, i Instance, story *Story) {
+	if (i.Type == Web || w.routed[i.Type]) && dial(ctx, i.Addr) != nil {
+		story.Warn("%s passes its checks, but does not listen on PORT (%d): requests to it will fail", i.Name(), i.Addr.Port())
 	}
-	addr := c.addr(i)
-	switch {
-	case c.Uptime > 0:
-		return sleep(ctx, c.Uptime-p.Now().Sub(i.StartedAt))
-	case c.Listening:
-		return listening(ctx, addr, c.patience())
-	case len(c.Command) > 0:
-		return attempt(ctx, c, func(ctx context.Context) error { return p.command(ctx, i, c) })
-	}
-	// An attempt that only finds a closed port would cost a whole wait: let it open first.
-	if err := listening(ctx, addr, max(c.patience(), p.Settings.StartWait)); err != nil {
-		return err
-	}
-	return attempt(ctx, c, func(ctx context.Context) error { return p.get(ctx, w, addr, c) })
 }
 
 // addr is where the check asks.
@@ -107,26 +107,6 @@ func dial(ctx context.Context, addr netip.AddrPort) error {
 // patience is how long all attempts may take together.
 func (c Check) patience() time.Duration {
 	return time.Duration(c.Attempts)*c.Timeout + time.Duration(max(c.Attempts-1, 0))*c.Wait
-}
-
-func attempt(ctx context.Context, c Check, once func(context.Context) error) (err error) {
-	for n := range max(c.Attempts, 1) {
-		if n > 0 {
-			if err := sleep(ctx, c.Wait); err != nil {
-				return err
-			}
-		}
-		try, cancel := context.WithTimeout(ctx, c.Timeout)
-		err = once(try)
-		cancel()
-		if err == nil {
-			return nil
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // How often a port is tried: so that looking adds a fiftieth to a start, and never more than this.
@@ -154,38 +134,37 @@ func listening(ctx context.Context, addr netip.AddrPort, limit time.Duration) er
 var errDeaf = errors.New("nothing listens")
 
 func (p *Platform) command(ctx context.Context, i Instance, c Check) error {
-	exit, err := p.Runner.Exec(ctx, i.ID, slices.Clone(c.Command), io.Discard)
+	out := &tail{most: maxAttempt}
+	exit, err := p.Runner.Exec(ctx, i.ID, slices.Clone(c.Command), out)
 	if err != nil {
 		return err
 	}
-	if exit.Code != 0 {
-		return fmt.Errorf("`%s` exited with %d", strings.Join(c.Command, " "), exit.Code)
+	if exit.Code == 0 {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("`%s` exited with %d", strings.Join(c.Command, " "), exit.Code)
+	if last := out.lines(1); len(last) > 0 {
+		err = fmt.Errorf("%w: %s", err, last[0])
+	}
+	return err
 }
 
-const maxCheckBody = 1 << 20 // bytes of an answer that are searched for the check's content
+const (
+	maxCheckBody = 1 << 20 // bytes of an answer that are searched for the check's content
+	maxExcerpt   = 120     // bytes of it that a failure shows
+)
 
+// get asks the instance as the router would for a visitor. No redirects are followed: only 2xx passes.
 func (p *Platform) get(ctx context.Context, w want, addr netip.AddrPort, c Check) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr.String()+c.Path, nil)
+	req, err := p.checkRequest(ctx, w, addr, c)
 	if err != nil {
 		return err
 	}
-	hosts, err := p.hosts(ctx, w.app.Name)
-	if err != nil {
-		return err
+	transport := http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, ServerName: req.Host}, //nolint:gosec // it is the instance's own, at its own address
 	}
-	req.Host = hosts[0]
-	for _, host := range hosts {
-		if !strings.HasPrefix(host, "*.") {
-			req.Host = host // an own domain if there is one
-		}
-	}
-	for name, value := range c.Headers {
-		req.Header.Set(name, value)
-	}
-	transport := http.Transport{DisableKeepAlives: true}
-	answer, err := transport.RoundTrip(req) // no redirects: only 2xx passes
+	answer, err := transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", c.Path, err)
 	}
@@ -193,13 +172,52 @@ func (p *Platform) get(ctx context.Context, w want, addr netip.AddrPort, c Check
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxCheckBody))
 	switch {
 	case answer.StatusCode < 200 || answer.StatusCode > 299:
-		return fmt.Errorf("GET %s answered %s", c.Path, answer.Status)
+		return fmt.Errorf("GET %s answered %s%s", c.Path, answer.Status, excerpt(answer, body))
 	case err != nil:
 		return fmt.Errorf("GET %s: %w", c.Path, err)
 	case !strings.Contains(string(body), c.Content):
-		return fmt.Errorf("GET %s answered without %q", c.Path, c.Content)
+		return fmt.Errorf("GET %s answered without %q%s", c.Path, c.Content, excerpt(answer, body))
 	}
 	return nil
+}
+
+// excerpt is what an answer says that was not the expected one: where it leads, or how its text begins.
+func excerpt(answer *http.Response, body []byte) string {
+	if to := answer.Header.Get("Location"); to != "" {
+		return " to " + clipped(printable(to), maxExcerpt)
+	}
+	text := strings.Join(strings.Fields(printable(strings.ToValidUTF8(string(body[:min(len(body), 4*maxExcerpt)]), ""))), " ")
+	if text == "" {
+		return ""
+	}
+	return ": " + clipped(text, maxExcerpt)
+}
+
+func (p *Platform) checkRequest(ctx context.Context, w want, addr netip.AddrPort, c Check) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cmp.Or(c.Scheme, "http")+"://"+addr.String()+c.Path, nil)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := p.hosts(ctx, w.app.Name)
+	if err != nil {
+		return nil, err
+	}
+	req.Host = hosts[0]
+	for _, host := range hosts {
+		if !strings.HasPrefix(host, "*.") {
+			req.Host = host // an own domain if there is one
+		}
+	}
+	if p.https(ctx, w.app.Name).Port != 0 { // an app that insists on HTTPS would answer with a redirect
+		req.Header.Set("X-Forwarded-Proto", "https")
+	}
+	for name, value := range c.Headers {
+		if strings.EqualFold(name, "Host") { // net/http takes it from here alone
+			req.Host = value
+		}
+		req.Header.Set(name, value)
+	}
+	return req, nil
 }
 
 // sleep waits, or returns why ctx ended.

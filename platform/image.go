@@ -2,6 +2,7 @@ package platform
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,6 +36,20 @@ type Image struct {
 	Groups  []uint32          `json:",omitempty"` // supplementary ones of processes
 	Labels  map[string]string `json:",omitempty"` // a Dockerfile's LABEL
 	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
+	// Entrypoint is its ENTRYPOINT, if there is a Procfile beside it. Commands have it already.
+	Entrypoint []string `json:",omitempty"`
+
+	Cron     []CronJob           `json:",omitempty"` // app.json: commands that run at times
+	Scripts  Scripts             `json:",omitzero"`  // app.json: commands that run around a deploy
+	Parallel map[ProcessType]int `json:",omitempty"` // app.json's max_parallel: how many start at once; 0: all
+}
+
+// Scripts are command lines that app.json wants to be run in a container of their own when code is deployed. Empty
+// ones are not there.
+type Scripts struct {
+	Predeploy  string `json:"predeploy,omitempty"`  // before the release phase; what it writes becomes a layer (scripts.dokku.predeploy)
+	Postdeploy string `json:"postdeploy,omitempty"` // when the release serves (scripts.dokku.postdeploy)
+	First      string `json:"first,omitempty"`      // likewise, but of the app's first release only (scripts.postdeploy)
 }
 
 // argv is what a process type executes.
@@ -42,14 +57,31 @@ func (i Image) argv(t ProcessType) []string {
 	if argv := i.Commands[t]; argv != nil {
 		return slices.Clone(argv)
 	}
-	return commandLine(i, i.Processes[t])
+	return i.entered(i.Processes[t])
+}
+
+// entered is what executes a command line of the app's own files: in an image with an ENTRYPOINT its words are that
+// program's arguments, as in Docker and Dokku. The image's shell takes it apart, if there is one.
+func (i Image) entered(line string) []string {
+	if len(i.Entrypoint) == 0 {
+		return commandLine(i, line)
+	}
+	if len(i.Shell) == 0 {
+		return append(slices.Clone(i.Entrypoint), strings.Fields(line)...)
+	}
+	var words []string
+	for _, word := range i.Entrypoint {
+		words = append(words, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+	}
+	return commandLine(i, strings.Join(append(words, line), " "))
 }
 
 // EnvVar is one entry of app.json's env object (Heroku's app.json schema).
 type EnvVar struct {
-	Value     string `json:"value,omitempty"`
-	Generator string `json:"generator,omitempty"` // "secret": 64 random hex digits on first deploy
-	Required  bool   `json:"required,omitempty"`
+	Value       string `json:"value,omitempty"`
+	Generator   string `json:"generator,omitempty"` // "secret": 64 random hex digits on first deploy
+	Required    bool   `json:"required,omitempty"`
+	Description string `json:"description,omitempty"` // for people who have to give it a value
 }
 
 // The types of Check. An instance gets its first request when the startup ones passed; one that then
@@ -77,4 +109,10 @@ type Check struct {
 	Timeout      time.Duration     `json:"timeout,omitempty"`       // of one attempt, 5 s
 	Wait         time.Duration     `json:"wait,omitempty"`          // between attempts, 5 s
 	InitialDelay time.Duration     `json:"initial_delay,omitempty"` // before the first attempt, 0
+	Scheme       string            `json:"scheme,omitempty"`        // of Path: "" is http; "https" trusts whatever certificate the instance has
+	Warn         bool              `json:"warn,omitempty"`          // a failure is told, and has no consequence
+	OnFailure    []string          `json:"on_failure,omitempty"`    // run inside the instance when it failed for good; the transcript has its output
+
+	// Default names those of attempts, timeout and wait that the app left to the platform: checks:set changes them.
+	Default []string `json:"default,omitempty"`
 }

@@ -3,6 +3,7 @@ package platform_test
 import (
 	"context"
 	"io"
+	"strings"
 
 	"paas/platform"
 )
@@ -50,3 +51,12 @@ func (h *host) Changes(context.Context, platform.InstanceID, []string) ([]platfo
 }
 
 func (h *host) Commit(context.Context, platform.InstanceID) (string, error) { return "commit-1", nil }
+
+// RunLayer writes something if the command says so.
+func (h *host) RunLayer(ctx context.Context, job platform.JobSpec, out io.Writer) (string, platform.Exit, error) {
+	exit, err := h.Run(ctx, job, nil, out, out)
+	if strings.Contains(job.Command[len(job.Command)-1], "write") {
+		return "predeploy-1", exit, err
+	}
+	return "", exit, err
+}

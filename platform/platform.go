@@ -97,6 +97,7 @@ type Platform struct {
 	queue     buildQueue
 
 	feed     feed
+	checked  transcripts
 	sleepers sleepers
 
 	life   context.Context // ends with Close

@@ -12,19 +12,23 @@ const shortestWait = time.Second
 // tend runs the instance's liveness and readiness checks until it ends: one that is not live is replaced,
 // one that is not ready gets no requests until it is again.
 func (p *Platform) tend(w want, i Instance) {
-	for n, c := range w.release.Image.Checks[i.Type] {
-		if c.Type == Liveness || c.Type == Readiness {
-			if c.Name == "" {
-				c.Name = fmt.Sprintf("%s-%d", i.Type, n+1)
-			}
-			p.spawn(func(ctx context.Context) { p.probe(ctx, w, i, c) })
-		}
+	rules, err := p.rules(p.life, w, i.Type)
+	if err != nil {
+		p.Log.Error("instances are not looked at any more", "app", i.App, "process", i.Name(), "err", err)
+		return
+	}
+	if rules.Mode == checksDisabled {
+		return
+	}
+	for _, c := range w.lastingChecks(i.Type, rules) {
+		p.spawn(func(ctx context.Context) { p.probe(ctx, w, i, c) })
 	}
 }
 
 // probe attempts one check again and again. Attempts in a row have to fail before that means something.
 func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 	failures := 0
+	t := p.trial(w, i, c, nil)
 	for pause := c.InitialDelay; sleep(ctx, pause) == nil; pause = max(c.Wait, shortestWait) {
 		now, there := p.still(ctx, i)
 		if !there {
@@ -34,7 +38,7 @@ func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 			continue
 		}
 		begun := p.Now()
-		err := p.attemptOnce(ctx, w, i, c)
+		err := t.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -44,7 +48,9 @@ func (p *Platform) probe(ctx context.Context, w want, i Instance, c Check) {
 		if failures++; err == nil {
 			failures = 0
 		}
+		p.keepProbe(ctx, t, failures)
 		switch {
+		case c.Warn:
 		case err == nil && c.Type == Readiness:
 			p.setReady(ctx, i, c, nil)
 		case err == nil || failures < c.Attempts:
@@ -81,20 +87,24 @@ func (p *Platform) still(ctx context.Context, i Instance) (Instance, bool) {
 	return i, false
 }
 
-// attemptOnce is one attempt within the check's timeout, without waiting for a port to open.
-func (p *Platform) attemptOnce(ctx context.Context, w want, i Instance, c Check) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	addr := c.addr(i)
-	switch {
-	case c.Uptime > 0: // that it runs is all it asks
-		return nil
-	case c.Listening:
-		return dial(ctx, addr)
-	case len(c.Command) > 0:
-		return p.command(ctx, i, c)
+// keepProbe keeps the transcript of a check that goes on for ever whenever its verdict changes or it fails once more,
+// and tells of one that only warns when it begins to fail.
+func (p *Platform) keepProbe(ctx context.Context, t *trial, failures int) {
+	failed, before := failures >= t.check.Attempts, t.result.Passed
+	t.result.Passed = !failed
+	if failures == t.check.Attempts {
+		t.afterFailure(ctx)
+		if t.check.Warn {
+			p.sayOf(EventUnhealthy, t.instance, "", "%s fails its %s check %s, which only warns: %s",
+				t.instance.Name(), t.result.Type, t.check.Name, t.result.Attempts[len(t.result.Attempts)-1].Error)
+		}
 	}
-	return p.get(ctx, w, addr, c)
+	if failures == 0 {
+		t.result.Output = nil
+	}
+	if failures > 0 || !before {
+		p.checked.keep(t.result)
+	}
 }
 
 // setReady takes an instance out of the route because of a failed check, or in again.

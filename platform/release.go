@@ -26,6 +26,8 @@ type Release struct {
 	Commit      string // hex id of the git commit the image was built from
 	Status      ReleaseStatus
 	CreatedAt   time.Time
+
+	Deployed bool // it is of new code, and about to go live; not stored
 }
 
 // Formation is how many instances of each process type shall run.

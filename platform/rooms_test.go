@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -237,9 +238,17 @@ func (procfiles) Build(_ context.Context, req platform.BuildRequest) (platform.I
 	image := platform.Image{ID: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))), Shell: []string{"sh", "-c"}, Processes: map[platform.ProcessType]string{}}
 	for line := range strings.SplitSeq(string(text), "\n") {
 		typ, command, _ := strings.Cut(line, ": ")
+		if typ == "image" { // what an app.json would make of it, as an Image's JSON
+			if err := json.Unmarshal([]byte(command), &image); err != nil {
+				return image, err
+			}
+			continue
+		}
 		image.Processes[platform.ProcessType(typ)] = command
 	}
-	image.Declared = map[string]platform.EnvVar{"KEY": {Generator: "secret"}}
+	if image.Declared == nil {
+		image.Declared = map[string]platform.EnvVar{"KEY": {Generator: "secret"}}
+	}
 	return image, nil
 }
 

@@ -95,6 +95,7 @@ func (p *Platform) unpublish(name AppName) {
 	defer l.mu.Unlock()
 	l.route, l.candidates, l.routed = Route{}, nil, nil
 	p.Router.Remove(name)
+	p.checked.forget(name)
 }
 
 // lastRules are what held before. An app whose rules were never read is kept closed: they may be what guards it.

@@ -63,6 +63,7 @@ type Builder interface {
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
 	Living
+	Layering
 	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.

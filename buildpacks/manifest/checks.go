@@ -17,6 +17,13 @@ const (
 	maxSeconds      = 3600
 )
 
+// What one process type may have, so that a file cannot make an instance busy with being looked at.
+const (
+	maxChecks  = 32
+	maxHeaders = 64
+	maxText    = 8 << 10 // bytes of a content or a header
+)
+
 func (a *App) readChecks(root object) error {
 	processes, err := root.object("healthchecks")
 	if err != nil {
@@ -40,14 +47,13 @@ func (a *App) readProcess(processes object, name string) error {
 	if err != nil {
 		return err
 	}
+	if len(items) > maxChecks {
+		return bad(processes.at(name), "%d checks are more than %d", len(items), maxChecks).WithHint("one check of a path that looks at the rest is enough")
+	}
 	for i, item := range items {
-		check, skip, err := readCheck(item)
+		check, err := a.readCheck(item)
 		if err != nil {
 			return err
-		}
-		if skip != "" {
-			a.Warnings = append(a.Warnings, fmt.Sprintf("app.json %s: %s; the check is left out.", item.path, skip))
-			continue
 		}
 		if check.Name == "" {
 			check.Name = fmt.Sprintf("%s-%d", process, i+1)
@@ -57,20 +63,40 @@ func (a *App) readProcess(processes object, name string) error {
 	return nil
 }
 
-// readCheck reads one check, or says why it is not for this platform.
-func readCheck(o object) (check platform.Check, skip string, err error) {
+func (a *App) readCheck(o object) (check platform.Check, err error) {
+	a.noteUnknown(o, "type", "name", "path", "command", "listening", "uptime", "attempts", "timeout", "wait",
+		"initialDelay", "content", "httpHeaders", "port", "scheme", "warn", "onFailure", "description")
 	if check.Type, err = readType(o); err != nil {
-		return check, "", err
+		return check, err
 	}
-	if skip, err = unsupported(o); skip != "" || err != nil {
-		return check, skip, err
-	}
-	for _, part := range []func(object, *platform.Check) error{readStrategy, readRequest, readTiming} {
+	for _, part := range []func(object, *platform.Check) error{readStrategy, readRequest, readTiming, readConsequence} {
 		if err := part(o, &check); err != nil {
-			return check, "", err
+			return check, err
 		}
 	}
-	return check, "", nil
+	if check.OnFailure, err = a.readOnFailure(o); err != nil {
+		return check, err
+	}
+	return check, nil
+}
+
+// readConsequence reads what a failure leads to.
+func readConsequence(o object, c *platform.Check) (err error) {
+	c.Warn, err = o.flag("warn", false)
+	return err
+}
+
+// readOnFailure takes the command; nobody is told over the network, for the file could name anybody.
+func (a *App) readOnFailure(o object) ([]string, error) {
+	failure, err := o.object("onFailure")
+	if err != nil {
+		return nil, err
+	}
+	a.noteUnknown(failure, "command", "url")
+	if failure.has("url") {
+		a.note("app.json %s is not called: follow the app's events instead", failure.at("url"))
+	}
+	return readCommand(failure)
 }
 
 func readType(o object) (string, error) {
@@ -84,17 +110,6 @@ func readType(o object) (string, error) {
 		return kind, nil
 	}
 	return "", bad(o.at("type"), "%q is not a type of check", kind).WithHint(`use "startup", "liveness" or "readiness"`)
-}
-
-func unsupported(o object) (string, error) {
-	if warn, err := o.flag("warn", false); warn || err != nil {
-		return "checks that only warn are not run", err
-	}
-	scheme, err := o.text("scheme")
-	if err == nil && scheme != "" && !strings.EqualFold(scheme, "http") {
-		return scheme + " is not spoken to instances, only http is", nil
-	}
-	return "", err
 }
 
 var strategies = [...]string{"path", "command", "listening", "uptime"}
@@ -158,10 +173,13 @@ func readPath(o object) (string, error) {
 }
 
 func readRequest(o object, c *platform.Check) (err error) {
-	if c.Name, err = o.text("name"); err != nil {
+	if c.Name, err = o.word("name", maxName); err != nil {
 		return err
 	}
-	if c.Content, err = o.text("content"); err != nil {
+	if c.Content, err = o.word("content", maxText); err != nil {
+		return err
+	}
+	if c.Scheme, err = readScheme(o); err != nil {
 		return err
 	}
 	if c.Content != "" && c.Path == "" {
@@ -174,10 +192,26 @@ func readRequest(o object, c *platform.Check) (err error) {
 	return err
 }
 
+func readScheme(o object) (string, error) {
+	scheme, err := o.text("scheme")
+	switch scheme = strings.ToLower(scheme); {
+	case err != nil:
+		return "", err
+	case scheme == "" || scheme == "http":
+		return "", nil
+	case scheme == "https":
+		return scheme, nil
+	}
+	return "", bad(o.at("scheme"), "%q is not spoken to instances", short([]byte(scheme))).WithHint(`use "http" or "https"`)
+}
+
 func readHeaders(o object) (map[string]string, error) {
 	items, err := o.list("httpHeaders")
 	if len(items) == 0 || err != nil {
 		return nil, err
+	}
+	if len(items) > maxHeaders {
+		return nil, bad(o.at("httpHeaders"), "%d headers are more than %d", len(items), maxHeaders).WithHint("leave some out")
 	}
 	headers := map[string]string{}
 	for _, item := range items {
@@ -185,7 +219,7 @@ func readHeaders(o object) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := item.text("value")
+		value, err := item.word("value", maxText)
 		if err != nil {
 			return nil, err
 		}
@@ -206,6 +240,11 @@ func fieldName(s string) bool {
 }
 
 func readTiming(o object, c *platform.Check) (err error) {
+	for _, key := range []string{"attempts", "timeout", "wait"} {
+		if !o.has(key) {
+			c.Default = append(c.Default, key)
+		}
+	}
 	if c.Attempts, err = o.whole("attempts", defaultAttempts, 1, maxAttempts); err != nil {
 		return err
 	}

@@ -1,19 +1,16 @@
 package manifest
 
-import (
-	"strings"
-
-	"paas/platform"
-)
+import "paas/platform"
 
 const maxQuantity = 1000
 
+// readFormation reads how many instances there are to be of each process type, and how many may start at once.
 func (a *App) readFormation(root object) error {
 	processes, err := root.object("formation")
 	if err != nil {
 		return err
 	}
-	a.Formation = map[platform.ProcessType]int{}
+	a.Formation, a.Parallel = map[platform.ProcessType]int{}, map[platform.ProcessType]int{}
 	for _, name := range processes.names() {
 		process, err := processType(processes, name)
 		if err != nil {
@@ -23,37 +20,32 @@ func (a *App) readFormation(root object) error {
 		if err != nil {
 			return err
 		}
-		if !entry.has("quantity") {
-			continue
-		}
-		if a.Formation[process], err = entry.whole("quantity", 0, 0, maxQuantity); err != nil {
+		if err := a.readQuantities(process, entry); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// warnScripts names the scripts that other platforms would run. A script of the wrong type is as unknown
-// as any other key.
-func (a *App) warnScripts(root object) {
-	scripts, err := root.object("scripts")
+func (a *App) readQuantities(process platform.ProcessType, entry object) error {
+	a.noteUnknown(entry, "quantity", "max_parallel", "size")
+	quantity, err := entry.whole("quantity", 0, 0, maxQuantity)
 	if err != nil {
-		return
+		return err
 	}
-	dokku, err := scripts.object("dokku")
+	parallel, err := entry.whole("max_parallel", 0, -1, maxQuantity) // Dokku's -1: all
 	if err != nil {
-		return
+		return err
 	}
-	var found []string
-	for _, s := range []struct {
-		o   object
-		key string
-	}{{scripts, "postdeploy"}, {dokku, "predeploy"}, {dokku, "postdeploy"}} {
-		if s.o.has(s.key) {
-			found = append(found, s.o.at(s.key))
-		}
+	if process == platform.ReleasePhase {
+		a.note("app.json %s has no effect: the release command runs once, before anything starts", entry.path)
+		return nil
 	}
-	if len(found) > 0 {
-		a.Warnings = append(a.Warnings, "app.json "+strings.Join(found, ", ")+" will not run; use \"release:\" in the Procfile.")
+	if entry.has("quantity") {
+		a.Formation[process] = quantity
 	}
+	if parallel > 0 {
+		a.Parallel[process] = parallel
+	}
+	return nil
 }

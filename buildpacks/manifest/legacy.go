@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ func ParseLegacy(text []byte) ([]platform.Check, error) {
 			return nil, (&legacyError{"it has control characters", "save the file as plain text"}).at(i + 1)
 		}
 		if strings.HasPrefix(line, "/") {
+			if len(checks) == maxChecks {
+				return nil, (&legacyError{fmt.Sprintf("it is the %dth check, and there may be %d", maxChecks+1, maxChecks), "leave some out"}).at(i + 1)
+			}
 			checks = append(checks, legacyCheck(len(checks)+1, line))
 			continue
 		}

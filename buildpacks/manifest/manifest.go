@@ -20,12 +20,22 @@ const Name = "app.json"
 // MaxSize is how many bytes an app.json or a CHECKS may have.
 const MaxSize = 1 << 20
 
+const (
+	maxName    = 200      // bytes of a name
+	maxCommand = 64 << 10 // bytes of a command line, half of what Linux takes for one argument (execve(2))
+	maxNotes   = 20
+)
+
 // App is what an app.json says, as far as it is acted upon.
 type App struct {
 	Checks    map[platform.ProcessType][]platform.Check
 	Formation map[platform.ProcessType]int
+	Parallel  map[platform.ProcessType]int
 	Env       map[string]platform.EnvVar
+	Cron      []platform.CronJob
+	Scripts   platform.Scripts
 	Warnings  []string // what the file asks for and does not get
+	Notes     []string // what in it means nothing here
 
 	Buildpacks []string // names or URLs, in their order
 }
@@ -36,27 +46,22 @@ type object struct {
 	keys map[string]json.RawMessage
 }
 
-// Parse reads an app.json. Unknown keys are ignored. Every error is a *platform.Error that names the line of
-// bad JSON, or the key.
+// Parse reads an app.json. What it does not know it names in Notes. Every error is a *platform.Error that names the
+// line of bad JSON, or the key.
 func Parse(text []byte) (App, error) {
 	root, err := parseRoot(text)
 	if err != nil {
 		return App{}, err
 	}
 	var app App
-	if err := app.readChecks(root); err != nil {
-		return App{}, err
+	for _, part := range []func(object) error{
+		app.readChecks, app.readFormation, app.readEnv, app.readBuildpacks, app.readCron, app.readScripts,
+	} {
+		if err := part(root); err != nil {
+			return App{}, err
+		}
 	}
-	if err := app.readFormation(root); err != nil {
-		return App{}, err
-	}
-	if err := app.readEnv(root); err != nil {
-		return App{}, err
-	}
-	if err := app.readBuildpacks(root); err != nil {
-		return App{}, err
-	}
-	app.warnScripts(root)
+	app.readRest(root)
 	return app, nil
 }
 
@@ -127,6 +132,15 @@ func (o object) whole(key string, fallback, low, high int) (int, error) {
 func (o object) text(key string) (string, error) {
 	var s string
 	err := o.into(key, &s, `text in quotes: "…"`)
+	return s, err
+}
+
+// word is text that has an end.
+func (o object) word(key string, most int) (string, error) {
+	s, err := o.text(key)
+	if err == nil && (len(s) > most || strings.ContainsRune(s, 0)) {
+		return "", bad(o.at(key), "it has a NUL byte or more than %d bytes", most).WithHint("make it shorter")
+	}
 	return s, err
 }
 

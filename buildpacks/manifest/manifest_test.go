@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -26,11 +27,17 @@ const full = `{
        "httpHeaders": [{"name": "X-Check", "value": "yes"}]},
       {"type": "startup"},
       {"listening": true},
-      {"type": "liveness", "path": "/"}
+      {"type": "liveness", "path": "/", "scheme": "HTTPS", "warn": true, "onFailure": {"command": ["cat", "why"], "url": "http://x"}}
     ],
     "worker": [{"uptime": 10}, {"command": ["test", "-f", "ready"]}]
   },
-  "scripts": {"dokku": {"predeploy": "true"}, "postdeploy": "true"}
+  "scripts": {"dokku": {"predeploy": "./collect", "postdeploy": "./warm"}, "postdeploy": "./seed"},
+  "cron": [
+    {"command": "./report", "schedule": "0  3 * * 1-5"}, {"command": "./report", "schedule": "0 3 * * 1-5"},
+    {"command": "sweep", "schedule": "@every 90s", "concurrency_policy": "Forbid", "suspend": true},
+    {"command": "sync", "schedule": "@daily", "concurrency_policy": "replace", "maintenance": true}
+  ],
+  "addons": ["heroku-postgresql"]
 }`
 
 func TestParse(t *testing.T) {
@@ -39,7 +46,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := time.Second
-	plain := platform.Check{Attempts: 3, Timeout: 5 * second, Wait: 5 * second}
+	plain := platform.Check{Attempts: 3, Timeout: 5 * second, Wait: 5 * second, Default: []string{"attempts", "timeout", "wait"}}
 	with := func(change func(*platform.Check)) platform.Check { c := plain; change(&c); return c }
 	checks := map[platform.ProcessType][]platform.Check{
 		"web": {
@@ -47,7 +54,10 @@ func TestParse(t *testing.T) {
 				Attempts: 7, Timeout: 2 * second, Wait: second, InitialDelay: 4 * second},
 			with(func(c *platform.Check) { c.Name, c.Path = "web-2", "/" }),
 			with(func(c *platform.Check) { c.Name, c.Listening = "web-3", true }),
-			with(func(c *platform.Check) { c.Type, c.Name, c.Path = platform.Liveness, "web-4", "/" }),
+			with(func(c *platform.Check) {
+				c.Type, c.Name, c.Path = platform.Liveness, "web-4", "/"
+				c.Scheme, c.Warn, c.OnFailure = "https", true, []string{"cat", "why"}
+			}),
 		},
 		"worker": {
 			with(func(c *platform.Check) { c.Name, c.Uptime = "worker-1", 10*second }),
@@ -57,11 +67,21 @@ func TestParse(t *testing.T) {
 	same(t, "checks", app.Checks, checks)
 	same(t, "formation", app.Formation, map[platform.ProcessType]int{"web": 2, "worker": 0})
 	same(t, "env", app.Env, map[string]platform.EnvVar{
-		"PLAIN": {Value: "1", Required: true}, "LONG": {Value: "2", Required: true}, "NEEDED": {Required: true},
+		"PLAIN": {Value: "1", Required: true}, "LONG": {Value: "2", Required: true, Description: "d"}, "NEEDED": {Required: true, Description: "d"},
 		"MAYBE": {}, "SECRET": {Generator: "secret", Required: true},
 	})
-	same(t, "warnings", app.Warnings, []string{
-		"app.json scripts.postdeploy, scripts.dokku.predeploy will not run; use \"release:\" in the Procfile.",
+	same(t, "parallel", app.Parallel, map[platform.ProcessType]int{"other": 1})
+	same(t, "scripts", app.Scripts, platform.Scripts{Predeploy: "./collect", Postdeploy: "./warm", First: "./seed"})
+	report := platform.CronID("0 3 * * 1-5", "./report")
+	same(t, "cron", app.Cron, []platform.CronJob{
+		{ID: report, Command: "./report", Schedule: "0 3 * * 1-5"}, {ID: report + "-2", Command: "./report", Schedule: "0 3 * * 1-5"},
+		{ID: platform.CronID("@every 90s", "sweep"), Command: "sweep", Schedule: "@every 90s", Concurrency: platform.CronForbid, Suspended: true},
+		{ID: platform.CronID("@daily", "sync"), Command: "sync", Schedule: "@daily", Concurrency: platform.CronReplace, Suspended: true},
+	})
+	same(t, "warnings", app.Warnings, []string{"app.json addons are not made by a push: create them, and link them to the app."})
+	same(t, "notes", app.Notes, []string{
+		"app.json healthchecks.web[3].onFailure.url is not called: follow the app's events instead.",
+		"app.json unknown is not known, and has no effect.",
 	})
 }
 
@@ -74,7 +94,7 @@ func same(t *testing.T, what string, got, want any) {
 
 func TestParseLeaves(t *testing.T) {
 	for _, text := range []string{`{}`, `{"env": null, "formation": null, "healthchecks": null}`, `{"formation": {}, "healthchecks": {"web": []}}`,
-		`{"healthchecks": {"web": [{"listening": false, "path": "/"}]}}`, `{"scripts": 5}`} {
+		`{"healthchecks": {"web": [{"listening": false, "path": "/"}]}}`, `{"cron": null, "scripts": {"postdeploy": {"command": "true"}}}`} {
 		if _, err := Parse([]byte(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -109,6 +129,21 @@ func TestParseRefuses(t *testing.T) {
 		{`{"healthchecks": {"web": [{"attempts": 0}]}}`, "app.json healthchecks.web[0].attempts: it must be a whole number from 1"},
 		{`{"healthchecks": {"web": [{"timeout": 0}]}}`, "app.json healthchecks.web[0].timeout: it must be a whole number from 1"},
 		{`{"healthchecks": {"web": [{"port": 70000}]}}`, "app.json healthchecks.web[0].port: it must be a whole number from 0 to 65535"},
+		{`{"scripts": 5}`, "app.json scripts: it must be an object"},
+		{`{"scripts": {"dokku": {"predeploy": ["true"]}}}`, "app.json scripts.dokku.predeploy: it must be text"},
+		{`{"cron": {"command": "x"}}`, "app.json cron: it must be a list"},
+		{`{"cron": [{"schedule": "@daily"}]}`, "app.json cron[0].command: it is missing"},
+		{`{"cron": [{"command": "x"}]}`, `app.json cron[0].schedule: "" is not a schedule`},
+		{`{"cron": [{"command": "x", "schedule": "0 3 * *"}]}`, `app.json cron[0].schedule: "0 3 * *" is not a schedule`},
+		{`{"cron": [{"command": "x", "schedule": "61 3 * * *"}]}`, `app.json cron[0].schedule: "61 3 * * *" is not a schedule`},
+		{`{"cron": [{"command": "x", "schedule": "TZ=0"}]}`, "app.json cron[0].schedule: a time zone"},
+		{`{"cron": [{"command": "x", "schedule": "@daily", "concurrency_policy": "never"}]}`, `app.json cron[0].concurrency_policy: "never" is not one`},
+		{`{"cron": [{"command": "x", "schedule": "@daily", "suspend": "yes"}]}`, "app.json cron[0].suspend: it must be true or false"},
+		{`{"healthchecks": {"web": [{"scheme": "gopher"}]}}`, `app.json healthchecks.web[0].scheme: "gopher" is not spoken`},
+		{`{"healthchecks": {"web": [{"warn": 1}]}}`, "app.json healthchecks.web[0].warn: it must be true or false"},
+		{`{"healthchecks": {"web": [{"onFailure": {"command": []}}]}}`, "app.json healthchecks.web[0].onFailure.command: it is empty"},
+		{`{"healthchecks": {"web": [` + strings.Repeat("{}, ", 32) + `{}]}}`, "app.json healthchecks.web: 33 checks are more than 32"},
+		{`{"formation": {"web": {"max_parallel": -2}}}`, "app.json formation.web.max_parallel: it must be a whole number from -1"},
 		{`{"healthchecks": {"web": [{"uptime": 5, "content": "x"}]}}`, "app.json healthchecks.web[0].content: only a check with a path"},
 		{`{"healthchecks": {"web": [{"httpHeaders": [{"name": "A\r\nB", "value": "x"}]}]}}`, "app.json healthchecks.web[0].httpHeaders[0]"},
 	}
@@ -127,6 +162,28 @@ func refused(t *testing.T, text string, err error, message string) {
 	}
 	if !strings.Contains(e.Message, message) {
 		t.Errorf("%.60s:\n got %q\nwant %q", text, e.Message, message)
+	}
+}
+
+// What a file says and nobody acts upon is named, also what was mistyped, and not without end.
+func TestParseNotesWhatItDoesNotKnow(t *testing.T) {
+	app, err := Parse([]byte(`{"healthcheck": {}, "name": "x", "env": {"A": {"valeu": "1"}}, "formation": {"release": {"quantity": 1}}, "environments": {"test": {}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "notes", app.Notes, []string{
+		"app.json formation.release has no effect: the release command runs once, before anything starts.",
+		"app.json env.A.valeu is not known, and has no effect (did you mean value?).",
+		"app.json healthcheck is not known, and has no effect (did you mean healthchecks?).",
+		"app.json environments has no effect.",
+	})
+	same(t, "formation", app.Formation, map[platform.ProcessType]int{})
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, `"key%d": 1, `, i)
+	}
+	if app, err = Parse([]byte("{" + many.String() + `"last": 1}`)); err != nil || len(app.Notes) != maxNotes {
+		t.Fatalf("%d notes, %v", len(app.Notes), err)
 	}
 }
 
@@ -159,6 +216,11 @@ func FuzzParse(f *testing.F) {
 		for process, checks := range app.Checks {
 			for _, c := range checks {
 				sound(t, process, c)
+			}
+		}
+		for _, job := range app.Cron {
+			if job.ID == "" || job.Command == "" || job.Schedule == "" {
+				t.Fatalf("%+v", job)
 			}
 		}
 	})

@@ -22,7 +22,10 @@ type Plan struct {
 	Path      []string                                  `json:"path,omitempty"` // put before PATH, for steps and processes
 	Checks    map[platform.ProcessType][]platform.Check `json:"checks,omitempty"`
 	Formation map[platform.ProcessType]int              `json:"formation,omitempty"`
+	Parallel  map[platform.ProcessType]int              `json:"max_parallel,omitempty"`
 	Declared  map[string]platform.EnvVar                `json:"declared,omitempty"`
+	Cron      []platform.CronJob                        `json:"cron,omitempty"`
+	Scripts   platform.Scripts                          `json:"scripts,omitzero"`
 	Warnings  []string                                  `json:"warnings,omitempty"` // told to the pusher
 	Notes     []string                                  `json:"notes,omitempty"`    // told to the pusher, too, and nothing to mend
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"paas/buildpacks/manifest"
 	"paas/buildpacks/procfile"
 	"paas/platform"
 	"paas/runtime/image/blobs"
@@ -25,7 +26,7 @@ func (r *rooms) openRegistry(dir string) (err error) {
 	}
 	r.blobs.KeepRoom(r.images.Room)
 	r.exchange, err = exchange.Open(exchange.Options{
-		Dir: filepath.Join(dir, "made"), Images: r.images, Blobs: r.blobs, Procfile: procfile.Parse,
+		Dir: filepath.Join(dir, "made"), Images: r.images, Blobs: r.blobs, Procfile: procfile.Parse, Declare: manifest.Declare,
 	})
 	return err
 }

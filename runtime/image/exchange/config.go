@@ -28,7 +28,7 @@ const processLabel = "paas.process."
 const maxFile = 1 << 20
 
 // imageOf turns an image's configuration into ours. Process types are, in this order: what our own labels
-// say, a Procfile in the working directory, entrypoint and command as web.
+// say, a Procfile in the working directory, whose lines are arguments of an entrypoint, or else entrypoint and command as web.
 func (x *Exchange) imageOf(layers []string, config ocispec.Image) (platform.Image, error) {
 	c := config.Config
 	img := platform.Image{
@@ -42,6 +42,9 @@ func (x *Exchange) imageOf(layers []string, config ocispec.Image) (platform.Imag
 	if err := x.processes(&img, c); err != nil {
 		return img, err
 	}
+	if err := x.declare(&img); err != nil {
+		return img, err
+	}
 	if len(img.Processes) == 0 {
 		return img, platform.Errorf(platform.Failed, "the image has neither an entrypoint nor a command nor a Procfile")
 	}
@@ -52,6 +55,15 @@ func (x *Exchange) imageOf(layers []string, config ocispec.Image) (platform.Imag
 	sum := sha256.Sum256(text)
 	img.ID = "sha256:" + hex.EncodeToString(sum[:])
 	return img, nil
+}
+
+func (x *Exchange) declare(img *platform.Image) error {
+	if x.Declare == nil {
+		return nil
+	}
+	return x.Declare(img, func(name string) ([]byte, error) {
+		return x.Images.ReadFile(img.Layers, path.Join(img.WorkDir, name), maxFile+1)
+	})
 }
 
 // environment adds the search path that runtimes give to images without one.
@@ -81,6 +93,7 @@ func (x *Exchange) processes(img *platform.Image, c ocispec.ImageConfig) error {
 	text, err := x.Images.ReadFile(img.Layers, path.Join(img.WorkDir, "Procfile"), maxFile)
 	if err == nil {
 		img.Processes, err = x.Procfile(text)
+		img.Entrypoint = c.Entrypoint
 		return err
 	}
 	argv := slices.Concat(c.Entrypoint, c.Cmd)

@@ -39,6 +39,9 @@ type Options struct {
 	Blobs  *blobs.Area
 	// Procfile reads the process types out of an image's Procfile.
 	Procfile func(text []byte) (map[platform.ProcessType]string, error)
+	// Declare adds what an image's app.json says, or another file beside its Procfile; read gives these files, and
+	// wraps fs.ErrNotExist for one that is missing. nil: nobody looks.
+	Declare func(img *platform.Image, read func(name string) ([]byte, error)) error
 }
 
 // Exchange implements platform.Distribution. Safe for concurrent use.

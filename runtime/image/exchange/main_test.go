@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/opencontainers/go-digest"
 
+	"paas/buildpacks/manifest"
 	"paas/buildpacks/procfile"
 	"paas/platform"
 	"paas/runtime/image"
@@ -44,7 +45,7 @@ func open(t testing.TB) *Exchange {
 	ok(t, err)
 	area, err := blobs.Open(filepath.Join(dir, "registry"))
 	ok(t, err)
-	x, err := Open(Options{Dir: filepath.Join(dir, "made"), Images: images, Blobs: area, Procfile: procfile.Parse})
+	x, err := Open(Options{Dir: filepath.Join(dir, "made"), Images: images, Blobs: area, Procfile: procfile.Parse, Declare: manifest.Declare})
 	ok(t, err)
 	x.backoff, x.keep = time.Millisecond, 64<<10
 	return x

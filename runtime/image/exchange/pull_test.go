@@ -74,6 +74,25 @@ func TestProcfileInTheImage(t *testing.T) {
 	}
 }
 
+func TestAppJSONInTheImage(t *testing.T) {
+	o, x := newOther(t), open(t)
+	put := func(text string) (platform.Image, error) {
+		o.put(t, "app:2", picture(t, v1.Config{Entrypoint: []string{"/enter"}, WorkingDir: "/srv"},
+			layer(t, file{name: "srv/Procfile", content: "web: serve\nrelease: migrate\n"}, file{name: "srv/app.json", content: text},
+				file{name: "srv/CHECKS", content: "/up fine\n"}, file{name: "busybox/sh", content: "x"})))
+		v, err := x.Pull(t.Context(), o.at("app:2"), transfer())
+		return v.Image, err
+	}
+	img, err := put(`{"formation": {"web": {"quantity": 2}}, "cron": [{"command": "x", "schedule": "@daily"}], "scripts": {"postdeploy": "seed"}}`)
+	ok(t, err)
+	if img.Formation["web"] != 2 || len(img.Cron) != 1 || img.Scripts.First != "seed" || img.Checks["web"][0].Content != "fine" || len(img.Entrypoint) != 1 {
+		t.Errorf("%+v", img)
+	}
+	if _, err := put(`{"formation": 2}`); platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), "app.json formation: it must be an object") {
+		t.Errorf("an app.json that is none: %v", err)
+	}
+}
+
 func TestPullChoosesThePlatform(t *testing.T) {
 	o, x := newOther(t), open(t)
 	index := v1.ImageIndex(empty.Index)

@@ -12,6 +12,7 @@ type lane struct {
 	mu     sync.Mutex
 	holder string // "alice's push"; empty when free
 	free   chan struct{}
+	newest *waiter // of the pushes that wait to deploy; nil: none does
 }
 
 func (r *Repos) lane(app platform.App) *lane {

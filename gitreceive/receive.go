@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -161,7 +162,11 @@ func (p *push) unpack(q *quarantine, room int64) (*pack.Received, error) {
 	}
 	limits := p.door.options.Limits
 	limits.Bytes = min(limits.Bytes, room)
+	begun := time.Now()
 	got, err := pack.Receive(p.client.ctx, p.client.in, q.packs(), limits)
+	if err == nil {
+		p.say("-----> Received %d objects in %s\n", got.Objects, platform.Seconds(time.Since(begun)))
+	}
 	var limit *pack.LimitError
 	if errors.As(err, &limit) && limit.Whole && room < p.door.options.Limits.Bytes {
 		err = p.noRoom(err)
@@ -181,7 +186,11 @@ func (p *push) noRoom(err error) error {
 
 func (p *push) enter() (leave func(), err error) {
 	lane := p.door.options.Repos.lane(p.app)
-	return lane.enter(p.client.ctx, p.client.actor.Name+"'s push", func(holder string) {
+	enter := lane.enter
+	if p.all.deploying() != nil {
+		enter = lane.enterNewest
+	}
+	return enter(p.client.ctx, p.client.actor.Name+"'s push", func(holder string) {
 		p.say("-----> Waiting for %s to finish\n", holder)
 	})
 }

@@ -355,3 +355,42 @@ func TestUnreadyPlatformIsAReference(t *testing.T) {
 	has(t, out, "(internal error)", "something went wrong inside paas (reference ")
 	lacks(t, out, "unexpected EOF")
 }
+
+// Of the pushes that wait the newest stays, and the one before is told who came.
+func TestNewerPushSupersedesTheOneThatWaits(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	started, hold, _ := d.platform.slow()
+	w := d.work("hello")
+	w.commit(map[string]string{"a": "1"})
+	var first, second, third transcript
+	push := func(name string, log *transcript) func() error {
+		who := d.workAs(d.addKey(name, true), "hello")
+		who.git("fetch", "-q", w.dir, "main")
+		who.git("reset", "-q", "--hard", "FETCH_HEAD")
+		who.commit(map[string]string{name: "1"})
+		cmd := who.command("push", "paas", "main")
+		cmd.Stdout, cmd.Stderr = log, log
+		must(t, cmd.Start())
+		return cmd.Wait
+	}
+	one := w.command("push", "paas", "main")
+	one.Stdout, one.Stderr = &first, &first
+	must(t, one.Start())
+	<-started
+	two := push("bob", &second)
+	within(t, 10*time.Second, "bob waits", func() bool { return strings.Contains(second.String(), "Waiting for alice's push") })
+	three := push("carol", &third)
+	if err := two(); err == nil {
+		t.Errorf("bob's push went on:\n%s", second.String())
+	}
+	has(t, second.String(), "superseded: carol's push is newer", "! [remote rejected] main -> main (superseded)")
+	close(hold)
+	must(t, one.Wait())
+	if err := three(); err != nil {
+		t.Errorf("carol's push: %v\n%s", err, third.String())
+	}
+	if n := d.platform.deploys(); n != 2 {
+		t.Errorf("%d deploys", n)
+	}
+}

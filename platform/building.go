@@ -139,6 +139,19 @@ func (b *building) admit(ctx context.Context) error {
 	return err
 }
 
+// layers says what the image is made of.
+func (b *building) layers() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	cached := 0
+	for _, s := range b.record.Steps {
+		if s.Reused {
+			cached++
+		}
+	}
+	return fmt.Sprintf("Built %s, %d of them cached", plural(int64(len(b.record.Steps)), "layer", "layers"), cached)
+}
+
 // report takes what a step came to. Instructions of a Dockerfile have their arguments in their names.
 func (b *building) report(s BuildStep) {
 	s.Name = b.story.hidden(s.Name)

@@ -237,11 +237,15 @@ func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Stor
 	if err != nil {
 		return Instance{}, err
 	}
+	begun := p.Now()
 	i, err := p.Runner.Start(ctx, spec)
 	if err != nil {
 		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, err)
 	}
 	p.sayOf(EventStarted, i, "", "%s of v%d was started", i.Name(), i.Release)
+	if story != nil {
+		story.Line("%s started in %s", i.Name(), Seconds(p.Now().Sub(begun)))
+	}
 	if err := p.healthy(ctx, w, i, story); err != nil {
 		p.discard(w.app.Name, []Instance{i})
 		return i, err

@@ -67,8 +67,7 @@ func (p *Platform) Push(ctx context.Context, push Push) (Release, error) {
 		Kind: EventDeployed, App: name, Release: release.Number, Actor: push.Actor.Name,
 		Text: fmt.Sprintf("v%d of commit %s is %s", release.Number, shortCommit(push.Commit), what),
 	})
-	story.Result("%s v%d is %s after %s", name, release.Number, what, Seconds(p.Now().Sub(start)))
-	story.Line("%s", p.URL(name))
+	story.Result("%s v%d is %s in %s  %s", name, release.Number, what, Seconds(p.Now().Sub(start)), p.URL(name))
 	return release, nil
 }
 
@@ -93,6 +92,7 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 		return Release{}, story.clean(err)
 	}
 	defer drop()
+	story.Line("%s", b.layers())
 	if config, err = p.firstConfig(app, image, config, story); err != nil {
 		return Release{}, err
 	}
@@ -273,6 +273,9 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	}
 	if err := p.switchTo(ctx, w, story); err != nil {
 		return err
+	}
+	if len(w.slots()) > 0 {
+		story.Line("Switched over to v%d", r.Number)
 	}
 	story.End()
 	return nil

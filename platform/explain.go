@@ -38,7 +38,26 @@ func (p *Platform) diagnose(ctx context.Context, w want, i Instance, cause error
 		t = Trouble{Code: TroubleCheck, Text: fmt.Sprintf("%s is not healthy: %v", i.Name(), cause), Fix: fmt.Sprintf("see all of it: ssh paas logs %s", i.App)}
 	}
 	t.Process, t.Release, t.Instance, t.Output = i.Name(), i.Release, i.ID, output
+	if t.Code == TroubleCheck {
+		t.Check = p.transcriptOf(i)
+	}
 	return t
+}
+
+// mostChecked is how many lines of a failed check's transcript are shown: its name and the last attempts.
+const mostChecked = 8
+
+// transcriptOf is what the instance's failed checks came to.
+func (p *Platform) transcriptOf(i Instance) (lines []string) {
+	for _, r := range p.Transcripts(i.App) {
+		if r.Passed || r.Instance != i.ID {
+			continue
+		}
+		all := r.Lines()
+		lines = append(lines, all[0])
+		lines = append(lines, all[max(1, len(all)-mostChecked+1):]...)
+	}
+	return lines
 }
 
 func (w want) ending(i Instance, output []string) ending {

@@ -29,7 +29,7 @@ func TestPushGoesLive(t *testing.T) {
 	w := newWorld(t)
 	out := w.mustPush("web: serve")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if !strings.HasPrefix(lines[len(lines)-2], "=====> blog v1 is live") || !strings.HasSuffix(lines[len(lines)-1], "http://blog.example.com") {
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "=====> blog v1 is live in ") || !strings.HasSuffix(last, "  http://blog.example.com") {
 		t.Fatalf("the last lines are not release and URL:\n%s", out)
 	}
 	if w.table.backends("blog") != 1 || w.current() != 1 {

@@ -42,6 +42,7 @@ func (p *Platform) tellTrouble(ctx context.Context, d deploying, t Trouble, tabl
 		story.Line("%s", line)
 	}
 	shown := t
+	shown.Check = nil // each attempt was told
 	if t.Code == TroubleBuild || t.Code == TroublePhase {
 		shown.Output = nil
 	}

@@ -96,7 +96,7 @@ func (p *Platform) restoreApp(ctx context.Context, call Call, t Trashed, word st
 	if err := p.returned(ctx, t, name); err != nil {
 		return r, fmt.Errorf("restore %s: %w", name, err)
 	}
-	err = p.startAgain(ctx, call, name, &r)
+	err = p.startRestored(ctx, call, name, &r)
 	return r, err
 }
 
@@ -110,8 +110,8 @@ func (p *Platform) returned(ctx context.Context, t Trashed, name AppName) error 
 	return errors.Join(p.follow(ctx, from), p.readIdle(ctx, name), p.wish(ctx, app), p.setWalls(ctx))
 }
 
-// startAgain puts the app's release live. That it does not run is told, and no failure: the app is back.
-func (p *Platform) startAgain(ctx context.Context, call Call, name AppName, r *Restored) error {
+// startRestored puts the app's release live. That it does not run is told, and no failure: the app is back.
+func (p *Platform) startRestored(ctx context.Context, call Call, name AppName, r *Restored) error {
 	w, released, err := p.wanted(ctx, name)
 	if err != nil || !released {
 		return err

@@ -172,7 +172,7 @@ func (k *look) failing(ctx context.Context, p *Platform) (list []Trouble) {
 			t.Text, t.At = e.Text, e.At
 		}
 		t.Fix = fmt.Sprintf("see what it says: ssh paas logs %s -p %s", k.app.Name, i.Name())
-		t.Output = p.lastLines(ctx, i, newMask(k.want.release.Config))
+		t.Output, t.Check = p.lastLines(ctx, i, newMask(k.want.release.Config)), p.transcriptOf(i)
 		list = append(list, t)
 	}
 	return list

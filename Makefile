@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake bench-releases conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
+.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake bench-releases bench-logs conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -51,6 +51,9 @@ bench-wake: ## what visitors of sleeping apps wait for, beyond those of running 
 bench-releases: ## rollbacks and config:set beside a restart, and beside podman's kill and start (root; Debian packages)
 	@$(GO) test -count 1 -timeout 20m -run '^TestReleasePeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
+bench-logs: ## the log store beside journald, grep and zstdgrep, with five million lines (Debian packages zstd, systemd-journal-remote)
+	@$(GO) test -count 1 -timeout 30m -run '^TestLogPeers$$' ./runtime/logbook -peers -v | $(FIGURES)
+
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md
 
@@ -63,6 +66,8 @@ test-lifecycle: ## an app built by a builder image of Cloud Native Buildpacks, w
 fuzz: ## look for requests, answers and bodies that are read in two ways; FUZZTIME each (default 1m)
 	@for target in FuzzRequest FuzzChunks FuzzAnswer FuzzRewrite FuzzConnection; do \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) ./router/http1 || exit 1; done
+	@for target in FuzzSegment FuzzHead; do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) ./runtime/logbook || exit 1; done
 
 vm-tests: ## run the runtime's tests on another machine: make vm-tests HOST=root@192.0.2.1 (see docs/testbed.md)
 	@PAAS_GO=$(GO) bash runtime/runtimetest/vm.sh $(HOST)

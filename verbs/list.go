@@ -99,7 +99,6 @@ func declared() []Verb {
 		define(Verb{Name: "network:egress", Summary: "Show or change what of the internet an app may reach",
 			Example: "network:egress shop allow 203.0.113.0/24:443 api.example.com"}, (*p).Egress),
 
-
 		define(Verb{Name: "attach", Access: View, Watch: true, Summary: "Show what one process writes, until Ctrl-C",
 			Example: "attach blog web.1"}, (*p).Attach),
 		define(Verb{Name: "events", Access: Anyone, Watch: true, Summary: "Print what happened",

@@ -84,7 +84,7 @@ func (b *wakeBench) ownStart(name string) float64 {
 	last := func(verb, word string) time.Time {
 		return at(b.p.run(b.t, b.p.home, "sh", "-c", "paas "+verb+" | grep '"+word+"' | tail -n 1"))
 	}
-	return milliseconds(last("logs -n 20 "+name, "listening on").Sub(last("events -n 20 --app "+name, " started ")))
+	return milliseconds(last("logs -s app -n 20 "+name, "listening on").Sub(last("events -n 20 --app "+name, " started ")))
 }
 
 // wakesInTurn times both in turn and returns the medians.

@@ -58,4 +58,6 @@ func (b *Book) DropCursor(app platform.AppName, name string) error {
 }
 
 // Gap is a line that stands for so many others.
-func Gap(n uint64, at time.Time) platform.LogEntry { return gapLine(n, at.UnixMicro(), origin{}).entry() }
+func Gap(n uint64, at time.Time) platform.LogEntry {
+	return gapLine(n, at.UnixMicro(), origin{}).entry()
+}

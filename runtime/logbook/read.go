@@ -43,6 +43,9 @@ type piece struct {
 
 // Read implements platform.Logbook.
 func (b *Book) Read(ctx context.Context, q platform.LogFilter, yield func(platform.LogEntry) error) error {
+	if err := b.Collect(q.App); err != nil { // what was written before it was asked for is there; without, a moment later
+		b.log.Error("collect a log", "app", q.App, "err", err)
+	}
 	var snap snapshot
 	var f *filter
 	err := b.locked(q.App, func(s *shelf) (err error) {

@@ -59,14 +59,15 @@ func (p *Platform) retireRelease(ctx context.Context, w want, drained func(conte
 // still would hold on to its job, and nobody else would do it.
 func (p *Platform) worthKeeping(ctx context.Context, w want, excess []Instance) (keep, rest []Instance) {
 	rules := p.releaseRules(ctx, w.app.Name)
-	if rules.Keep == 0 || w.app.Release == w.release.Number || w.app.Stopped || p.tight() {
+	if rules.Keep == 0 || rules.Retention < 2 || w.app.Release == w.release.Number || w.app.Stopped || p.tight() {
 		return nil, excess
 	}
+	handled := p.handled(ctx, w.app.Name)
 	l := p.lane(w.app.Name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, i := range excess {
-		whole := i.Exit == nil && !i.Paused && len(l.unready[i.ID]) == 0
+		whole := i.Exit == nil && !i.Paused && len(l.unready[i.ID]) == 0 && !handled[i.ID]
 		if whole && i.Release == w.app.Release && w.hasRoom(i) && (rules.keeps(i.Type) || rules.Types == nil && w.serves(i.Type)) {
 			keep = append(keep, i)
 		} else {
@@ -74,6 +75,26 @@ func (p *Platform) worthKeeping(ctx context.Context, w want, excess []Instance) 
 		}
 	}
 	return keep, rest
+}
+
+// handledEvents is how far back it is looked who was in an app's instances.
+const handledEvents = 1000
+
+// handled are the instances in which people ran commands or put files: a rollback to their release is to what its image
+// holds, not to what became of it.
+func (p *Platform) handled(ctx context.Context, name AppName) map[InstanceID]bool {
+	p.carry(ctx)
+	list, err := p.Store.Events(ctx, EventQuery{App: name, Last: handledEvents})
+	if err != nil {
+		p.Log.Error("read who was in the instances", "app", name, "err", err)
+	}
+	found := map[InstanceID]bool{}
+	for _, e := range list {
+		if e.Kind == EventEntered || e.Kind == EventCopiedIn || e.Kind == EventCommitted {
+			found[e.Instance] = true
+		}
+	}
+	return found
 }
 
 // serves tells whether requests lead to a process type.

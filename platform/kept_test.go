@@ -174,6 +174,19 @@ func TestSuccessorKeepsTheKept(t *testing.T) {
 	w.eventually("only what is current is there", func() bool { l, _ := w.host.Instances(ctx); return len(l) == 1 })
 }
 
+// The way back is to what the image holds, not to an instance in which somebody changed it.
+func TestKeptIsNotWhatPeopleWereIn(t *testing.T) {
+	w := newWorld(t)
+	w.mustPush("web: serve")
+	_, err := w.Exec(ctx, w.call, platform.ExecInput{App: "blog", Command: []string{"true"}})
+	w.check(err)
+	w.mustPush("web: serve # two")
+	w.eventually("the old one is gone", func() bool { l, _ := w.host.Instances(ctx); return len(l) == 1 })
+	if back := w.rollback(""); back.Kept {
+		t.Errorf("%+v", back)
+	}
+}
+
 func TestKeptIsOff(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("web: serve")

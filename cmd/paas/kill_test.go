@@ -23,15 +23,15 @@ func TestKillsLeaveOldOrNew(t *testing.T) {
 	k := &killer{t: t, p: newTestPlatform(t)}
 	k.dir = k.p.repository(t, filepath.Join("testdata", "apps", "hello"), "hello")
 	k.p.run(t, k.dir, "sh", "-c", "printf '%s\\n' 'web: perl hello-server' 'release: perl -e \"select undef, undef, undef, 0.3; print qq{migrated\\n}\"' > Procfile")
-	k.push("0")
+	k.push("first")
+	push := k.timed(func() error { return k.push("second") })
+	set := k.timed(func() error { return k.set("first") })
+	back := k.timed(func() error { return k.rollback("") })
 	for n := range *killRounds {
-		k.round(fmt.Sprintf("config:set %d", n), func() error {
-			_, err := k.p.try(k.p.home, "paas", "config:set", "hello", fmt.Sprintf("N=%d", n))
-			return err
-		})
-		k.round(fmt.Sprintf("rollback %d", n), func() error { return k.rollback("") })
-		k.round(fmt.Sprintf("rollback to v1 %d", n), func() error { return k.rollback("v1") })
-		k.round(fmt.Sprintf("release phase %d", n), func() error { return k.push(strconv.Itoa(n)) })
+		k.round(fmt.Sprintf("config:set %d", n), set, func() error { return k.set(strconv.Itoa(n)) })
+		k.round(fmt.Sprintf("rollback %d", n), back, func() error { return k.rollback("") })
+		k.round(fmt.Sprintf("rollback to v1 %d", n), set, func() error { return k.rollback("v1") })
+		k.round(fmt.Sprintf("release phase %d", n), push, func() error { return k.push(strconv.Itoa(n)) })
 	}
 }
 
@@ -39,6 +39,21 @@ type killer struct {
 	t   *testing.T
 	p   *platformUnderTest
 	dir string
+}
+
+// timed makes a change in peace, so that there is something to go back to, and returns a little more than it took.
+func (k *killer) timed(change func() error) time.Duration {
+	k.t.Helper()
+	begun := time.Now()
+	if err := change(); err != nil {
+		k.t.Fatal(err)
+	}
+	return time.Since(begun) * 5 / 4
+}
+
+func (k *killer) set(value string) error {
+	_, err := k.p.try(k.p.home, "paas", "config:set", "hello", "N="+value)
+	return err
 }
 
 func (k *killer) rollback(to string) error {
@@ -54,19 +69,16 @@ func (k *killer) push(page string) error {
 // state is what an app is, as far as its users see it.
 type state struct {
 	Release int
-	N, Page string
+	N       string
 }
 
-// killWithin is the longest change's time with the race detector on a busy machine, nearly.
-const killWithin = 1500 * time.Millisecond
-
 // round makes a change, kills the daemon in the middle of it, and looks at what is left.
-func (k *killer) round(name string, change func() error) {
+func (k *killer) round(name string, within time.Duration, change func() error) {
 	k.t.Helper()
 	before := k.stored()
 	done := make(chan error, 1)
 	go func() { done <- change() }()
-	after := time.Duration(rand.Int64N(int64(killWithin)))
+	after := time.Duration(rand.Int64N(int64(within)))
 	time.Sleep(after)
 	k.p.end(syscall.SIGKILL)
 	acknowledged := <-done == nil

@@ -63,7 +63,7 @@ func (p *Platform) wishOwn(ctx context.Context) error {
 		return err
 	}
 	r.wish.Lazy = false
-	r.wish.Hosts = []string{p.RegistryHost()}
+	r.wish.Hosts = []string{p.RegistryHost(), PanelHost(p.Settings.Domain)}
 	domains, err := p.platformDomains(ctx)
 	for _, d := range domains {
 		r.wish.Hosts = append(r.wish.Hosts, "*."+d)

@@ -59,6 +59,9 @@ func (p *Platform) RegistryHost() string { return RegistryHost(p.Settings.Domain
 // RegistryHost is where the registry of the platform at domain answers.
 func RegistryHost(domain string) string { return "registry." + strings.ToLower(domain) }
 
+// PanelHost is where the platform at domain is administrated: its API answers there, and at the registry's host.
+func PanelHost(domain string) string { return "panel." + strings.ToLower(domain) }
+
 // free is of kind Conflict for a hostname that the platform answers at itself.
 func (p *Platform) free(host string) error {
 	if host == p.defaultHost(Library) {
@@ -66,6 +69,9 @@ func (p *Platform) free(host string) error {
 	}
 	if host == p.RegistryHost() {
 		return Errorf(Conflict, "%s is the platform's own registry", host).WithHint("choose another name")
+	}
+	if host == PanelHost(p.Settings.Domain) {
+		return Errorf(Conflict, "%s is the platform's own panel", host).WithHint("choose another name")
 	}
 	return nil
 }

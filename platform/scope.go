@@ -3,6 +3,7 @@ package platform
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Scope is what a token lets its holder do, at most: the rights of a token are those that its user has as well.
@@ -54,6 +55,7 @@ type Grant struct {
 	Scopes  []Scope
 	Apps    []AppName // only these; empty for all that its user has
 	OfAdmin bool      // its user is an admin
+	Until   time.Time // when it ends; zero: never
 	hash    string
 }
 

@@ -85,3 +85,36 @@ func TestCutTag(t *testing.T) {
 		}
 	}
 }
+
+func FuzzTokenSecret(f *testing.F) {
+	f.Add("paas_" + strings.Repeat("0", 32) + "0LIjq1")
+	f.Add("paas_é")
+	f.Fuzz(func(t *testing.T, s string) {
+		if isTokenSecret(s) && (len(s) != 43 || tokenChecksum(s[:37]) != s[37:]) {
+			t.Errorf("%q passes", s)
+		}
+		_, _ = parseTerm(s)
+		_, _ = parseScopes([]string{s})
+	})
+}
+
+func TestScopes(t *testing.T) {
+	g := &Grant{Scopes: []Scope{ScopeAppsOperate, ScopeConfigReveal}}
+	for scope, want := range map[Scope]bool{
+		ScopeAppsRead: true, ScopeAppsDeploy: true, ScopeAppsOperate: true, ScopeAppsManage: false, ScopeConfigRead: true,
+		ScopeConfigReveal: true, ScopeConfigWrite: false, ScopeLogsRead: false, ScopeServerRead: false,
+	} {
+		if g.Holds(scope) != want {
+			t.Errorf("%s: %v", scope, !want)
+		}
+	}
+	if !(*Grant)(nil).Holds(ScopeServerManage) || !(*Grant)(nil).covers("blog") {
+		t.Error("who came with a key is bound by no scope")
+	}
+	if s, err := parseScopes([]string{"apps:read,logs:read", "apps:read"}); err != nil || len(s) != 2 {
+		t.Error(s, err)
+	}
+	if _, err := parseScopes([]string{"apps:raed"}); err == nil || !strings.Contains(err.(*Error).Hint, "apps:read") {
+		t.Error(err)
+	}
+}

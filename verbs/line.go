@@ -40,7 +40,8 @@ var secretName = regexp.MustCompile(`(?i)pass|secret|token|credential|private|hm
 
 // mask hides what is secret in a word: all of it, the value of a pair, or the user and query of a URL.
 func (v Verb) mask(p param, word string) string {
-	if p.secret || secretName.MatchString(p.name) && p.name != "key" {
+	pairs := strings.Contains(p.name, "=") || strings.EqualFold(p.name, "key") // a public key, or the name of a config var
+	if p.secret || !pairs && secretName.MatchString(p.name) {
 		return masked
 	}
 	topic, _, _ := strings.Cut(v.Name, ":")

@@ -32,6 +32,7 @@ type param struct {
 	app      string
 	access   string
 	secret   bool
+	kind     reflect.Kind
 }
 
 // app is the positional that -a and --app may give as well.
@@ -44,7 +45,7 @@ func paramsOf[In any]() (list []param) {
 		p := param{
 			index: i, short: f.Tag.Get("short"), help: f.Tag.Get("help"),
 			fallback: f.Tag.Get("default"), value: f.Tag.Get("value"), isBool: f.Type.Kind() == reflect.Bool,
-			app: f.Tag.Get("app"), access: f.Tag.Get("access"), secret: f.Tag.Get("secret") != "",
+			app: f.Tag.Get("app"), access: f.Tag.Get("access"), secret: f.Tag.Get("secret") != "", kind: f.Type.Kind(),
 		}
 		if p.name = f.Tag.Get("arg"); p.name == "" {
 			p.name, p.flag = f.Tag.Get("flag"), true

@@ -201,6 +201,11 @@ func (t *Table) carryOut(ctx context.Context, actor platform.Actor, v Verb, args
 	r := v.requestFor(ready.in, actor)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if g := actor.Token; g != nil && !g.Until.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadlineCause(ctx, g.Until, platform.Errorf(platform.Denied, "the token %s has expired meanwhile", g.Name))
+		defer stop()
+	}
 	defer t.platform.Visiting(platform.Visit{Actor: actor, Needs: r.needs, Admin: v.Access == Admin && actor.Admin, End: cancel})()
 	if err := t.permit(ctx, actor, r); err != nil {
 		t.tellRefusal(actor, r, args, err)

@@ -9,14 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"paas/controlpanel/registry"
 	"paas/gitreceive"
 	"paas/platform"
 	"paas/router/certs"
 	"paas/router/edge"
 	"paas/router/handover"
 	"paas/router/sockets"
-	"paas/verbs"
 )
 
 // reign is the time in which this process decides: from taking the lock of the data directory to letting go of it.
@@ -101,7 +99,7 @@ func (r *reign) host() host {
 // open makes the doors, and has everything that runs already routed.
 func (r *reign) open(ctx context.Context) (err error) {
 	if r.door, err = gitreceive.Open(gitreceive.Options{
-		Dir: r.settings.Data, Repos: r.rooms.repos, Platform: r.platform, Commands: verbs.New(r.platform, version), Log: r.log,
+		Dir: r.settings.Data, Repos: r.rooms.repos, Platform: r.platform, Commands: r.table(), Log: r.log,
 	}); err != nil {
 		return err
 	}
@@ -114,7 +112,7 @@ func (r *reign) open(ctx context.Context) (err error) {
 	if r.throne, err = r.openThrone(); err != nil {
 		return err
 	}
-	r.registry.open(registry.New(registry.Options{Platform: r.platform, Store: r.rooms.shelves(), Log: r.log}))
+	r.registry.open(r.ownSite())
 	for _, note := range r.rooms.disk(r.settings).Report() {
 		r.log.Warn("images", "warning", note)
 	}

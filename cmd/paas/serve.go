@@ -104,7 +104,7 @@ func newDaemon(s settings, args []string, env environ) (*daemon, error) {
 		return nil, err
 	}
 	own := map[string]http.Handler{}
-	for _, host := range registryHosts(s.Domain) {
+	for _, host := range ownHosts(s.Domain) {
 		own[host] = d.registry
 	}
 	ssh, err := d.listen("ssh", s.SSH) // now, so that a successor that cannot have it fails before it counts
@@ -148,11 +148,6 @@ func (d *daemon) access(app platform.AppName, lines []platform.AccessLine) {
 			d.log.Error("access log", "app", app, "err", err)
 		}
 	}
-}
-
-// registryHosts are the names that the registry answers to; clients speak plain HTTP to those after the first.
-func registryHosts(domain string) []string {
-	return []string{platform.RegistryHost(domain), "localhost", "127.0.0.1", "::1"}
 }
 
 // inherit takes what a predecessor or systemd has kept for us.

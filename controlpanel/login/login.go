@@ -48,10 +48,13 @@ func New(p Platform, now func() time.Time) *Gate {
 	return &Gate{platform: p, now: now, failed: map[netip.Prefix]*failures{}}
 }
 
-// WaitError is the refusal of an address that has shown too many wrong tokens.
-type WaitError struct{ For time.Duration }
+// WaitError is the refusal of what comes too often.
+type WaitError struct {
+	Why string
+	For time.Duration
+}
 
-func (WaitError) Error() string { return "too many wrong tokens came from this address; wait a minute" }
+func (e WaitError) Error() string { return e.Why }
 
 // Enter finds who asks. Without a token and with a wrong one the error is of kind Unauthorized; after too many wrong
 // ones it is a WaitError. A right one is taken anyhow: nobody keeps others out who share an address.
@@ -71,7 +74,7 @@ func (g *Gate) Enter(req *http.Request, door platform.Door) (platform.Actor, err
 		return actor, err
 	}
 	if wait := g.wait(addr); wait > 0 {
-		return actor, WaitError{wait}
+		return actor, WaitError{"too many wrong tokens came from this address; wait a minute", wait}
 	}
 	g.fail(addr)
 	return actor, err

@@ -61,6 +61,7 @@ func (d *Server) serve(s ssh.Session) int {
 	if c.actor, err = d.actor(ctx, conn, c.local); err != nil {
 		return d.complain(c, platform.Errorf(platform.Denied, "this key may not come in any more").Because(err))
 	}
+	c.actor.Request = platform.NewRequest()
 	words, err := verbs.Split(s.RawCommand())
 	if err != nil {
 		return d.complain(c, err)

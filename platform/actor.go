@@ -6,7 +6,14 @@ type Actor struct {
 	Fingerprint string // SHA256:… of the proven key; empty on the local socket
 	Admin       bool
 	Door        Door // by which it came in
+
+	// Request names what is asked for now, one command, push or call of the API: it ends what is said about a
+	// failure, and finds the events and the lines of the log that belong to it.
+	Request string
 }
+
+// NewRequest makes the name of a request: 8 hex digits.
+func NewRequest() string { return secret()[:8] }
 
 // Door is where something was asked for.
 type Door string

@@ -17,6 +17,9 @@ type Call struct {
 	Terminal *Terminal // nil when the caller has none
 }
 
+// Request names this call: see Actor.
+func (c Call) Request() string { return c.Actor.Request }
+
 // Done is the output of a verb that has nothing to show but a sentence.
 type Done struct {
 	Message string `json:"message"`

@@ -44,6 +44,9 @@ func (t *Table) Run(ctx context.Context, s Session, line string) int {
 	if err == nil {
 		return code
 	}
+	if platform.KindOf(err) == platform.Internal {
+		err = fmt.Errorf("request %s: %w", s.Actor.Request, err)
+	}
 	e := t.platform.Human(err)
 	tellError(s, e)
 	return status[e.Kind]

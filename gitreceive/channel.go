@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/gliderlabs/ssh"
@@ -21,6 +22,7 @@ type channel struct {
 	cancel context.CancelFunc // ends the session
 
 	mu     sync.Mutex
+	env    map[string]string  // what the client sent of what means something to us
 	resize chan platform.Size // the newest size only; closed with the channel
 	closed bool
 }
@@ -107,12 +109,43 @@ func (c *channel) relay(in <-chan *gossh.Request, out chan<- *gossh.Request) {
 			c.signal(req.Payload)
 		case "window-change":
 			c.setSize(req.Payload)
-		case "auth-agent-req@openssh.com", "x11-req", "env": // no variable means anything to us
+		case "env":
+			c.answer(req, c.setEnv(req.Payload))
+		case "auth-agent-req@openssh.com", "x11-req":
 			c.answer(req, false)
 		default:
 			out <- req
 		}
 	}
+}
+
+const maxVariable = 64 // bytes
+
+// setEnv keeps a variable that says how output shall look (RFC 4254, section 6.4). No other means anything.
+func (c *channel) setEnv(payload []byte) bool {
+	var v struct{ Name, Value string }
+	if gossh.Unmarshal(payload, &v) != nil || len(v.Value) > maxVariable {
+		return false
+	}
+	switch v.Name {
+	case "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE":
+	default:
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.env == nil {
+		c.env = map[string]string{}
+	}
+	c.env[v.Name] = v.Value
+	return true
+}
+
+// environ is what was sent so far.
+func (c *channel) environ() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.env)
 }
 
 func (c *channel) end() {

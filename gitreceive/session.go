@@ -22,6 +22,7 @@ type client struct {
 	out    io.Writer
 	stderr io.Writer
 	local  bool
+	env    map[string]string // of those variables that say how output shall look
 }
 
 // handle serves one session: an exec request, or a shell request, whose command is empty.
@@ -74,6 +75,7 @@ func (d *Server) serve(s ssh.Session) int {
 	if service != "" {
 		return d.git(c, service, arguments)
 	}
+	c.env = channel.environ()
 	return d.verb(c, s.RawCommand(), terminal(s, channel))
 }
 

@@ -16,7 +16,7 @@ import (
 func (d *Server) verb(c *client, line string, term *platform.Terminal) int {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Prefix: "ssh paas"}
+	s := verbs.Session{Actor: c.actor, Stdin: c.in, Stdout: c.out, Stderr: c.stderr, Terminal: term, Env: c.env, Prefix: "ssh paas"}
 	if c.local {
 		s.Prefix = "paas"
 	}

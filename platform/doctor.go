@@ -35,10 +35,9 @@ type Diagnosis struct {
 
 // Text implements the verbs' output.
 func (d Diagnosis) Text(w io.Writer) error {
-	marks := map[Grade]string{Fine: "ok  ", Warning: "warn", Failing: "FAIL"}
 	var b strings.Builder
 	for _, f := range d.Findings {
-		fmt.Fprintf(&b, "%s  %-22s %s\n", marks[f.Grade], f.Check, f.Text)
+		fmt.Fprintf(&b, "%s  %-22s %s\n", Mark(w, f.Grade), f.Check, f.Text)
 		if f.Fix != "" {
 			fmt.Fprintf(&b, "      %-22s fix: %s\n", "", f.Fix)
 		}

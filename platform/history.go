@@ -131,7 +131,7 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 		Code: w.release.Image.ID != target.Image.ID,
 	}
 	made, err := p.release(ctx, Release{
-		App: app.Name, Image: target.Image, Config: maps.Clone(target.Config), Actor: call.Actor.Name,
+		App: app.Name, Image: target.Image, Config: maps.Clone(target.Config), Globals: target.Globals, Actor: call.Actor.Name,
 		Commit: target.Commit, Description: fmt.Sprintf("Rollback to v%d", target.Number),
 	}, NewStory(call.Err, p.Now))
 	back.Release = made.Number

@@ -73,6 +73,7 @@ type Rooms struct {
 	Bases        Bases        // nil: the builder has one of its own
 	Planner      Planner      // may be nil where nothing asks about buildpacks
 	Repositories Repositories // may be nil where nothing is built again
+	Fetcher      Fetcher      // nil: no code is fetched
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -83,9 +84,10 @@ type Platform struct {
 	Rooms
 	Settings Settings
 
-	wallsMu sync.Mutex
-	portsMu sync.Mutex // held to change port mappings
-	stackMu sync.Mutex // held to add versions of stacks
+	wallsMu   sync.Mutex
+	globalsMu sync.Mutex // held to change the config of every app
+	portsMu   sync.Mutex // held to change port mappings
+	stackMu   sync.Mutex // held to add versions of stacks
 
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
@@ -176,6 +178,9 @@ func (p *Platform) stopStrangers(apps []App, have []Instance) {
 
 // spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
 func (p *Platform) spawn(f func(ctx context.Context)) { p.spawned(f) }
+
+// Background runs f, whose ctx ends with Close, which waits for it. It is false after Close: nothing runs.
+func (p *Platform) Background(f func(ctx context.Context)) bool { return p.spawned(f) }
 
 // spawned is spawn, and false after Close.
 func (p *Platform) spawned(f func(ctx context.Context)) bool {

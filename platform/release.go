@@ -21,6 +21,7 @@ type Release struct {
 	Number      int
 	Image       Image
 	Config      Config
+	Globals     Config // the vars of every app when it was made, which Config covers; nil in a new one: those of now
 	Description string // "Deploy 1a2b3c4", "Set PORT_COLOR config var", "Rollback to v3"
 	Actor       string
 	Commit      string // hex id of the git commit the image was built from

@@ -181,6 +181,8 @@ type Store interface {
 	Mappings
 	Edges
 	Sleeps
+	Globals
+	GitHosts
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

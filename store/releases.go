@@ -10,14 +10,14 @@ import (
 	"paas/platform"
 )
 
-const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at
+const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at, r.globals
 FROM releases r JOIN apps a ON a.id = r.app_id JOIN images i ON i.id = r.image_id WHERE a.name = ?`
 
 func scanRelease(r row) (platform.Release, error) {
 	var rel platform.Release
-	var image, config string
+	var image, config, globals string
 	var created int64
-	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created)
+	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created, &globals)
 	if err != nil {
 		return rel, err
 	}
@@ -27,6 +27,9 @@ func scanRelease(r row) (platform.Release, error) {
 	}
 	if err := json.Unmarshal([]byte(config), &rel.Config); err != nil {
 		return rel, fmt.Errorf("read config of %s v%d: %w", rel.App, rel.Number, err)
+	}
+	if err := json.Unmarshal([]byte(globals), &rel.Globals); err != nil {
+		return rel, fmt.Errorf("read global config of %s v%d: %w", rel.App, rel.Number, err)
 	}
 	return rel, nil
 }
@@ -57,6 +60,9 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 			VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM releases WHERE app_id = ?1), ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
 			id, r.Image.ID, string(config), r.Description, r.Actor, r.Commit, r.Status, millis(r.CreatedAt)).Scan(&r.Number)
 		if err != nil {
+			return err
+		}
+		if err := fixGlobals(ctx, tx, id, &r); err != nil {
 			return err
 		}
 		return writeConfig(ctx, tx, id, r.Config)

@@ -72,15 +72,6 @@ func declared() []Verb {
 		define(Verb{Name: "doctor", Summary: "Check this host; status 1 if something fails",
 			Example: "doctor --json"}, (*p).Doctor),
 
-		define(Verb{Name: "config:show", Aliases: []string{"config"}, Access: View, Summary: "List config vars, values masked",
-			Example: "config:show blog --reveal"}, (*p).ShowConfig),
-		define(Verb{Name: "config:get", Access: Operate, Summary: "Print one config var's value",
-			Example: "config:get blog DATABASE_URL"}, (*p).GetConfig),
-		define(Verb{Name: "config:set", Access: Operate, Summary: "Set config vars and release",
-			Example: "config:set blog COLOR=blue SIZE=3"}, (*p).SetConfig),
-		define(Verb{Name: "config:unset", Access: Operate, Summary: "Remove config vars and release",
-			Example: "config:unset blog COLOR"}, (*p).UnsetConfig),
-
 		define(Verb{Name: "ports:add", Access: Manage, Summary: "Lead ports of the host to an app's processes",
 			Example: "ports:add db tcp:5432:5432 --process postgres"}, (*p).AddPorts),
 		define(Verb{Name: "ports:set", Access: Manage, Summary: "Replace all of an app's port mappings",

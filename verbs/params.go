@@ -15,6 +15,8 @@ import (
 //	optional:"true"          a positional that may be missing
 //	flag:"name" short:"n"    an option; a bool needs no value
 //	help default value       for people: text, value when absent, what to call the value
+//	was:"name"               what an option was called before: it is taken, with a warning
+//	needs:"operate"          more than the verb's own level is needed to use the option
 type param struct {
 	name     string
 	index    int // of the struct's field
@@ -26,6 +28,8 @@ type param struct {
 	fallback string
 	value    string
 	help     string
+	was      string
+	needs    Access
 }
 
 // app is the positional that -a and --app may give as well.
@@ -38,6 +42,7 @@ func paramsOf[In any]() (list []param) {
 		p := param{
 			index: i, short: f.Tag.Get("short"), help: f.Tag.Get("help"),
 			fallback: f.Tag.Get("default"), value: f.Tag.Get("value"), isBool: f.Type.Kind() == reflect.Bool,
+			was: f.Tag.Get("was"), needs: accessNamed(f.Tag.Get("needs")),
 		}
 		if p.name = f.Tag.Get("arg"); p.name == "" {
 			p.name, p.flag = f.Tag.Get("flag"), true
@@ -47,6 +52,27 @@ func paramsOf[In any]() (list []param) {
 		list = append(list, p)
 	}
 	return list
+}
+
+// accessNamed is the level of that name; what is not one is Anyone's.
+func accessNamed(name string) Access {
+	for a := Admin; a <= Manage; a++ {
+		if a.String() == name {
+			return a
+		}
+	}
+	return Anyone
+}
+
+// needs is the level that the verb takes with these flags. Levels are in their order, admins' the highest.
+func (v Verb) needs(args arguments) Access {
+	level := v.Access
+	for _, p := range v.params {
+		if p.flag && len(args.flags[p.name]) > 0 && level != Admin && (p.needs == Admin || p.needs > level) {
+			level = p.needs
+		}
+	}
+	return level
 }
 
 func (p param) valueName() string {
@@ -64,8 +90,9 @@ func (p param) valueName() string {
 type arguments struct {
 	positional []string
 	flags      map[string][]string
-	json       bool
-	passed     int // how many positionals at the end are the command that run passes on
+	common     switches
+	warnings   []string // about words that still do, but not for long
+	passed     int      // how many positionals at the end are the command that run passes on
 }
 
 // sortWords splits words by the verb's parameters. Flags may stand anywhere before "--"; in front of a
@@ -119,12 +146,17 @@ func (v Verb) passesOn(args arguments) bool {
 func (a *arguments) takeFlag(word string, words []string, v Verb) ([]string, error) {
 	name, value, joined := strings.Cut(word, "=")
 	p, ok := v.flagNamed(name)
+	if !ok {
+		rest, common, err := a.takeCommon(v, name, value, words)
+		if !common {
+			return nil, v.unknownFlag(name)
+		}
+		return rest, err
+	}
+	if p.was != "" && name == "--"+p.was {
+		a.warnings = append(a.warnings, name+" is called --"+p.name+" now; the old name goes in the version after next")
+	}
 	switch {
-	case !ok && name == "--json":
-		a.json = true
-		return words, nil
-	case !ok:
-		return nil, v.unknownFlag(name)
 	case p.isBool && joined:
 		return nil, platform.Errorf(platform.Usage, "%s takes no value", name).WithHint("%s", v.usage())
 	case p.isBool:
@@ -140,7 +172,7 @@ func (a *arguments) takeFlag(word string, words []string, v Verb) ([]string, err
 
 func (v Verb) flagNamed(name string) (param, bool) {
 	for _, p := range v.params {
-		if p.flag && (name == "--"+p.name || p.short != "" && name == "-"+p.short) {
+		if p.flag && (name == "--"+p.name || p.short != "" && name == "-"+p.short || p.was != "" && name == "--"+p.was) {
 			return p, true
 		}
 		if !p.flag && p.name == appArg && (name == "--app" || name == "-a") {
@@ -148,16 +180,6 @@ func (v Verb) flagNamed(name string) (param, bool) {
 		}
 	}
 	return param{}, false
-}
-
-func (v Verb) unknownFlag(name string) error {
-	e := platform.Errorf(platform.Usage, "%s has no flag %s", v.Name, name)
-	for _, p := range v.params {
-		if p.flag && platform.Near(name, "--"+p.name) {
-			return e.WithHint("did you mean --%s?", p.name)
-		}
-	}
-	return e.WithHint("%s", v.usage())
 }
 
 // fill sets the input struct's fields.
@@ -186,7 +208,7 @@ func (a arguments) fill(in any, params []param) error {
 		return platform.Errorf(platform.Usage, "%q is too much", rest[0])
 	}
 	if f := v.FieldByName("JSON"); f.IsValid() {
-		f.SetBool(f.Bool() || a.json)
+		f.SetBool(f.Bool() || a.common.json)
 	}
 	return nil
 }

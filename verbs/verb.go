@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"io"
+	"reflect"
 
 	"paas/platform"
 )
@@ -36,7 +37,9 @@ type Verb struct {
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
 	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it
+	hidden  bool // for programs: help does not list it
 	params  []param
+	output  reflect.Type // of what it returns
 	call    func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error)
 }
 
@@ -49,7 +52,7 @@ type exiting interface{ ExitStatus() int }
 // define completes a verb with the method that carries it out; the input struct's tags declare the
 // arguments and flags.
 func define[In any, Out output](v Verb, method func(*platform.Platform, context.Context, platform.Call, In) (Out, error)) Verb {
-	v.params = paramsOf[In]()
+	v.params, v.output = paramsOf[In](), reflect.TypeFor[Out]()
 	v.call = func(ctx context.Context, p *platform.Platform, call platform.Call, args arguments) (output, error) {
 		var in In
 		if err := args.fill(&in, v.params); err != nil {

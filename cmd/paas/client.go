@@ -59,6 +59,11 @@ func runSession(session *ssh.Session, args []string, env environ) (int, error) {
 		return 0, err
 	}
 	defer restore()
+	for _, name := range []string{"NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE"} {
+		if value := env.get(name); value != "" {
+			_ = session.Setenv(name, value) // how output looks only
+		}
+	}
 	stdin, err := session.StdinPipe()
 	if err != nil {
 		return 0, err

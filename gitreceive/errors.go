@@ -95,7 +95,11 @@ func (d *Server) turnAway(c *client, name string, err error) int {
 // complain refuses on stderr.
 func (d *Server) complain(c *client, err error) int {
 	e := d.human(err)
-	_, _ = c.stderr.Write([]byte(plain(e)))
+	text := plain(e)
+	if c.actor.Request != "" {
+		text += "       Request " + c.actor.Request + "\n"
+	}
+	_, _ = c.stderr.Write([]byte(text))
 	return status(e.Kind)
 }
 

@@ -28,7 +28,7 @@ func line() []Verb {
 			Example: "config:restore blog", Another: "config:restore --global --dry-run"}, (*p).RestoreConfig),
 
 		define(Verb{Name: "git:sync", Access: Deploy, Summary: "Fetch an app's code from another git server",
-			Example: "git:sync blog https://git.example.org/acme/blog.git main --build", Another: "git:sync blog git@git.example.org:acme/blog.git v1.4 --build-if-changes"}, (*p).SyncGit),
+			Example: "git:sync blog https://git.example.org/acme/blog.git main --build", Another: "git:sync blog git@example.org:blog.git --build-if-changes"}, (*p).SyncGit),
 		define(Verb{Name: "git:auth", Summary: "Store or remove a login to a git server, password on stdin",
 			Example: "git:auth git.example.org deploy < password", Another: "git:auth git.example.org"}, (*p).AuthGit),
 		define(Verb{Name: "git:auth-status", Aliases: []string{"git:hosts"}, Summary: "List git servers with a login or a known host key",

@@ -19,7 +19,7 @@ func (t *Table) own() []Verb {
 		define(Verb{Name: "completion", Access: Anyone, Summary: "Print a shell function `paas` that completes",
 			Example: `completion bash`, Another: "completion fish > ~/.config/fish/functions/paas.fish"}, t.completion),
 		define(Verb{Name: "__complete", Access: Anyone, hidden: true, Summary: "Complete a command line, for shells",
-			Example: "__complete ps", Another: "__complete ps:scale --app blog ''"}, t.complete),
+			Example: "__complete ps", Another: "__complete -- ps:scale --app blog ''"}, t.complete),
 		define(Verb{Name: "help", Access: Anyone, Summary: "Show all commands, a topic or one command",
 			Example: "help ps:scale", Another: "help config"}, t.help),
 		define(Verb{Name: "version", Access: Anyone, Summary: "Show the version of the server and its interface",

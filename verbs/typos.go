@@ -44,8 +44,8 @@ func (t *Table) meant(word string) string {
 	}
 	if t.isTopic(topic) {
 		for _, other := range synonyms[verb] {
-			if _, ok := t.find(topic + ":" + other); ok {
-				return topic + ":" + other
+			if v, ok := t.find(topic + ":" + other); ok {
+				return v.Name
 			}
 		}
 	}

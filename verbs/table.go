@@ -22,7 +22,7 @@ type Table struct {
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
 	t := &Table{platform: p, version: version}
-	t.verbs = slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), line(), t.own())
+	t.verbs = respelled(slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), line(), t.own()))
 	for i, v := range t.verbs {
 		if v.Another == "" {
 			t.verbs[i].Another = another[v.Name]
@@ -132,6 +132,9 @@ func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word
 		if args, err = sortWords(texts(line), v); err != nil {
 			return 0, err
 		}
+	}
+	if v.needs(args) == Admin && !s.Actor.Admin {
+		return 0, platform.Errorf(platform.Denied, "%s with these flags is for admins, and your key %q is not one", v.Name, s.Actor.Name)
 	}
 	for _, w := range args.warnings {
 		_, _ = fmt.Fprintf(s.Stderr, " !     %s\n", w)

@@ -331,8 +331,8 @@ func (p *Platform) GitHosts(ctx context.Context, _ Call, in GitHostsInput) (GitH
 
 // PublicKeyLine is git:public-key.
 type PublicKeyLine struct {
-	Key         string    `json:"key"`
-	Fingerprint string    `json:"fingerprint"`
+	Key         string `json:"key"`
+	Fingerprint string `json:"fingerprint"`
 }
 
 // Text implements the verbs' output.

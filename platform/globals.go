@@ -39,8 +39,11 @@ func (p *Platform) changeGlobals(ctx context.Context, call Call, e edit) (Config
 	}
 	p.globalsMu.Unlock()
 	done := diff(GlobalScope, before, after)
-	if err != nil || len(changed) == 0 {
+	if err != nil {
 		return done, err
+	}
+	if len(changed) == 0 { // but an app may lag behind: a crash, or --no-restart
+		return done, p.spread(ctx, call, &done, after, e)
 	}
 	what := fmt.Sprintf("%s %s for all apps", e.verb, strings.Join(changed, ", "))
 	p.say(Event{Kind: EventConfigured, Actor: call.Actor.Name, Text: what})

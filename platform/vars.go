@@ -124,6 +124,8 @@ func (c ConfigChange) Text(w io.Writer) error {
 func (c ConfigChange) sentence() string {
 	changed := "Changed " + strings.Join(c.Changed, ", ")
 	switch {
+	case len(c.Changed) == 0 && len(c.Apps) > 0:
+		return "Released anew with the vars of all apps: " + joined(c.Apps) + "."
 	case len(c.Changed) == 0:
 		return "No change."
 	case len(c.Pending) > 0:

@@ -20,7 +20,7 @@ func line() []Verb {
 			Example: "config:export blog --format dotenv > .env", Another: `config:export --global --format json`}, (*p).ExportConfig),
 		define(Verb{Name: "config:import", Access: Operate, Summary: "Set config vars from a .env file or JSON on stdin",
 			Example: "config:import blog < .env", Another: "config:import blog --replace --dry-run < .env"}, (*p).ImportConfig),
-		define(Verb{Name: "config:bundle", Access: Operate, Summary: "Write config vars as a tar archive of files",
+		define(Verb{Name: "config:bundle", Archive: true, Access: Operate, Summary: "Write config vars as a tar archive of files",
 			Example: "config:bundle blog > config.tar", Another: "config:bundle blog --merged > config.tar"}, (*p).BundleConfig),
 		define(Verb{Name: "config:clear", Access: Manage, Summary: "Remove all config vars; kept for 7 days",
 			Example: "config:clear blog --dry-run", Another: "config:clear blog --confirm blog"}, (*p).ClearConfig),

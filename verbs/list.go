@@ -40,7 +40,7 @@ func declared() []Verb {
 			Example: "ps:diff blog web.1"}, (*p).Diff),
 		define(Verb{Name: "ps:commit", Access: Operate, Summary: "Release what a process wrote as one more layer",
 			Example: "ps:commit blog web.1"}, (*p).Commit),
-		define(Verb{Name: "ps:cp-out", Access: Operate, Summary: "Copy a file or directory of a process out, as tar",
+		define(Verb{Name: "ps:cp-out", Archive: true, Access: Operate, Summary: "Copy a file or directory of a process out, as tar",
 			Example: "ps:cp-out blog web.1 /app/data"}, (*p).CopyOut),
 		define(Verb{Name: "ps:cp-in", Access: Operate, Summary: "Copy a tar archive into a directory of a process",
 			Example: "ps:cp-in blog web.1 /app/data"}, (*p).CopyIn),

@@ -145,6 +145,9 @@ func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		s.Stdout, s.Stderr = raw.Stdout, raw.Stderr
 	}
+	if args.common.json && v.streams() && !v.hasOwn("json") {
+		return t.asLines(ctx, s, v, args)
+	}
 	if args.common.later {
 		return t.inBackground(ctx, s, v, args)
 	}
@@ -154,6 +157,21 @@ func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word
 		s.Stdout, s.Stderr = spinner.writer(s.Stdout), spinner.writer(s.Stderr)
 	}
 	return t.call(ctx, s, v, args)
+}
+
+// asLines carries out a verb that prints text as it comes, and prints that as JSON.
+func (t *Table) asLines(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
+	if v.Archive {
+		return 0, platform.Errorf(platform.Usage, "%s writes an archive, which has no form in JSON", v.Name).WithHint("%s", v.usage())
+	}
+	lines := newNDJSON(s.Stdout)
+	out, errs := lines.stream("stdout"), lines.stream("stderr")
+	s.Stdout, s.Stderr = out, errs
+	code, err := t.call(ctx, s, v, args)
+	if err = errors.Join(err, out.flush(), errs.flush()); err != nil {
+		return code, err
+	}
+	return code, lines.exit(code)
 }
 
 // call carries the verb out and prints what came of it.

@@ -36,6 +36,7 @@ type Verb struct {
 	Another string   // one more, of another use
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
+	Archive bool // its output is an archive: no text, no JSON
 	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it
 	hidden  bool // for programs: help does not list it
 	params  []param

@@ -21,6 +21,10 @@ const socketName = "paas.sock"
 // tells it who calls.
 func callDaemon(ctx context.Context, socket string, args []string, env environ) int {
 	code, err := overSocket(ctx, socket, args, env)
+	if err != nil && len(args) > 0 && args[0] == "version" { // of the program; the daemon's may be another
+		_, _ = fmt.Fprintf(env.stdout, "paas %s\n", version)
+		return 0
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(env.stderr, " !     %v\n", err)
 		return 1

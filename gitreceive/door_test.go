@@ -441,7 +441,7 @@ func (c *commands) cancelled() []string {
 func (c *commands) Watches(line string) bool { return line == "forever" }
 
 func (c *commands) May(context.Context, platform.Actor, string, string) bool { return true }
-func (c *commands) Endures(line string) bool { return line == "forever" }
+func (c *commands) Endures(line string) bool                                 { return line == "forever" }
 
 func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 	split, err := verbs.Split(line)

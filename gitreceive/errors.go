@@ -103,7 +103,11 @@ func tableFor(c *client, e *platform.Error) []string {
 // complain refuses on stderr.
 func (d *Server) complain(c *client, err error) int {
 	e := d.human(err)
-	_, _ = c.stderr.Write([]byte(plain(e, tableFor(c, e))))
+	text := plain(e, tableFor(c, e))
+	if c.actor.Request != "" {
+		text += "       Request " + c.actor.Request + "\n"
+	}
+	_, _ = c.stderr.Write([]byte(text))
 	return status(e.Kind)
 }
 

@@ -24,8 +24,11 @@ func HostKey(dir string) (string, error) {
 	return gossh.FingerprintSHA256(signer.PublicKey()), nil
 }
 
-func hostSigner(dir string) (gossh.Signer, error) {
-	path := filepath.Join(dir, hostKeyFile)
+func hostSigner(dir string) (gossh.Signer, error) { return keyIn(dir, hostKeyFile) }
+
+// keyIn reads a private key, and makes it if there is none.
+func keyIn(dir, name string) (gossh.Signer, error) {
+	path := filepath.Join(dir, name)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = makeHostKey(dir, path); err == nil {
@@ -33,11 +36,11 @@ func hostSigner(dir string) (gossh.Signer, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read host key: %w", err)
+		return nil, fmt.Errorf("read key: %w", err)
 	}
 	signer, err := gossh.ParsePrivateKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("read host key %s: %w", path, err)
+		return nil, fmt.Errorf("read key %s: %w", path, err)
 	}
 	return signer, nil
 }
@@ -53,7 +56,7 @@ func makeHostKey(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, hostKeyFile+"-") // mode 0600
+	f, err := os.CreateTemp(dir, filepath.Base(path)+"-") // mode 0600
 	if err != nil {
 		return err
 	}

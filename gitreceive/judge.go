@@ -118,9 +118,11 @@ func judgeBranch(v *verdict, deploys string) {
 }
 
 // judgePlace refuses a name that is a folder of another's, as git's files cannot hold both.
-func judgePlace(v *verdict, refs map[plumbing.ReferenceName]pack.ID) {
+func judgePlace(v *verdict, refs map[plumbing.ReferenceName]pack.ID) { judgePlaceOf(v, v.Name, refs) }
+
+func judgePlaceOf(v *verdict, name plumbing.ReferenceName, refs map[plumbing.ReferenceName]pack.ID) {
 	for have := range refs {
-		if strings.HasPrefix(string(have), string(v.Name)+"/") || strings.HasPrefix(string(v.Name), string(have)+"/") {
+		if strings.HasPrefix(string(have), string(name)+"/") || strings.HasPrefix(string(name), string(have)+"/") {
 			v.refuse(fmt.Sprintf("%s is in the way", have.Short()), nil)
 		}
 	}

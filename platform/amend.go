@@ -28,6 +28,9 @@ func (p *Platform) amendHeld(ctx context.Context, call Call, app AppName, descri
 	if err != nil {
 		return Amended{}, err
 	}
+	if now.Config, err = p.Store.Config(ctx, app); err != nil { // with what was set without a release
+		return Amended{}, err
+	}
 	next := now.again()
 	next.Description, next.Actor = description, call.Actor.Name
 	if err := change(&next); err != nil || next.same(now) {

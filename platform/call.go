@@ -21,7 +21,12 @@ type Call struct {
 	// with the caller's session. It may be nil: then none come.
 	Signals func() <-chan Signal
 	Environ map[string]string // of the caller's own: LANG, LC_ALL, LC_CTYPE and NO_COLOR, if its client sent them
+	App     string            // what the caller's directory belongs to, if it says so; "" else
+	Prefix  string            // how the caller spells the program: "ssh paas" or "paas"
 }
+
+// Request names this call: see Actor.
+func (c Call) Request() string { return c.Actor.Request }
 
 // Done is the output of a verb that has nothing to show but a sentence.
 type Done struct {
@@ -50,28 +55,40 @@ func confirm(call Call, name, given, what string) error {
 	}
 	_, _ = fmt.Fprintf(call.Err, "%s.\r\nType %s to go on: ", what, name)
 	line, err := readTyped(call.In, call.Err)
-	if err != nil || line != name {
+	if err != nil {
+		return Errorf(Interrupted, "it was called off; nothing changed").Because(err)
+	}
+	if line != name {
 		return refusal
 	}
 	return nil
 }
 
-// readTyped reads a line from a raw terminal, echoing it.
+const maxTypedLine = 64 << 10 // bytes; what is typed beyond is not taken
+
+// readTyped reads a line from a raw terminal, echoing it. Ctrl-U takes it back, backspace its last byte.
 func readTyped(in io.Reader, echo io.Writer) (string, error) {
-	var line strings.Builder
+	var line []byte
 	r := bufio.NewReader(in)
 	for {
 		c, err := r.ReadByte()
-		if err != nil || c == 0x03 || c == 0x04 { // Ctrl-C, Ctrl-D
-			return "", fmt.Errorf("read confirmation: %w", context.Canceled)
-		}
-		if c == '\r' || c == '\n' {
+		switch {
+		case err != nil || c == 0x03 || c == 0x04: // Ctrl-C, Ctrl-D
 			_, _ = io.WriteString(echo, "\r\n")
-			return strings.TrimSpace(line.String()), nil
+			return "", fmt.Errorf("read what is typed: %w", context.Canceled)
+		case c == '\r' || c == '\n':
+			_, _ = io.WriteString(echo, "\r\n")
+			return strings.TrimSpace(string(line)), nil
+		case c == 0x15 || (c == 0x7f || c == '\b') && len(line) > 0:
+			n := 1
+			if c == 0x15 {
+				n = len(line)
+			}
+			line = line[:len(line)-n]
+			_, _ = io.WriteString(echo, strings.Repeat("\b \b", n))
+		case c >= ' ' && c != 0x7f && len(line) < maxTypedLine:
+			line = append(line, c)
+			_, _ = echo.Write([]byte{c})
 		}
-		if line.Len() < 256 {
-			line.WriteByte(c)
-		}
-		_, _ = echo.Write([]byte{c})
 	}
 }

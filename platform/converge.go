@@ -280,6 +280,7 @@ func commandLine(image Image, line string) []string {
 func environment(r Release) map[string]string {
 	env := map[string]string{}
 	maps.Copy(env, r.Image.Env)
+	maps.Copy(env, r.Globals)
 	maps.Copy(env, r.Config)
 	env["PAAS_APP"] = string(r.App)
 	env["PAAS_RELEASE"] = fmt.Sprintf("v%d", r.Number)

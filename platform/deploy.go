@@ -121,6 +121,10 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 	if app.Release != 0 {
 		return config, nil
 	}
+	global, err := p.Store.GlobalConfig(p.life)
+	if err != nil {
+		return nil, err
+	}
 	config = maps.Clone(config)
 	var missing []string
 	for _, key := range slices.Sorted(maps.Keys(image.Declared)) {
@@ -134,7 +138,7 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 			story.Line("Generated the config var %s", key)
 		case declared.Value != "":
 			config[key] = declared.Value
-		case declared.Required:
+		case declared.Required && global[key] == "":
 			missing = append(missing, key)
 		}
 	}

@@ -83,6 +83,7 @@ type Rooms struct {
 	Bases        Bases        // nil: the builder has one of its own
 	Planner      Planner      // may be nil where nothing asks about buildpacks
 	Repositories Repositories // may be nil where nothing is built again
+	Fetcher      Fetcher      // nil: no code is fetched
 
 	Volumes Volumes // nil: there are none
 
@@ -95,10 +96,11 @@ type Platform struct {
 	Rooms
 	Settings Settings
 
-	wallsMu sync.Mutex
-	twin    Move       // an app that is being renamed: what may reach or be reached as one may as the other
-	portsMu sync.Mutex // held to change port mappings
-	stackMu sync.Mutex // held to add versions of stacks
+	wallsMu   sync.Mutex
+	globalsMu sync.Mutex // held to change the config of every app
+	twin      Move       // an app that is being renamed: what may reach or be reached as one may as the other
+	portsMu   sync.Mutex // held to change port mappings
+	stackMu   sync.Mutex // held to add versions of stacks
 
 	mu     sync.Mutex
 	lanes  map[AppName]*lane
@@ -194,6 +196,9 @@ func (p *Platform) stopStrangers(apps []App, have []Instance) {
 
 // spawn runs f in the background; Close waits for it. After Close nothing is begun any more.
 func (p *Platform) spawn(f func(ctx context.Context)) { p.spawned(f) }
+
+// Background runs f, whose ctx ends with Close, which waits for it. It is false after Close: nothing runs.
+func (p *Platform) Background(f func(ctx context.Context)) bool { return p.spawned(f) }
 
 // spawned is spawn, and false after Close.
 func (p *Platform) spawned(f func(ctx context.Context)) bool {

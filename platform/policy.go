@@ -25,9 +25,9 @@ type Link struct {
 
 // Egress is one destination outside the platform. Exactly one of Prefix and Host is set.
 type Egress struct {
-	Prefix netip.Prefix
-	Host   string // lower case; "*.example.com" is every name below example.com
-	Port   int    // TCP and UDP; 0 is all
+	Prefix netip.Prefix `json:"prefix"`
+	Host   string       `json:"host"` // lower case; "*.example.com" is every name below example.com
+	Port   int          `json:"port"` // TCP and UDP; 0 is all
 }
 
 // ParseEgress reads "203.0.113.0/24", "203.0.113.7:443", "[2001:db8::/32]:443", "api.example.com:443" or

@@ -29,6 +29,7 @@ type Release struct {
 	Image       Image
 	Config      Config
 	Spec        Spec
+	Globals     Config // the vars of every app when it was made, which Config covers; nil in a new one: those of now
 	Description string // "Deploy 1a2b3c4", "Set PORT_COLOR config var", "Rollback to v3"
 	Actor       string
 	Commit      string // hex id of the git commit the image was built from
@@ -76,7 +77,8 @@ func (s Spec) text() string {
 
 // same tells whether two releases ask for the same, whatever they are called.
 func (r Release) same(o Release) bool {
-	return r.Image.ID == o.Image.ID && r.Commit == o.Commit && maps.Equal(r.Config, o.Config) && r.Spec.text() == o.Spec.text()
+	return r.Image.ID == o.Image.ID && r.Commit == o.Commit && maps.Equal(r.Config, o.Config) && r.Spec.text() == o.Spec.text() &&
+		(r.Globals == nil || o.Globals == nil || maps.Equal(r.Globals, o.Globals))
 }
 
 // again is a release that asks for what r does and has no number yet. It shares nothing with r that is changed.

@@ -147,6 +147,7 @@ func (p *Platform) rollTo(ctx context.Context, call Call, target Release, back R
 	}
 	defer drop()
 	next := target.again()
+	next.Globals = target.Globals
 	next.Description, next.Actor = fmt.Sprintf("Rollback to v%d", target.Number), call.Actor.Name
 	if len(p.lane(target.App).keptTypes(target.Number)) > 0 {
 		next.recall = &recall{release: target.Number}

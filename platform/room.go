@@ -125,6 +125,10 @@ func (p *Platform) build(ctx context.Context, b *building, req BuildRequest) (im
 	if err := p.roomForBuild(ctx, req); err != nil {
 		return Image{}, nil, err
 	}
+	if req.Config, err = p.whole(ctx, req.Config); err != nil {
+		return Image{}, nil, err
+	}
+	req.Story.Hide(req.Config)
 	guarded, cancel := p.guard(ctx)
 	defer cancel(nil)
 	b.begun(cancel)

@@ -155,7 +155,7 @@ func page(call Call) io.Writer {
 	if call.Terminal != nil {
 		return call.Out
 	}
-	return Piped{call.Out}
+	return Piped{Writer: call.Out}
 }
 
 func plain(n *int64) string {

@@ -6,43 +6,63 @@ import (
 	"text/tabwriter"
 )
 
-// Piped marks a writer that no person reads directly: tables go there tab-separated, without header.
-type Piped struct{ io.Writer }
-
-// table writes aligned rows under a header, if there is one, or what a Piped writer wants.
+// table writes rows for whom w is: tab-separated for a Piped one, else aligned under a header, if there is one.
 func table(w io.Writer, header []string, rows [][]string) error {
-	if _, piped := w.(Piped); piped {
+	if to, piped := w.(Piped); piped {
+		if to.Header && header != nil {
+			rows = append([][]string{header}, rows...)
+		}
 		return tabbed(w, rows)
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	screen, _ := w.(Screen)
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	if header != nil {
-		rows = append([][]string{header}, rows...)
+		_, _ = io.WriteString(t, strings.Join(header, "\t")+"\n")
 	}
 	for _, row := range rows {
-		if _, err := io.WriteString(t, strings.Join(row, "\t")+"\n"); err != nil {
-			return err
-		}
+		_, _ = io.WriteString(t, strings.Join(cells(row, screen.when), "\t")+"\n")
 	}
-	return t.Flush()
+	_ = t.Flush() // into memory
+	text := b.String()
+	if title, rest, ok := strings.Cut(text, "\n"); ok && header != nil {
+		text = screen.paint(bold, title) + "\n" + rest
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 func tabbed(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
-		if _, err := io.WriteString(w, strings.Join(row, "\t")+"\n"); err != nil {
+		if _, err := io.WriteString(w, strings.Join(cells(row, nil), "\t")+"\n"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Near tells whether a typo away (Damerau-Levenshtein distance at most 2, and less than half the word).
-func Near(a, b string) bool {
-	return a != b && distance(a, b) <= min(2, (len(b)-1)/2)
+// cells keeps a row on one line, and its columns apart, whatever is in them.
+func cells(row []string, show func(string) string) []string {
+	out := make([]string, len(row))
+	for i, cell := range row {
+		if show != nil {
+			cell = show(cell)
+		}
+		out[i] = cellBreaks.Replace(cell)
+	}
+	return out
 }
 
-// distance is the optimal string alignment distance: insertions, deletions, substitutions and swaps of
+var cellBreaks = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\r", `\r`)
+
+// Near tells whether a typo away (Damerau-Levenshtein distance at most 2, and less than half the word).
+func Near(a, b string) bool {
+	return a != b && Distance(a, b) <= min(2, (len(b)-1)/2)
+}
+
+// Distance is the optimal string alignment distance: insertions, deletions, substitutions and swaps of
 // neighbours, each counting one.
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	d := make([][]int, len(a)+1)
 	for i := range d {
 		d[i] = make([]int, len(b)+1)
@@ -65,3 +85,6 @@ func distance(a, b string) int {
 	}
 	return d[len(a)][len(b)]
 }
+
+// WriteTable is table for outputs of other packages.
+func WriteTable(w io.Writer, header []string, rows [][]string) error { return table(w, header, rows) }

@@ -35,21 +35,24 @@ func (v ConfigView) Text(w io.Writer) error {
 
 // ShowConfigInput is config:show.
 type ShowConfigInput struct {
-	App    string `arg:"app"`
-	Reveal bool   `flag:"reveal" access:"operate" help:"show values, not stars"`
+	App    string `arg:"app" optional:"true"`
+	Global bool   `flag:"global" help:"the vars of every app, which its own cover" access:"admin"`
+	Merged bool   `flag:"merged" help:"with the global ones"`
+	Reveal bool   `flag:"reveal" help:"show values, not stars; it is written down who did" access:"operate"`
 }
 
-// ShowConfig lists the app's config vars.
-func (p *Platform) ShowConfig(ctx context.Context, _ Call, in ShowConfigInput) (ConfigView, error) {
-	app, err := p.find(ctx, in.App)
+// ShowConfig lists config vars.
+func (p *Platform) ShowConfig(ctx context.Context, call Call, in ShowConfigInput) (ConfigView, error) {
+	name, vars, err := p.scope(ctx, in.App, in.Global, in.Merged)
 	if err != nil {
 		return ConfigView{}, err
 	}
-	vars, err := p.Store.Config(ctx, app.Name)
-	if !in.Reveal {
+	if in.Reveal {
+		p.sayRevealed(call, name, vars, "shown")
+	} else {
 		vars = masked(vars)
 	}
-	return ConfigView{Vars: vars}, err
+	return ConfigView{Vars: vars}, nil
 }
 
 // masked keeps the last four characters of long values, so that people can tell which one is set.
@@ -66,8 +69,10 @@ func masked(c Config) Config {
 
 // GetConfigInput is config:get.
 type GetConfigInput struct {
-	App string `arg:"app"`
-	Key string `arg:"key"`
+	App    string `arg:"app"`
+	Key    string `arg:"key" optional:"true"`
+	Global bool   `flag:"global" help:"of every app, which its own cover" access:"admin"`
+	Merged bool   `flag:"merged" help:"also a global one"`
 }
 
 // Value is one raw config value.
@@ -83,69 +88,64 @@ func (v Value) Text(w io.Writer) error {
 
 // GetConfig prints one value.
 func (p *Platform) GetConfig(ctx context.Context, _ Call, in GetConfigInput) (Value, error) {
-	app, err := p.find(ctx, in.App)
+	app, words := scoped(in.App, in.Global, optionalWord(in.Key))
+	if len(words) != 1 {
+		return Value{}, Errorf(Usage, "key is missing").WithHint("like this: ssh paas config:get %s DATABASE_URL", orElse(app, GlobalScope))
+	}
+	name, vars, err := p.scope(ctx, app, in.Global, in.Merged)
 	if err != nil {
 		return Value{}, err
 	}
-	vars, err := p.Store.Config(ctx, app.Name)
-	if err != nil {
-		return Value{}, err
-	}
-	value, ok := vars[in.Key]
+	value, ok := vars[words[0]]
 	if !ok {
-		return Value{}, Errorf(NotFound, "%s has no config var %q", app.Name, in.Key).
-			WithHint("see what is set: ssh paas config:show %s", app.Name)
+		return Value{}, noVar(name, words[0], vars)
 	}
 	return Value{value}, nil
 }
 
-// SetConfigInput is config:set.
-type SetConfigInput struct {
-	App  string   `arg:"app"`
-	Vars []string `arg:"KEY=value" rest:"required" help:"a KEY alone takes its value from standard input"`
-}
-
-// ConfigChange is what config:set and config:unset did.
+// ConfigChange is what a change of config vars did.
 type ConfigChange struct {
-	Changed []string `json:"changed"`
-	Release int      `json:"release,omitempty"`
+	Scope    string    `json:"scope"` // an app, or --global
+	Changed  []string  `json:"changed"`
+	Added    []string  `json:"added,omitempty"`
+	Replaced []string  `json:"replaced,omitempty"`
+	Removed  []string  `json:"removed,omitempty"`
+	Release  int       `json:"release,omitempty"`
+	Apps     []AppName `json:"apps,omitempty"`    // that were released anew for a change of global ones
+	Pending  []AppName `json:"pending,omitempty"` // that it takes effect for with their next release
 }
 
 // Text implements the verbs' output.
 func (c ConfigChange) Text(w io.Writer) error {
-	text := "No change."
-	switch {
-	case len(c.Changed) > 0 && c.Release > 0:
-		text = fmt.Sprintf("Changed %s; v%d is live.", strings.Join(c.Changed, ", "), c.Release)
-	case len(c.Changed) > 0:
-		text = fmt.Sprintf("Changed %s; it takes effect with the first push.", strings.Join(c.Changed, ", "))
-	}
-	_, err := fmt.Fprintln(w, text)
+	_, err := fmt.Fprintln(w, c.sentence())
 	return err
 }
 
-// SetConfig sets config vars and, for an app that has a release, puts a new one live.
-func (p *Platform) SetConfig(ctx context.Context, call Call, in SetConfigInput) (ConfigChange, error) {
-	set, err := parseVars(call.In, in.Vars)
-	if err != nil {
-		return ConfigChange{}, err
+func (c ConfigChange) sentence() string {
+	changed := "Changed " + strings.Join(c.Changed, ", ")
+	switch {
+	case len(c.Changed) == 0 && len(c.Apps) > 0:
+		return "Released anew with the vars of all apps: " + joined(c.Apps) + "."
+	case len(c.Changed) == 0:
+		return "No change."
+	case len(c.Pending) > 0:
+		return changed + "; it takes effect with the next release of " + joined(c.Pending) + "."
+	case c.Scope == GlobalScope && len(c.Apps) == 0:
+		return changed + " for all apps; none of those that run sees a difference."
+	case c.Scope == GlobalScope:
+		return changed + " for all apps; released anew: " + joined(c.Apps) + "."
+	case c.Release > 0:
+		return fmt.Sprintf("%s; v%d is live.", changed, c.Release)
 	}
-	return p.changeConfig(ctx, call, in.App, "Set", func(c Config) { maps.Copy(c, set) })
+	return changed + "; it takes effect with the first push."
 }
 
-// UnsetConfigInput is config:unset.
-type UnsetConfigInput struct {
-	App  string   `arg:"app"`
-	Keys []string `arg:"KEY" rest:"required"`
-}
-
-// UnsetConfig removes config vars.
-func (p *Platform) UnsetConfig(ctx context.Context, call Call, in UnsetConfigInput) (ConfigChange, error) {
-	return p.changeConfig(ctx, call, in.App, "Unset", func(c Config) {
-		for _, key := range in.Keys {
-			delete(c, key)
-		}
-	})
+func joined(names []AppName) string {
+	list := make([]string, len(names))
+	for i, n := range names {
+		list[i] = string(n)
+	}
+	return strings.Join(list, ", ")
 }
 
 func parseVars(in io.Reader, words []string) (Config, error) {
@@ -184,7 +184,7 @@ func (p *Platform) changeConfig(ctx context.Context, call Call, name, verb strin
 	made, err := p.amend(ctx, call, app.Name, "", func(r *Release) error {
 		before := maps.Clone(r.Config)
 		change(r.Config)
-		done.Changed = changedKeys(before, r.Config)
+		done = diff(string(app.Name), before, r.Config)
 		what = verb + " " + strings.Join(done.Changed, ", ") + " config vars"
 		r.Description = what
 		return nil

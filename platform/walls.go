@@ -181,6 +181,8 @@ type Store interface {
 	Bin
 	VolumeStore
 	OneOffs
+	Globals
+	GitHosts
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	// CreateAppFor makes an app with its owner, unless there is no user of that name.
 	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)

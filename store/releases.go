@@ -10,16 +10,16 @@ import (
 	"paas/platform"
 )
 
-const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at, r.spec,
+const releaseQuery = `SELECT a.name, r.number, i.manifest, r.config, r.description, r.actor, r.commit_id, r.status, r.created_at, r.spec, r.globals,
 (SELECT json_group_array(json_object('to', b.name, 'type', l.type, 'port', l.port))
 	FROM release_links l JOIN apps b ON b.id = l.to_id WHERE l.app_id = r.app_id AND l.number = r.number)
 FROM releases r JOIN apps a ON a.id = r.app_id JOIN images i ON i.id = r.image_id WHERE a.name = ?`
 
 func scanRelease(r row) (platform.Release, error) {
 	var rel platform.Release
-	var image, config, spec, links string
+	var image, config, spec, globals, links string
 	var created int64
-	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created, &spec, &links)
+	err := r.Scan(&rel.App, &rel.Number, &image, &config, &rel.Description, &rel.Actor, &rel.Commit, &rel.Status, &created, &spec, &globals, &links)
 	if err != nil {
 		return rel, err
 	}
@@ -32,6 +32,9 @@ func scanRelease(r row) (platform.Release, error) {
 	}
 	if rel.Spec, err = readSpec(rel.App, spec, links); err != nil {
 		return rel, fmt.Errorf("read %s v%d: %w", rel.App, rel.Number, err)
+	}
+	if err := json.Unmarshal([]byte(globals), &rel.Globals); err != nil {
+		return rel, fmt.Errorf("read global config of %s v%d: %w", rel.App, rel.Number, err)
 	}
 	return rel, nil
 }
@@ -66,6 +69,9 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 			VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM releases WHERE app_id = ?1), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
 			id, r.Image.ID, string(config), r.Description, r.Actor, r.Commit, r.Status, millis(r.CreatedAt), spec).Scan(&r.Number)
 		if err != nil {
+			return err
+		}
+		if err := fixGlobals(ctx, tx, id, &r); err != nil {
 			return err
 		}
 		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r), forgetReleases(ctx, tx, id, r.Number))

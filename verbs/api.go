@@ -90,7 +90,7 @@ func (t *Table) Call(ctx context.Context, s Session, name string, values map[str
 	if !ok {
 		return Answer{}, platform.Errorf(platform.Unknown, "there is no command %q", name)
 	}
-	args := arguments{flags: map[string][]string{}, json: true}
+	args := arguments{flags: map[string][]string{}, common: switches{json: true}}
 	for key, list := range values {
 		p, ok := v.paramNamed(key)
 		if !ok {

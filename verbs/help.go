@@ -1,36 +1,36 @@
 package verbs
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"paas/platform"
+)
+
+// Widths of help, in columns.
+const (
+	helpWidth = 80
+	nameWidth = 24
 )
 
 // usage is the verb's synopsis after the program's name.
 func (v Verb) usage() string {
 	parts := []string{"ssh paas " + v.Name}
-	for _, p := range v.params {
-		if !p.flag {
-			parts = append(parts, p.synopsis())
+	for _, flags := range []bool{false, true} {
+		for _, p := range v.params {
+			if p.flag == flags {
+				parts = append(parts, p.synopsis())
+			}
 		}
 	}
-	var flags []string
-	for _, p := range v.params {
-		if p.flag {
-			flags = append(flags, p.synopsis())
-		}
-	}
-	if len(flags) > mostSynopses {
-		flags = []string{"[flags]"}
-	}
-	return strings.Join(append(parts, flags...), " ")
+	return wrap(strings.Join(parts, " "), helpWidth-8, "    ")
 }
-
-// mostSynopses is how many flags a usage line names; help lists them all.
-const mostSynopses = 6
 
 func (p param) synopsis() string {
 	switch {
@@ -49,43 +49,101 @@ func (p param) synopsis() string {
 	}
 }
 
-func (t *Table) help(s Session, words []string) error {
-	if len(words) == 0 {
-		return t.helpAll(s)
+// wrap breaks a text at blanks; a "[--flag VALUE]" stays whole. Later lines begin with indent.
+func wrap(text string, width int, indent string) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range synopsisWords(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
 	}
-	if words[0] == "--json" {
-		return t.helpJSON(s.Stdout)
+	return b.String()
+}
+
+func synopsisWords(text string) (list []string) {
+	open := false
+	for word := range strings.FieldsSeq(text) {
+		if open {
+			list[len(list)-1] += " " + word
+		} else {
+			list = append(list, word)
+		}
+		open = strings.HasPrefix(word, "[--") && !strings.HasSuffix(word, "]") || open && !strings.HasSuffix(word, "]")
 	}
-	if v, ok := t.find(words[0]); ok {
-		return t.helpVerb(s, v)
+	return list
+}
+
+// entry is one line of a list, or more if it does not fit.
+func entry(b *strings.Builder, name, text string) {
+	indent := strings.Repeat(" ", nameWidth+3)
+	fmt.Fprintf(b, "  %-*s %s\n", nameWidth, name, wrap(text, helpWidth-len(indent), indent))
+}
+
+func (t *Table) list(b *strings.Builder, verbs []Verb) {
+	for _, v := range verbs {
+		if !v.hidden {
+			entry(b, v.Name, v.Summary)
+		}
 	}
-	_, err := t.unknown(s, words[0])
+}
+
+// firstScreen is what who says nothing sees: no more than a screen.
+func (t *Table) firstScreen(s Session) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "paas %s: push apps with git, run them here.\n\n", t.version)
+	for _, name := range []string{"apps:create", "apps:list", "ps", "ps:scale", "config:set", "domains:add", "logs", "run", "releases", "rollback"} {
+		if v, ok := t.find(name); ok {
+			entry(&b, v.Name, v.Summary)
+		}
+	}
+	b.WriteString("\n" + wrap("Topics: "+strings.Join(t.topics(), " "), helpWidth, "  ") + "\n")
+	fmt.Fprintf(&b, "\nDeploy: git remote add paas paas:APP && git push paas main\n")
+	fmt.Fprintf(&b, "More:   %[1]s help, %[1]s help TOPIC, %[1]s help COMMAND\n", s.Prefix)
+	_, err := io.WriteString(s.Stdout, b.String())
 	return err
+}
+
+// topics are the first parts of verbs' names.
+func (t *Table) topics() []string {
+	seen := map[string]bool{}
+	for _, v := range t.verbs {
+		if topic, _, ok := strings.Cut(v.Name, ":"); ok && !v.hidden {
+			seen[topic] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func (t *Table) helpAll(s Session) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "paas %s: push apps with git, run them here.\n\n", t.version)
 	t.list(&b, t.verbs)
-	fmt.Fprintf(&b, "  %-17s %s\n  %-17s %s\n", "help", "Show this, or help for one command", "version", "Show the version")
-	fmt.Fprintf(&b, "\nDeploy: git remote add paas paas:APP && git push paas main\nMore:   %s help COMMAND\n", s.Prefix)
+	fmt.Fprintf(&b, "\nDeploy: git remote add paas paas:APP && git push paas main\n")
+	fmt.Fprintf(&b, "More:   %[1]s help TOPIC, %[1]s help COMMAND\n", s.Prefix)
 	_, err := io.WriteString(s.Stdout, b.String())
 	return err
 }
 
-func (t *Table) list(b *strings.Builder, verbs []Verb) {
-	for _, v := range verbs {
-		fmt.Fprintf(b, "  %-17s %s\n", v.Name, v.Summary)
-	}
-}
-
-func (t *Table) isTopic(word string) bool { return len(t.topic(word)) > 0 }
+func (t *Table) isTopic(word string) bool { return word != "" && len(t.topic(word)) > 0 }
 
 func (t *Table) topic(word string) (verbs []Verb) {
 	for _, v := range t.verbs {
-		if strings.HasPrefix(v.Name, word+":") {
+		if strings.HasPrefix(v.Name, word+":") || v.Name == word {
 			verbs = append(verbs, v)
 		}
+	}
+	if len(verbs) == 1 && verbs[0].Name == word {
+		return nil
 	}
 	return verbs
 }
@@ -93,46 +151,79 @@ func (t *Table) topic(word string) (verbs []Verb) {
 func (t *Table) helpTopic(s Session, topic string) error {
 	var b strings.Builder
 	t.list(&b, t.topic(topic))
+	fmt.Fprintf(&b, "\nMore: %s help %s\n", s.Prefix, t.topic(topic)[0].Name)
+	if page := docs[topic]; page != "" {
+		fmt.Fprintf(&b, "Docs: %s\n", page)
+	}
 	_, err := io.WriteString(s.Stdout, b.String())
 	return err
+}
+
+// docs is where to read on about a topic, beside the source.
+var docs = map[string]string{
+	"config": "docs/cli.md", "git": "docs/cli.md", "requests": "docs/cli.md", "completion": "docs/cli.md", "help": "docs/cli.md",
+	"certs": "docs/tls.md", "domains": "docs/tls.md", "router": "docs/router.md", "redirects": "docs/router.md",
+	"paths": "docs/router.md", "auth": "docs/router.md", "maintenance": "docs/router.md", "pages": "docs/router.md",
+	"builder": "docs/builders.md", "buildpacks": "docs/builders.md", "builds": "docs/queue.md", "stacks": "docs/stacks.md",
+	"resource": "docs/limits.md", "images": "docs/disk.md", "disk": "docs/disk.md", "ports": "docs/router.md",
 }
 
 func (t *Table) helpVerb(s Session, v Verb) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n  %s\n\nExample:\n  %s %s\n", v.Summary, spell(v.usage(), s.Prefix), s.Prefix, v.Example)
+	fmt.Fprintf(&b, "%s\n\n  %s\n\nExamples:\n  %s %s\n", v.Summary, spell(v.usage(), s.Prefix), s.Prefix, v.Example)
 	if v.Another != "" {
 		fmt.Fprintf(&b, "  %s %s\n", s.Prefix, v.Another)
 	}
-	for _, p := range v.params {
-		if p.help == "" {
-			continue
+	b.WriteByte('\n')
+	for _, p := range slices.Concat(v.params, v.commonFlags()) {
+		if p.help != "" {
+			entry(&b, p.spelling(), p.help)
 		}
-		name := p.name
-		if p.flag {
-			name = "--" + name
-		}
-		if p.short != "" {
-			name = "-" + p.short + ", " + name
-		}
-		fmt.Fprintf(&b, "\n  %-16s %s", name, p.help)
 	}
-	fmt.Fprintf(&b, "\n  %-16s %s\n", "--json", "machine-readable output")
+	if len(v.Aliases) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", wrap("Also: "+strings.Join(v.Aliases, " "), helpWidth, "  "))
+	}
+	topic, _, _ := strings.Cut(v.Name, ":")
+	if topic == "ps" && (strings.Contains(v.Name, "sleep") || strings.Contains(v.Name, "wake")) {
+		topic = "sleep"
+	}
+	page := docs[topic]
+	if page == "" {
+		page = "docs/cli.md"
+	}
+	fmt.Fprintf(&b, "Docs: %s\n", page)
 	_, err := io.WriteString(s.Stdout, b.String())
 	return err
 }
 
-type verbJSON struct {
+// spelling is how a parameter stands in a list.
+func (p param) spelling() string {
+	switch {
+	case p.flag && p.short != "":
+		return "-" + p.short + ", --" + p.name
+	case p.flag:
+		return "--" + p.name
+	default:
+		return p.name
+	}
+}
+
+// VerbView is a verb as programs see it.
+type VerbView struct {
 	Name      string      `json:"name"`
 	Aliases   []string    `json:"aliases,omitempty"`
 	Summary   string      `json:"summary"`
 	Usage     string      `json:"usage"`
-	Example   string      `json:"example"`
+	Examples  []string    `json:"examples"`
 	Access    string      `json:"access"`
-	Arguments []paramJSON `json:"arguments"`
-	Flags     []paramJSON `json:"flags"`
+	Streams   bool        `json:"streams"` // --json prints one object a line
+	Arguments []ParamView `json:"arguments"`
+	Flags     []ParamView `json:"flags"`
+	Output    any         `json:"output,omitempty"` // JSON Schema of what --json prints
 }
 
-type paramJSON struct {
+// ParamView is an argument or flag of a verb.
+type ParamView struct {
 	Name     string `json:"name"`
 	Short    string `json:"short,omitempty"`
 	Required bool   `json:"required"`
@@ -142,24 +233,14 @@ type paramJSON struct {
 	Help     string `json:"help,omitempty"`
 }
 
-// helpJSON prints the whole table.
-func (t *Table) helpJSON(w io.Writer) error {
-	list := []verbJSON{}
-	for _, v := range append(t.verbs, builtin()...) {
-		list = append(list, v.json())
+func (v Verb) view() VerbView {
+	j := VerbView{
+		Name: v.Name, Aliases: v.Aliases, Summary: v.Summary, Examples: []string{v.Example, v.Another},
+		Usage:  strings.Join(strings.Fields(strings.TrimPrefix(v.usage(), "ssh paas ")), " "),
+		Access: v.Access.String(), Streams: v.streams(), Arguments: []ParamView{}, Flags: []ParamView{}, Output: schemaOf(v.out),
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(list)
-}
-
-func (v Verb) json() verbJSON {
-	j := verbJSON{
-		Name: v.Name, Aliases: v.Aliases, Summary: v.Summary, Usage: strings.TrimPrefix(v.usage(), "ssh paas "),
-		Example: v.Example, Access: v.Access.String(), Arguments: []paramJSON{}, Flags: []paramJSON{},
-	}
-	for _, p := range v.params {
-		pj := paramJSON{p.name, p.short, !p.flag && !p.optional, p.rest, p.isBool, p.fallback, p.help}
+	for _, p := range slices.Concat(v.params, v.commonFlags()) {
+		pj := ParamView{p.name, p.short, !p.flag && !p.optional, p.rest, p.isBool, p.fallback, p.help}
 		if p.flag {
 			j.Flags = append(j.Flags, pj)
 		} else {
@@ -169,22 +250,47 @@ func (v Verb) json() verbJSON {
 	return j
 }
 
-// builtin are the verbs that the table itself answers.
-func builtin() []Verb {
-	return []Verb{
-		{Name: "help", Summary: "Show all commands, or one", Example: "help ps:scale", Access: Anyone,
-			params: []param{{name: "command", optional: true}, {name: "json", flag: true, isBool: true}}},
-		{Name: "version", Summary: "Show the version", Example: "version", Access: Anyone},
-	}
+// HelpInput is help.
+type HelpInput struct {
+	Command string `arg:"command" optional:"true" help:"or a topic, like ps"`
+	JSON    bool   `flag:"json" help:"machine-readable output"`
 }
 
-func (t *Table) tellVersion(s Session, words []string) error {
-	if len(words) > 0 && words[0] == "--json" {
-		return json.NewEncoder(s.Stdout).Encode(map[string]string{"version": t.version})
+// HelpText is what help printed.
+type HelpText struct{ platform.Streamed }
+
+func (t *Table) help(_ *platform.Platform, _ context.Context, call platform.Call, in HelpInput) (HelpText, error) {
+	s := Session{Actor: call.Actor, Stdout: call.Out, Stderr: call.Err, Terminal: call.Terminal, Prefix: call.Prefix}
+	v, ok := t.find(in.Command)
+	var err error
+	switch {
+	case in.JSON && ok:
+		err = printJSON(s.Stdout, v.view())
+	case in.JSON && in.Command == "":
+		err = printJSON(s.Stdout, t.views())
+	case in.Command == "":
+		err = t.helpAll(s)
+	case ok:
+		err = t.helpVerb(s, v)
+	default:
+		_, err = t.unknown(s, in.Command)
 	}
-	if len(words) > 0 {
-		return platform.Errorf(platform.Usage, "version takes no argument")
+	return HelpText{}, err
+}
+
+// views are all verbs that people use.
+func (t *Table) views() []VerbView {
+	list := []VerbView{}
+	for _, v := range t.verbs {
+		if !v.hidden {
+			list = append(list, v.view())
+		}
 	}
-	_, err := fmt.Fprintf(s.Stdout, "paas %s\n", t.version)
-	return err
+	return list
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

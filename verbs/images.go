@@ -14,7 +14,7 @@ func distribution() []Verb {
 			Example: "images:push blog@v12 registry.example.org/alice/blog:v12"}, (*p).PushImage),
 		define(Verb{Name: "images:load", Summary: "Read images from a docker save archive or an OCI layout",
 			Example: "images:load < image.tar"}, (*p).LoadImages),
-		define(Verb{Name: "images:save", Access: Deploy, Summary: "Write a release's image as an archive",
+		define(Verb{Name: "images:save", Archive: true, Access: Deploy, Summary: "Write a release's image as an archive",
 			Example: "images:save blog@v12 > image.tar"}, (*p).SaveImage),
 		define(Verb{Name: "images:pulled", Access: Anyone, Summary: "List images that were pulled or loaded",
 			Example: "images:pulled"}, (*p).ListPulled),

@@ -18,6 +18,7 @@ import (
 //	app:"…"                  it names an app, see subject
 //	access:"operate"         a flag that needs this level, whatever the verb does
 //	secret:"true"            its value is not for the audit
+//	was:"name"               what an option was called before: it is taken, with a warning
 type param struct {
 	name     string
 	index    int // of the struct's field
@@ -33,6 +34,7 @@ type param struct {
 	access   string
 	secret   bool
 	kind     reflect.Kind
+	was      string
 }
 
 // app is the positional that -a and --app may give as well.
@@ -45,7 +47,7 @@ func paramsOf[In any]() (list []param) {
 		p := param{
 			index: i, short: f.Tag.Get("short"), help: f.Tag.Get("help"),
 			fallback: f.Tag.Get("default"), value: f.Tag.Get("value"), isBool: f.Type.Kind() == reflect.Bool,
-			app: f.Tag.Get("app"), access: f.Tag.Get("access"), secret: f.Tag.Get("secret") != "", kind: f.Type.Kind(),
+			app: f.Tag.Get("app"), access: f.Tag.Get("access"), secret: f.Tag.Get("secret") != "", kind: f.Type.Kind(), was: f.Tag.Get("was"),
 		}
 		if p.name = f.Tag.Get("arg"); p.name == "" {
 			p.name, p.flag = f.Tag.Get("flag"), true
@@ -72,8 +74,9 @@ func (p param) valueName() string {
 type arguments struct {
 	positional []string
 	flags      map[string][]string
-	json       bool
-	passed     int // how many positionals at the end are the command that run passes on
+	common     switches
+	warnings   []string // about words that still do, but not for long
+	passed     int      // how many positionals at the end are the command that run passes on
 }
 
 // sortWords splits words by the verb's parameters. Flags may stand anywhere before "--"; in front of a
@@ -127,12 +130,17 @@ func (v Verb) passesOn(args arguments) bool {
 func (a *arguments) takeFlag(word string, words []string, v Verb) ([]string, error) {
 	name, value, joined := strings.Cut(word, "=")
 	p, ok := v.flagNamed(name)
+	if !ok {
+		rest, common, err := a.takeCommon(v, name, value, words)
+		if !common {
+			return nil, v.unknownFlag(name)
+		}
+		return rest, err
+	}
+	if p.was != "" && name == "--"+p.was {
+		a.warnings = append(a.warnings, name+" is called --"+p.name+" now; the old name goes in the version after next")
+	}
 	switch {
-	case !ok && name == "--json":
-		a.json = true
-		return words, nil
-	case !ok:
-		return nil, v.unknownFlag(name)
 	case p.isBool && joined:
 		return nil, platform.Errorf(platform.Usage, "%s takes no value", name).WithHint("%s", v.usage())
 	case p.isBool:
@@ -148,7 +156,7 @@ func (a *arguments) takeFlag(word string, words []string, v Verb) ([]string, err
 
 func (v Verb) flagNamed(name string) (param, bool) {
 	for _, p := range v.params {
-		if p.flag && (name == "--"+p.name || p.short != "" && name == "-"+p.short) {
+		if p.flag && (name == "--"+p.name || p.short != "" && name == "-"+p.short || p.was != "" && name == "--"+p.was) {
 			return p, true
 		}
 		if !p.flag && p.name == appArg && (name == "--app" || name == "-a") {
@@ -156,16 +164,6 @@ func (v Verb) flagNamed(name string) (param, bool) {
 		}
 	}
 	return param{}, false
-}
-
-func (v Verb) unknownFlag(name string) error {
-	e := platform.Errorf(platform.Usage, "%s has no flag %s", v.Name, name)
-	for _, p := range v.params {
-		if p.flag && platform.Near(name, "--"+p.name) {
-			return e.WithHint("did you mean --%s?", p.name)
-		}
-	}
-	return e.WithHint("%s", v.usage())
 }
 
 // fill sets the input struct's fields.
@@ -185,7 +183,7 @@ func (a arguments) fill(in any, params []param) error {
 		return platform.Errorf(platform.Usage, "%q is too much", rest[0])
 	}
 	if f := v.FieldByName("JSON"); f.IsValid() {
-		f.SetBool(f.Bool() || a.json)
+		f.SetBool(f.Bool() || a.common.json)
 	}
 	return nil
 }

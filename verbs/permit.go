@@ -72,6 +72,9 @@ func (r *request) take(p param, in reflect.Value, actor platform.Actor) {
 		return
 	}
 	r.named = true
+	if p.name == appArg && r.wide { // the word is not an app then
+		return
+	}
 	need := max(r.level, platform.ViewRole)
 	if role, err := platform.ParseRole(p.app); err == nil {
 		need = role

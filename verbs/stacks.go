@@ -16,7 +16,7 @@ func stacks() []Verb {
 			Example: "stacks:set ours --image registry.example.org/ops/trixie:2"}, (*p).SetStack),
 		define(Verb{Name: "stacks:use", Access: Manage, Summary: "Show or set what an app's next push builds on",
 			Example: "stacks:use blog ours"}, (*p).UseStack),
-		define(Verb{Name: "stacks:export", Summary: "Write a base image as an archive",
+		define(Verb{Name: "stacks:export", Archive: true, Summary: "Write a base image as an archive",
 			Example: "stacks:export debian > debian.tar.zst"}, (*p).ExportStack),
 		define(Verb{Name: "stacks:import", Summary: "Read a base image from an archive",
 			Example: "stacks:import debian < debian.tar.zst"}, (*p).ImportStack),

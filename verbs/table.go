@@ -2,7 +2,6 @@ package verbs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,11 +16,19 @@ type Table struct {
 	platform *platform.Platform
 	verbs    []Verb
 	version  string
+	later    later
 }
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why(), logs(), oneOffs()), version: version}
+	t := &Table{platform: p, version: version}
+	t.verbs = respelled(slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why(), logs(), oneOffs(), line(), t.own()))
+	for i, v := range t.verbs {
+		if v.Another == "" {
+			t.verbs[i].Another = another[v.Name]
+		}
+	}
+	return t
 }
 
 // status maps an error's kind to the exit status of the command-line contract.
@@ -33,16 +40,24 @@ var status = map[platform.Kind]int{
 
 // Run carries out one command line and returns its exit status. It blocks until the command is over.
 func (t *Table) Run(ctx context.Context, s Session, line string) int {
+	words, err := Split(line)
+	words, s.App = leading(words)
+	if asks(words, "--no-color") {
+		s.Env = map[string]string{"NO_COLOR": "1"}
+	}
+	raw := s
 	if s.Terminal != nil {
 		s.Stdout, s.Stderr = crlf{s.Stdout}, crlf{s.Stderr}
 	}
-	words, err := Split(line)
 	code := 0
 	if err == nil {
-		code, err = t.run(ctx, s, words)
+		code, err = t.run(ctx, s, raw, words)
 	}
 	if err == nil {
 		return code
+	}
+	if platform.KindOf(err) == platform.Internal {
+		err = fmt.Errorf("request %s: %w", s.Actor.Request, err)
 	}
 	e := t.platform.Human(err)
 	if !s.Actor.Admin && len(e.Table) > 0 { // it names apps
@@ -50,7 +65,11 @@ func (t *Table) Run(ctx context.Context, s Session, line string) int {
 		told.Table = nil
 		e = &told
 	}
-	tellError(s, e)
+	if asks(words, "--json") {
+		tellJSON(s, e)
+	} else {
+		tellError(s, e)
+	}
 	return status[e.Kind]
 }
 
@@ -75,16 +94,16 @@ func (t *Table) Endures(line string) bool {
 	return ok && (v.Watch || v.Raw)
 }
 
-func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {
+func (t *Table) run(ctx context.Context, s, raw Session, line []Word) (int, error) {
 	words := texts(line)
 	if len(words) == 0 {
-		return 0, t.helpAll(s)
+		return 0, t.firstScreen(s)
 	}
-	if words[0] == "help" || words[0] == "--help" || words[0] == "-h" {
-		return 0, t.help(s, words[1:])
+	if words[0] == "--help" || words[0] == "-h" {
+		words[0], line[0] = "help", Word{"help", "help"}
 	}
-	if words[0] == "version" || words[0] == "--version" {
-		return 0, t.tellVersion(s, words[1:])
+	if words[0] == "--version" {
+		words[0], line[0] = "version", Word{"version", "version"}
 	}
 	v, ok := t.find(words[0])
 	if !ok {
@@ -93,7 +112,13 @@ func (t *Table) run(ctx context.Context, s Session, line []Word) (int, error) {
 	if asksHelp(words[1:]) {
 		return 0, t.helpVerb(s, v)
 	}
-	return t.perform(ctx, s, v, line[1:])
+	code, err := t.perform(ctx, s, raw, v, line[1:])
+	if e := new(platform.Error); errors.As(err, &e) && e.Kind == platform.Usage {
+		if meant := t.spaced(v, words[1:]); meant != "" {
+			return code, e.WithHint("did you mean `%s`? See how: ssh paas help %s", meant, meant)
+		}
+	}
+	return code, err
 }
 
 // asksHelp looks for -h and --help before a command that run would run.
@@ -109,39 +134,79 @@ func asksHelp(words []string) bool {
 	return false
 }
 
-func (t *Table) perform(ctx context.Context, s Session, v Verb, line []Word) (int, error) {
+// perform calls the verb. raw is the session without ends of lines for a terminal.
+func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word) (int, error) {
 	args, err := sortWords(texts(line), v)
-	if err != nil {
+	if err != nil && s.App == "" {
 		return 0, err
+	}
+	if err != nil || t.impliesApp(ctx, s, v, args) {
+		line = append([]Word{{s.App, s.App}}, line...)
+		if args, err = sortWords(texts(line), v); err != nil {
+			return 0, err
+		}
+	}
+	for _, w := range args.warnings {
+		_, _ = fmt.Fprintf(s.Stderr, " !     %s\n", w)
 	}
 	if n := args.passed; n > 0 {
 		args.positional = append(args.positional[:len(args.positional)-n], asWritten(line, n))
 	}
-	call := platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Env}
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
-		call.Out, call.Err = s.Stdout.(crlf).w, s.Stderr.(crlf).w
+		s.Stdout, s.Stderr = raw.Stdout, raw.Stderr
 	}
+	if args.common.json && v.streams() && !v.hasOwn("json") {
+		return t.asLines(ctx, s, v, args)
+	}
+	if args.common.later {
+		return t.inBackground(ctx, s, v, args)
+	}
+	if s.Terminal != nil && s.Terminal.Term != "dumb" && v.waits() && !args.common.quiet {
+		spinner := spin(s.Stderr)
+		defer spinner.end()
+		s.Stdout, s.Stderr = spinner.writer(s.Stdout), spinner.writer(s.Stderr)
+	}
+	return t.call(ctx, s, v, args)
+}
+
+// asLines carries out a verb that prints text as it comes, and prints that as JSON.
+func (t *Table) asLines(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
+	if v.Archive {
+		return 0, platform.Errorf(platform.Usage, "%s writes an archive, which has no form in JSON", v.Name).WithHint("%s", v.usage())
+	}
+	lines := newNDJSON(s.Stdout)
+	out, errs := lines.stream("stdout"), lines.stream("stderr")
+	s.Stdout, s.Stderr = out, errs
+	code, err := t.call(ctx, s, v, args)
+	if err = errors.Join(err, out.flush(), errs.flush()); err != nil {
+		return code, err
+	}
+	return code, lines.exit(code)
+}
+
+// call carries the verb out and prints what came of it.
+func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
+	call := platform.Call{
+		In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Env, Prefix: s.Prefix, App: s.App,
+	}
+	if args.common.quiet {
+		call.Err = io.Discard
+	}
+	ctx, stop := args.common.within(ctx)
+	defer stop()
 	out, err := t.carryOut(ctx, s.Actor, v, args, call)
 	if err != nil {
-		return 0, withUsage(err, v)
+		return 0, withUsage(args.common.late(ctx, err), v)
 	}
-	if args.json {
+	if args.common.json {
 		err = writeJSON(s.Stdout, out)
 	} else {
-		err = out.Text(letters(s, out, page(s)))
+		err = out.Text(letters(s, out, s.page(s.Stdout, args.common.header)))
 	}
 	if e, ok := out.(exiting); ok {
 		return e.ExitStatus(), err
 	}
 	return 0, err
-}
-
-// page is where text goes: aligned for people, tab-separated for programs.
-func page(s Session) io.Writer {
-	if s.Terminal != nil {
-		return s.Stdout
-	}
-	return platform.Piped{Writer: s.Stdout}
 }
 
 // withUsage shows how to use the verb when the words did not fit and nobody said more.
@@ -154,12 +219,11 @@ func withUsage(err error, v Verb) error {
 }
 
 func writeJSON(w io.Writer, out output) error {
-	if _, streamed := out.(platform.Streamed); streamed {
+	switch out.(type) {
+	case platform.Streamed, HelpText:
 		return nil
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return printJSON(w, out)
 }
 
 func (t *Table) find(word string) (Verb, bool) {
@@ -174,55 +238,4 @@ func (t *Table) find(word string) (Verb, bool) {
 		}
 	}
 	return Verb{}, false
-}
-
-// unknown lists the topic's verbs if the word is a topic, else tells the nearest verb.
-func (t *Table) unknown(s Session, word string) (int, error) {
-	if t.isTopic(word) {
-		return 0, t.helpTopic(s, word)
-	}
-	e := platform.Errorf(platform.Unknown, "there is no command %q", word)
-	for _, v := range t.verbs {
-		for _, name := range append([]string{v.Name}, v.Aliases...) {
-			if platform.Near(word, name) {
-				return 0, platform.Errorf(platform.Unknown, "there is no command %q; did you mean %q?", word, name)
-			}
-		}
-	}
-	return 0, e.WithHint("see all of them: ssh paas help")
-}
-
-func tellError(s Session, e *platform.Error) {
-	if e.Told {
-		return
-	}
-	var b strings.Builder
-	for _, line := range e.Table {
-		fmt.Fprintf(&b, "       %s\n", line)
-	}
-	fmt.Fprintf(&b, " !     %s\n", strings.TrimSuffix(e.Message, "."))
-	if e.Hint != "" {
-		fmt.Fprintf(&b, "       %s\n", spell(e.Hint, s.Prefix))
-	}
-	if len(e.Output) > 0 {
-		fmt.Fprintf(&b, "       Its last output:\n")
-		for _, line := range e.Output {
-			fmt.Fprintf(&b, "         %s\n", line)
-		}
-	}
-	_, _ = io.WriteString(s.Stderr, b.String())
-}
-
-// spell writes commands as the caller types them.
-func spell(text, prefix string) string { return strings.ReplaceAll(text, "ssh paas ", prefix+" ") }
-
-// crlf ends lines as a raw terminal needs it.
-type crlf struct{ w io.Writer }
-
-func (c crlf) Write(p []byte) (int, error) {
-	text := strings.ReplaceAll(strings.ReplaceAll(string(p), "\r\n", "\n"), "\n", "\r\n")
-	if _, err := io.WriteString(c.w, text); err != nil {
-		return 0, err
-	}
-	return len(p), nil
 }

@@ -36,9 +36,11 @@ type Verb struct {
 	Another string   // one more, of another use
 	Access  Access
 	Raw     bool // its terminal is its command's, which ends lines itself
+	Archive bool // its output is an archive: no text, no JSON
 	Watch   bool // it only shows what happens, often until its user has seen enough: a restart need not wait for it
 	Reads   bool // it only shows something; those of level View do anyway. All others leave an entry in the audit
 	Lists   bool // without an app it is about all that the caller sees; else only admins may leave an app out
+	hidden  bool // for programs: help does not list it
 	params  []param
 	out     reflect.Type // of its output
 	prepare func(args arguments) (prepared, error)

@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"strconv"
 	"strings"
 
 	"paas/platform"
@@ -10,7 +11,8 @@ import (
 type Word struct{ Text, Raw string }
 
 // Split splits a command line as a POSIX shell would before any expansion (sections 2.2 and 2.3 of the
-// Shell Command Language): blanks separate, quotes and backslashes keep together, nothing else is special.
+// Shell Command Language): blanks separate, quotes (”, "" and $”) and backslashes keep together, nothing else
+// is special.
 func Split(line string) ([]Word, error) {
 	var words []Word
 	for i := 0; ; {
@@ -46,6 +48,15 @@ func readWord(line string, i int) (text string, end int, ok bool) {
 			if i, ok = readDouble(line, i+1, &b); !ok {
 				return "", 0, false
 			}
+		case '$':
+			if !strings.HasPrefix(line[i:], "$'") {
+				b.WriteByte(c)
+				i++
+				continue
+			}
+			if i, ok = readDollar(line, i+2, &b); !ok {
+				return "", 0, false
+			}
 		case '\\':
 			if i+1 == len(line) {
 				return "", 0, false
@@ -78,6 +89,59 @@ func readDouble(line string, i int, b *strings.Builder) (end int, ok bool) {
 	}
 	return 0, false
 }
+
+// readDollar reads up to the quote that ends $'…' (section 2.2.4 of the standard's Issue 8), which bash's
+// printf %q writes.
+func readDollar(line string, i int, b *strings.Builder) (end int, ok bool) {
+	for i < len(line) {
+		switch c := line[i]; {
+		case c == '\'':
+			return i + 1, true
+		case c == '\\' && i+1 < len(line):
+			i = readEscape(line, i+1, b)
+		default:
+			b.WriteByte(c)
+			i++
+		}
+	}
+	return 0, false
+}
+
+// readEscape reads what stands behind a backslash: a letter, or up to three octal or two hexadecimal digits.
+func readEscape(line string, i int, b *strings.Builder) (end int) {
+	c := line[i]
+	if at := strings.IndexByte("abfnrtveE", c); at >= 0 {
+		b.WriteByte("\a\b\f\n\r\t\v\x1b\x1b"[at])
+		return i + 1
+	}
+	if c == 'x' {
+		if end := digits(line, i+1, 2, isHex); end > i+1 {
+			return octet(line[i+1:end], 16, end, b)
+		}
+	}
+	if end := digits(line, i, 3, isOctal); end > i {
+		return octet(line[i:end], 8, end, b)
+	}
+	b.WriteByte(c) // \\, \', \", \? and what means nothing
+	return i + 1
+}
+
+func octet(digits string, base, end int, b *strings.Builder) int {
+	n, _ := strconv.ParseUint(digits, base, 16) // at most three digits
+	b.WriteByte(byte(n))
+	return end
+}
+
+func digits(line string, i, most int, is func(byte) bool) (end int) {
+	for end = i; end < len(line) && end < i+most && is(line[end]); end++ {
+		continue
+	}
+	return end
+}
+
+func isOctal(c byte) bool { return c >= '0' && c <= '7' }
+
+func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 // texts are the words' meanings.
 func texts(words []Word) []string {

@@ -21,6 +21,10 @@ const socketName = "paas.sock"
 // tells it who calls.
 func callDaemon(ctx context.Context, socket string, args []string, env environ) int {
 	code, err := overSocket(ctx, socket, args, env)
+	if err != nil && len(args) > 0 && args[0] == "version" { // of the program; the daemon's may be another
+		_, _ = fmt.Fprintf(env.stdout, "paas %s\n", version)
+		return 0
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(env.stderr, " !     %v\n", err)
 		return 1
@@ -59,6 +63,11 @@ func runSession(session *ssh.Session, args []string, env environ) (int, error) {
 		return 0, err
 	}
 	defer restore()
+	for _, name := range []string{"NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE"} {
+		if value := env.get(name); value != "" {
+			_ = session.Setenv(name, value) // how output looks only
+		}
+	}
 	stdin, err := session.StdinPipe()
 	if err != nil {
 		return 0, err

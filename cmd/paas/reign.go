@@ -80,7 +80,7 @@ func (r *reign) daemonRooms() platform.Rooms {
 	return platform.Rooms{
 		Store: r.rooms.store, Builder: r.rooms.builder, Runner: r.rooms.runtime, Router: r.traffic,
 		Sources: sources{r.rooms.repos, r.rooms.builder, r.rooms.blobs, r.rooms.outputs}, Images: r.rooms.disk(r.settings), Walls: r.rooms.network,
-		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos,
+		Certificates: r.certificates, Planner: r.rooms.builder, Repositories: r.rooms.repos, Fetcher: r.rooms.repos,
 		Distribution: r.rooms.exchange, Bases: r.rooms.builder, Archives: r.rooms.repos,
 		Host: r.host(), Ports: r.ports, Hasher: edge.Hasher{}, Log: r.log, Outputs: r.rooms.outputs, Gauge: r.rooms.runtime,
 		Volumes: r.rooms.volumes, Logbook: r.rooms.logbook, Drainer: r.rooms.drains,

@@ -1,0 +1,274 @@
+package verbs
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"paas/platform"
+)
+
+const (
+	keptRequests = 200       // that are over; older ones are forgotten
+	keptOutput   = 256 << 10 // bytes of what one printed, from the end
+	quickEnough  = time.Second
+)
+
+// later is what was asked for with --no-wait. It does not outlive the daemon: what it did not finish is undone
+// or finished by the next one, as after any crash.
+type later struct {
+	mu   sync.Mutex
+	list []*errand // oldest first
+}
+
+// errand is one command that nobody need wait for.
+type errand struct {
+	id, actor, verb, app string
+	start                time.Time
+	done                 chan struct{} // closed when it is over
+
+	mu     sync.Mutex
+	output bytes.Buffer
+	stderr bytes.Buffer
+	code   int
+	end    time.Time
+}
+
+// inBackground begins the verb and says by which name it goes on, unless it is over in a moment: bad words are
+// told at once. It gets no input.
+func (t *Table) inBackground(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
+	r := &errand{id: s.Actor.Request, actor: s.Actor.Name, verb: v.Name, app: args.app(v), start: time.Now(), done: make(chan struct{})}
+	own := s
+	own.Stdin, own.Terminal = strings.NewReader(""), nil
+	own.Stdout, own.Stderr = &tail{r: r, to: &r.output}, &tail{r: r, to: &r.stderr}
+	began := t.platform.Background(func(ctx context.Context) {
+		code, err := t.call(ctx, own, v, args)
+		if err != nil {
+			e := t.platform.Human(err)
+			code = status[e.Kind]
+			if args.common.json {
+				tellJSON(own, e)
+			} else {
+				tellError(own, e)
+			}
+		}
+		r.finish(code)
+	})
+	if !began {
+		return 0, platform.Errorf(platform.Failed, "the server ends or is replaced").WithHint("say it again in a moment")
+	}
+	t.later.add(r)
+	select {
+	case <-r.done:
+		return r.replay(s), nil
+	case <-time.After(quickEnough):
+	case <-ctx.Done():
+	}
+	started := Started{Request: r.id}
+	if args.common.json {
+		return 0, writeJSON(s.Stdout, started)
+	}
+	_, _ = fmt.Fprintf(s.Stderr, "It goes on. Wait for it with: %s requests:wait %s\n", s.Prefix, r.id)
+	return 0, started.Text(s.Stdout)
+}
+
+// Started is what --no-wait prints.
+type Started struct {
+	Request string `json:"request"`
+}
+
+// Text implements output.
+func (r Started) Text(w io.Writer) error {
+	_, err := fmt.Fprintln(w, r.Request)
+	return err
+}
+
+// app is the app that the words name, if the verb is about one.
+func (a arguments) app(v Verb) string {
+	if given := a.flags[appArg]; len(given) > 0 {
+		return given[len(given)-1]
+	}
+	if len(v.params) > 0 && v.params[0].name == appArg && !v.params[0].flag && len(a.positional) > 0 {
+		return a.positional[0]
+	}
+	return ""
+}
+
+// tail keeps the end of what is written.
+type tail struct {
+	r  *errand
+	to *bytes.Buffer
+}
+
+func (w *tail) Write(p []byte) (int, error) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.to.Write(p)
+	if over := w.to.Len() - keptOutput; over > 0 {
+		w.to.Next(over)
+	}
+	return len(p), nil
+}
+
+func (r *errand) finish(code int) {
+	r.mu.Lock()
+	r.code, r.end = code, time.Now()
+	r.mu.Unlock()
+	close(r.done)
+}
+
+// replay prints what the request printed and returns its exit status.
+func (r *errand) replay(s Session) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _ = s.Stderr.Write(r.stderr.Bytes())
+	_, _ = s.Stdout.Write(r.output.Bytes())
+	return r.code
+}
+
+func (l *later) add(r *errand) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, r)
+	for len(l.list) > keptRequests {
+		i := slices.IndexFunc(l.list, (*errand).over)
+		if i < 0 {
+			return
+		}
+		l.list = slices.Delete(l.list, i, i+1)
+	}
+}
+
+func (r *errand) over() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// seenBy are the requests that the actor made, or all for an admin.
+func (l *later) seenBy(a platform.Actor) (list []*errand) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.list {
+		if a.Admin || r.actor == a.Name {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// RequestView is a command that was not waited for.
+type RequestView struct {
+	ID        string     `json:"id"`
+	Verb      string     `json:"verb"`
+	App       string     `json:"app,omitempty"`
+	Actor     string     `json:"actor"`
+	Status    string     `json:"status"` // running, done or failed
+	Exit      *int       `json:"exit,omitempty"`
+	StartedAt time.Time  `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+}
+
+func (r *errand) view() RequestView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := RequestView{ID: r.id, Verb: r.verb, App: r.app, Actor: r.actor, Status: "running", StartedAt: r.start.UTC()}
+	if !r.end.IsZero() {
+		code, end := r.code, r.end.UTC()
+		v.Exit, v.EndedAt, v.Status = &code, &end, "done"
+		if code != 0 {
+			v.Status = fmt.Sprintf("failed (%d)", code)
+		}
+	}
+	return v
+}
+
+// RequestList is requests.
+type RequestList []RequestView
+
+// Text implements output.
+func (l RequestList) Text(w io.Writer) error {
+	var rows [][]string
+	for _, v := range l {
+		rows = append(rows, []string{v.ID, v.Status, v.Verb, v.App, v.Actor, v.StartedAt.Format(time.RFC3339)})
+	}
+	return platform.WriteTable(w, []string{"REQUEST", "STATUS", "COMMAND", "APP", "BY", "SINCE"}, rows)
+}
+
+func (t *Table) listRequests(_ *platform.Platform, _ context.Context, call platform.Call, _ struct{}) (RequestList, error) {
+	list := RequestList{}
+	for _, r := range t.later.seenBy(call.Actor) {
+		list = append(list, r.view())
+	}
+	slices.SortStableFunc(list, func(a, b RequestView) int { return cmp.Compare(b.StartedAt.UnixNano(), a.StartedAt.UnixNano()) })
+	return list, nil
+}
+
+// WaitInput is requests:wait.
+type WaitInput struct {
+	ID string `arg:"request"`
+}
+
+// Waited is what requests:wait waited for; its text is what the command itself printed.
+type Waited struct {
+	RequestView
+	Output string `json:"output"`
+	Errors string `json:"stderr"`
+}
+
+// Text implements output.
+func (w Waited) Text(to io.Writer) error {
+	_, err := io.WriteString(to, w.Output)
+	return err
+}
+
+// ExitStatus is the command's own.
+func (w Waited) ExitStatus() int { return *w.Exit }
+
+func (t *Table) waitRequest(_ *platform.Platform, ctx context.Context, call platform.Call, in WaitInput) (Waited, error) {
+	list := t.later.seenBy(call.Actor)
+	i := slices.IndexFunc(list, func(r *errand) bool { return r.id == in.ID })
+	if i < 0 {
+		return Waited{}, platform.Errorf(platform.NotFound, "there is no request %q that was not waited for", in.ID).
+			WithHint("see them: ssh paas requests")
+	}
+	r := list[i]
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return Waited{}, ctx.Err()
+	}
+	r.mu.Lock()
+	out := Waited{Output: r.output.String(), Errors: r.stderr.String()}
+	r.mu.Unlock()
+	out.RequestView = r.view()
+	_, _ = io.WriteString(call.Err, out.Errors)
+	return out, nil
+}
+
+// within bounds ctx by --timeout.
+func (s switches) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+// late says of what failed because its time was up that it did.
+func (s switches) late(ctx context.Context, err error) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || s.timeout == 0 {
+		return err
+	}
+	return platform.Errorf(platform.Timeout, "it took longer than %s and was called off", s.timeout).Because(err).
+		WithHint("give it more with --timeout, or do not wait: --no-wait")
+}

@@ -50,14 +50,12 @@ func dokkuHabits() []habitOf {
 		{"git:unlock", "ssh paas builds:cancel APP, if a deploy hangs"}, {"git:initialize", "ssh paas apps:create APP makes the repository"},
 		{"ps:restore", "what ran before a reboot runs again by itself: ssh paas ps APP"},
 		{"ps:retire", "old instances end by themselves: ssh paas ps APP"},
-		{"run:retire", "one-off containers go when their command ends: ssh paas ps APP"},
 		{"events:on", "events are always kept: ssh paas events"}, {"events:off", "events are always kept: ssh paas events"},
 		{"trace:on", "the server's log tells: journalctl -u paas"}, {"trace:off", "the server's log tells: journalctl -u paas"},
 		{"logs:vector-start", "logs need no other program: ssh paas logs APP"}, {"logs:vector-stop", "logs need no other program: ssh paas logs APP"},
 		{"logs:vector-logs", "logs need no other program: ssh paas logs APP"},
-		{"logs:failed", "ssh paas builds:output APP, and ssh paas logs APP"}, {"logs:set", "ssh paas help logs"},
 		{"domains:enable", "ssh paas domains:add APP DOMAIN"},
-		{"buildpacks:set-property", "ssh paas stacks:use APP STACK"}, {"network:rebuild", "networks mend themselves: ssh paas doctor"},
+		{"buildpacks:set-property", "ssh paas stacks:use APP STACK"},
 		{"network:rebuildall", "networks mend themselves: ssh paas doctor"}, {"builds:prune-records", "ssh paas builds:prune"},
 	}
 	for _, service := range []string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse"} {
@@ -80,14 +78,14 @@ func herokuHabits() []habitOf {
 
 		{"builds:create", "push it: git push paas main"}, {"git:remote", "git remote add paas paas:APP"}, {"git:clone", "git clone paas:APP"},
 		{"login", "your SSH key is your login: ssh paas help"}, {"logout", "your SSH key is your login"}, {"auth:login", "your SSH key is your login"},
-		{"auth:whoami", "ssh paas whoami"}, {"auth:token", "ssh paas tokens:create NAME"},
+		{"auth:token", "ssh paas tokens:create NAME"},
 		{"addons", "ssh paas links:list APP"}, {"addons:create", "run what you need as an app, and link it: ssh paas links:add APP OTHER"},
 		{"certs:auto:enable", "certificates are got by themselves: ssh paas certs:report APP"},
 		{"features", "there is nothing to switch on"}, {"labs", "there is nothing to switch on"}, {"buildpacks:versions", "ssh paas buildpacks:list APP"},
 		{"pg", "paas runs no databases for you yet; run one as an app: ssh paas git:from-image db docker.io/library/postgres:17"},
 		{"pg:psql", "ssh -t paas exec DB -- psql"}, {"redis:cli", "ssh -t paas exec REDIS -- redis-cli"}, {"update", "on the server: paas handover, after installing the new version"},
 
-		{"access:add", "ssh paas access:list APP; see ssh paas help access"}, {"pipelines:promote", "ssh paas images:deploy PRODUCTION STAGING@v12"},
+		{"pipelines:promote", "ssh paas images:deploy PRODUCTION STAGING@v12"},
 		{"local", "run it on the server: ssh paas run APP COMMAND"}, {"container:push", "docker push to the registry, or: git push paas main"},
 		{"container:release", "ssh paas images:deploy APP IMAGE"},
 		{"domains:wait", "ssh paas certs:report APP"}, {"domains:update", "ssh paas certs:add APP < pem"}, {"autocomplete", `eval "$(ssh paas completion bash)"`},

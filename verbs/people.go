@@ -31,7 +31,7 @@ func people() []Verb {
 		define(Verb{Name: "keys:list", Aliases: []string{"keys", "ssh-keys:list"}, Access: Anyone, Reads: true, Summary: "List SSH keys: an admin sees all, others theirs",
 			Example: "keys:list", Another: "keys:list alice --json"}, (*p).ListKeys),
 		define(Verb{Name: "keys:remove", Aliases: []string{"ssh-keys:remove"}, Access: Anyone, Summary: "Shut an SSH key out, and end what it has open",
-			Example: "keys:remove alice", Another: "keys:remove --fingerprint SHA256:4DVJ8uLUIyXeIWFyM7NpL2bGQXO5sTVBT7J1KEBnrLc"}, (*p).RemoveKey),
+			Example: "keys:remove alice", Another: "keys:remove --fingerprint SHA256:4DVJ8uLUIy…"}, (*p).RemoveKey),
 
 		define(Verb{Name: "tokens:create", Aliases: []string{"tokens:add"}, Access: Anyone, Summary: "Make an API token, for programs and docker login",
 			Example: "tokens:create ci --scope apps:deploy --app blog --expires 90d", Another: "tokens:create look --scope apps:read,logs:read"}, (*p).CreateToken),

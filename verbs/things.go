@@ -20,7 +20,7 @@ func things() []Verb {
 			Example: "apps:locked blog", Another: "apps:locked blog --json"}, (*p).LockedApp),
 		define(Verb{Name: "apps:exists", Access: View, Summary: "Tell whether there is an app; status 3 if not",
 			Example: "apps:exists blog", Another: "apps:exists blog --json"}, (*p).Exists),
-		define(Verb{Name: "apps:report", Aliases: []string{"report"}, Access: View, Summary: "Show everything about an app, or about all",
+		define(Verb{Name: "apps:report", Access: View, Summary: "Show everything about an app, or about all",
 			Example: "apps:report blog", Another: "apps:report --json"}, (*p).Report),
 		define(Verb{Name: "apps:import", Summary: "Make here what a Dokku host has, from its own reports",
 			Example: "apps:import --script > export.sh", Another: "apps:import --dry-run < bundle.txt"}, (*p).Import),

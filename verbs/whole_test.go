@@ -101,14 +101,14 @@ func wholeInput(t *testing.T, v Verb) {
 // objects, a line each. An archive is neither.
 func wholeOutput(t *testing.T, v Verb) {
 	t.Helper()
-	if v.output == nil {
+	if v.out == nil {
 		t.Errorf("%s has no declared output", v.Name)
 		return
 	}
 	if v.streams() { // its own lines of JSON, or those that the table makes of text, see ndjson.go
 		return
 	}
-	namedFields(t, v.Name, v.output, map[reflect.Type]bool{})
+	namedFields(t, v.Name, v.out, map[reflect.Type]bool{})
 }
 
 func namedFields(t *testing.T, verb string, typ reflect.Type, seen map[reflect.Type]bool) {

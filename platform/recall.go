@@ -17,6 +17,7 @@ func (p *Platform) fill(ctx context.Context, w want, s slot, story *Story) (Inst
 	was := i.Release
 	i, err := p.goOn(ctx, w, i, story)
 	if err == nil {
+		w.recall.used.Store(true)
 		p.sayOf(EventResumed, i, "", "%s of v%d goes on as v%d's", i.Name(), was, i.Release)
 		p.tend(w, i)
 		return i, nil

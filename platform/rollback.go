@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -87,7 +89,8 @@ func showMillis(ms float64) string {
 // recall is a rollback to a release of which instances are kept.
 type recall struct {
 	release int
-	live    time.Time // when requests went to them
+	live    time.Time   // when requests went to it
+	used    atomic.Bool // an instance went on
 }
 
 // Rollback makes a new release equal to an old one, image, config and all else, and puts it live. One that differs
@@ -158,8 +161,8 @@ func (p *Platform) rollTo(ctx context.Context, call Call, target Release, back R
 		return back, err
 	}
 	live := time.Now()
-	if back.Kept = next.recall != nil; back.Kept {
-		live = next.recall.live
+	if next.recall != nil {
+		back.Kept, live = next.recall.used.Load(), next.recall.live
 	}
 	back.Took = float64(live.Sub(begun).Microseconds()) / 1000
 	p.say(Event{
@@ -222,13 +225,5 @@ func (p *Platform) switchTo(ctx context.Context, w want, story *Story) error {
 
 // lags tells whether a process type stays on the release before for now.
 func (w want) lags(t ProcessType) bool {
-	if w.lag.Number == 0 {
-		return false
-	}
-	for _, first := range w.first {
-		if first == t {
-			return false
-		}
-	}
-	return true
+	return w.lag.Number != 0 && !slices.Contains(w.first, t)
 }

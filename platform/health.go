@@ -18,6 +18,27 @@ import (
 // healthy waits until the instance passes every check of its process type, all in parallel, or explains
 // why it does not. The end of the instance fails at once.
 func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story) error {
+	rules, err := p.rules(ctx, w, i.Type)
+	if err != nil {
+		return err
+	}
+	var checks []Check
+	if rules.Mode == checksEnabled {
+		checks = w.startupChecks(i.Type, rules, p.Settings.StartWait)
+	}
+	if err := p.passes(ctx, w, i, checks, story); err != nil || story == nil {
+		return err
+	}
+	if rules.Mode != checksEnabled {
+		story.Line("%s is not checked: checks of %s are %s", i.Name(), i.Type, rules.Mode)
+		return nil
+	}
+	p.tellDeaf(ctx, w, i, story)
+	return nil
+}
+
+// passes is healthy with other checks.
+func (p *Platform) passes(ctx context.Context, w want, i Instance, checks []Check, story *Story) error {
 	ended, stopWatching := p.lane(w.app.Name).watchEnd(i.ID)
 	defer stopWatching()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -29,13 +50,7 @@ func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story
 		case <-ctx.Done():
 		}
 	}()
-	rules, err := p.rules(ctx, w, i.Type)
-	if err != nil {
-		return err
-	}
-	if rules.Mode == checksEnabled {
-		err = p.tryAll(ctx, cancel, w, i, w.startupChecks(i.Type, rules, p.Settings.StartWait), story)
-	}
+	err := p.tryAll(ctx, cancel, w, i, checks, story)
 	select {
 	case <-ended:
 		err = errEnded
@@ -44,15 +59,9 @@ func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story
 	if err != nil {
 		return p.explain(ctx, w, i, err)
 	}
-	if story == nil {
-		return nil
+	if story != nil && len(checks) > 0 {
+		story.Line("%s is healthy", i.Name())
 	}
-	if rules.Mode != checksEnabled {
-		story.Line("%s is not checked: checks of %s are %s", i.Name(), i.Type, rules.Mode)
-		return nil
-	}
-	story.Line("%s is healthy", i.Name())
-	p.tellDeaf(ctx, w, i, story)
 	return nil
 }
 

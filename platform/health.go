@@ -33,12 +33,11 @@ func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story
 		story.Line("%s is not checked: checks of %s are %s", i.Name(), i.Type, rules.Mode)
 		return nil
 	}
-	story.Line("%s is healthy", i.Name())
 	p.tellDeaf(ctx, w, i, story)
 	return nil
 }
 
-// passes waits until the instance passes the checks, or explains why it does not.
+// passes is healthy with other checks.
 func (p *Platform) passes(ctx context.Context, w want, i Instance, checks []Check, story *Story) error {
 	ended, stopWatching := p.lane(w.app.Name).watchEnd(i.ID)
 	defer stopWatching()
@@ -59,6 +58,9 @@ func (p *Platform) passes(ctx context.Context, w want, i Instance, checks []Chec
 	}
 	if err != nil {
 		return p.explain(ctx, w, i, err)
+	}
+	if story != nil && len(checks) > 0 {
+		story.Line("%s is healthy", i.Name())
 	}
 	return nil
 }

@@ -144,6 +144,9 @@ func TestReleaseCommandRunsForWhatIsNew(t *testing.T) {
 	if !ran(back) {
 		t.Fatal("all: it did not run for a rollback")
 	}
+	if r, err := w.ReportProcesses(ctx, w.call, platform.ReportInput{App: "blog"}); err != nil || r[0].ReleasePhase != "all" || r[0].ReleaseTimeout != "1h" {
+		t.Fatalf("%+v, %v", r, err)
+	}
 	for _, bad := range [][2]string{{"release-phase", "never"}, {"release-timeout", "5"}, {"release-timeout", "25h"}} {
 		if err := w.setPhase(bad[0], bad[1]); platform.KindOf(err) != platform.Usage {
 			t.Errorf("%v: %v", bad, err)

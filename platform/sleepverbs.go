@@ -65,6 +65,9 @@ type ProcessReport struct {
 	IdleStop      string        `json:"idle_stop"`
 	IdleKeep      []ProcessType `json:"idle_keep"`
 	Sleep         *SleepView    `json:"sleep"` // null: it is awake
+
+	ReleasePhase   string `json:"release_phase"`   // for which releases the release command runs: "changes", "all" or "deploys"
+	ReleaseTimeout string `json:"release_timeout"` // of it and of app.json's scripts
 }
 
 // SleepView is a sleep as people see it.
@@ -79,6 +82,7 @@ type SleepView struct {
 func (r ProcessReport) Text(w io.Writer) error {
 	return table(w, nil, [][]string{
 		{"app", string(r.App)}, {"status", r.Status}, {"restart-policy", r.RestartPolicy},
+		{releasePhaseKey, r.ReleasePhase}, {releaseTimeoutKey, r.ReleaseTimeout},
 		{"idle", r.Idle}, {"idle-reclaim", r.IdleReclaim}, {"idle-stop", r.IdleStop}, {"idle-keep", cmp.Or(idleRules{Keep: r.IdleKeep}.keptNames(), "nothing")},
 	})
 }
@@ -92,7 +96,16 @@ func (p *Platform) ReportProcesses(ctx context.Context, call Call, in ReportInpu
 	list := ProcessReports{}
 	for _, app := range apps {
 		rules := p.idleRules(app.Name)
+		settings, err := p.Store.Settings(ctx, app.Name)
+		if err != nil {
+			return nil, err
+		}
+		phases, err := phaseRulesOf(settings)
+		if err != nil {
+			return nil, err
+		}
 		r := ProcessReport{
+			ReleasePhase: phases.When, ReleaseTimeout: spellDuration(phases.Timeout),
 			App: app.Name, Status: p.status(app), RestartPolicy: p.policy(ctx, app.Name).String(),
 			Idle: spellIdle(rules.After), IdleReclaim: spellIdle(rules.Reclaim), IdleStop: spellIdle(rules.Stop),
 			IdleKeep: append([]ProcessType{}, rules.Keep...),

@@ -9,7 +9,7 @@ func builders() []Verb {
 		define(Verb{Name: "builder:set", Aliases: []string{"builder-dockerfile:set", "builder-pack:set", "builder-herokuish:set", "app-json:set"},
 			Access: Manage, Summary: "Choose the builder, or where in the repository it looks",
 			Example: "builder:set blog build-dir services/api"}, (*p).SetBuilder),
-		define(Verb{Name: "builder:report", Aliases: []string{"builder"}, Access: View, Summary: "Show how apps are built",
+		define(Verb{Name: "builder:report", Aliases: []string{"builder", "app-json:report"}, Access: View, Summary: "Show how apps are built",
 			Example: "builder:report blog"}, (*p).Builders),
 		define(Verb{Name: "buildpacks:add", Access: Manage, Summary: "Add a buildpack to an app",
 			Example: "buildpacks:add --index 1 blog heroku/nodejs"}, (*p).AddBuildpack),

@@ -191,14 +191,14 @@ func (t *Table) apps(ctx context.Context, call platform.Call) (list []Candidate)
 	return list
 }
 
-// ofApp asks the verbs that list things of an app, so that nobody is told more than these tell.
+// ofApp lists things of an app, for who may see it.
 func (t *Table) ofApp(ctx context.Context, call platform.Call, v Verb, p param, done []string) (list []Candidate) {
 	args, err := sortWords(done[1:], v)
 	name := args.app(v)
 	if name == "" {
 		name = call.App
 	}
-	if err != nil || name == "" {
+	if err != nil || name == "" || t.platform.Permit(ctx, call.Actor, name, platform.ViewRole, v.Name) != nil {
 		return nil
 	}
 	call.Err = io.Discard

@@ -27,9 +27,7 @@ func (c *clock) now() time.Time {
 func newScheduled(t *testing.T) (*world, func(d time.Duration)) {
 	t.Helper()
 	c := &clock{at: time.Date(2026, 3, 28, 12, 0, 30, 0, time.UTC)}
-	w := &world{t: t, host: newHost(), path: t.TempDir() + "/paas.db", bell: newBell(), gauge: &gauge{}, clock: c.now}
-	w.call = platform.Call{Actor: platform.Actor{Name: "alice", Admin: true}, Out: &w.err, Err: &w.err}
-	w.boot()
+	w := newWorldAt(t, c.now)
 	return w, func(d time.Duration) {
 		c.mu.Lock()
 		c.at = c.at.Add(d)

@@ -247,3 +247,16 @@ func TestCronRunNow(t *testing.T) {
 	w.check(err)
 	w.expectHistory(2, "exited exited")
 }
+
+// A sleeping app's jobs run, and do not wake it.
+func TestCronOfASleeper(t *testing.T) {
+	w, advance := newScheduled(t)
+	w.mustPush("web: serve\ncron-allow: * * * * * | exit 0")
+	w.seen(1)
+	w.sleep(false)
+	advance(31 * time.Second)
+	w.expectHistory(1, "exited")
+	if w.paused() != 1 {
+		t.Error("the job woke the app")
+	}
+}

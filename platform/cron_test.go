@@ -27,9 +27,7 @@ func (c *clock) now() time.Time {
 func newScheduled(t *testing.T) (*world, func(d time.Duration)) {
 	t.Helper()
 	c := &clock{at: time.Date(2026, 3, 28, 12, 0, 30, 0, time.UTC)}
-	w := &world{t: t, host: newHost(), path: t.TempDir() + "/paas.db", bell: newBell(), gauge: &gauge{}, clock: c.now}
-	w.call = platform.Call{Actor: platform.Actor{Name: "alice", Admin: true}, Out: &w.err, Err: &w.err}
-	w.boot()
+	w := newWorldAt(t, c.now)
 	return w, func(d time.Duration) {
 		c.mu.Lock()
 		c.at = c.at.Add(d)
@@ -248,4 +246,17 @@ func TestCronRunNow(t *testing.T) {
 	_, err = w.RunCron(ctx, w.call, platform.CronRunInput{App: "blog", ID: list[0].ID, Detach: true})
 	w.check(err)
 	w.expectHistory(2, "exited exited")
+}
+
+// A sleeping app's jobs run, and do not wake it.
+func TestCronOfASleeper(t *testing.T) {
+	w, advance := newScheduled(t)
+	w.mustPush("web: serve\ncron-allow: * * * * * | exit 0")
+	w.seen(1)
+	w.sleep(false)
+	advance(31 * time.Second)
+	w.expectHistory(1, "exited")
+	if w.paused() != 1 {
+		t.Error("the job woke the app")
+	}
 }

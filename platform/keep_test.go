@@ -83,9 +83,11 @@ func (l layered) Build(ctx context.Context, req platform.BuildRequest) (platform
 	return img, nil
 }
 
-func newStoredWorld(t *testing.T) (*world, *stored) {
+func newStoredWorld(t *testing.T) (*world, *stored) { return newStoredWorldAt(t, nil) }
+
+func newStoredWorldAt(t *testing.T, clock func() time.Time) (*world, *stored) {
 	t.Helper()
-	w := newWorld(t)
+	w := newWorldAt(t, clock)
 	s, err := image.Open(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
 		t.Fatal(err)

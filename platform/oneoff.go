@@ -173,5 +173,21 @@ func stamp(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
+// How much of a command is written down, in bytes, and how much of that lists and events show.
+const (
+	keptCommand  = 4096
+	shownCommand = 200
+)
+
 // oneLine keeps a command to one row of a list.
-func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
+func oneLine(s string) string {
+	return printable(clipped(strings.Join(strings.Fields(s), " "), shownCommand))
+}
+
+// clipped is the beginning of a text that is longer than so many bytes.
+func clipped(s string, most int) string {
+	if len(s) <= most {
+		return strings.ToValidUTF8(s, "?")
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -14,8 +14,8 @@ import (
 // Whatever comes in which order: the layers of what runs and of what can be rolled back to are there, what
 // is gone is nobody's, and after builds:prune --all nothing is left that nobody needs.
 func TestLayersLastAsLongAsTheirReleases(t *testing.T) {
-	w, images := newStoredWorld(t)
-	w.Now = func() time.Time { return time.Now().Add(3 * time.Second) } // nothing is too young to go
+	later := func() time.Time { return time.Now().Add(3 * time.Second) } // nothing is too young to go
+	w, images := newStoredWorldAt(t, later)
 	r := rand.New(rand.NewPCG(7, uint64(time.Now().UnixNano())))
 	apps := []string{"blog", "shop", "wiki"}
 	var did []string

@@ -319,9 +319,11 @@ type world struct {
 	volumes platform.Volumes // nil: there are none
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldAt(t, nil) }
+
+func newWorldAt(t *testing.T, clock func() time.Time) *world {
 	t.Helper()
-	w := &world{t: t, host: newHost(), path: filepath.Join(t.TempDir(), "paas.db"), bell: newBell(), gauge: &gauge{}}
+	w := &world{t: t, clock: clock, host: newHost(), path: filepath.Join(t.TempDir(), "paas.db"), bell: newBell(), gauge: &gauge{}}
 	w.call = platform.Call{Actor: platform.Actor{Name: "alice", Admin: true}, Out: io.Discard, Err: &w.err}
 	w.boot()
 	return w

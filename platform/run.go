@@ -226,7 +226,7 @@ func (p *Platform) oneOff(ctx context.Context, call Call, in RunInput) (OneOff, 
 		return OneOff{}, w, JobSpec{}, err
 	}
 	o := OneOff{
-		App: app.Name, Kind: runType, Command: strings.Join(in.Command, " "), Release: w.release.Number,
+		App: app.Name, Kind: runType, Command: clipped(strings.Join(in.Command, " "), keptCommand), Release: w.release.Number,
 		Actor: call.Actor.Name, Detached: in.Detach, Status: OneOffStarting, Started: p.Now(),
 	}
 	if timeout > 0 {

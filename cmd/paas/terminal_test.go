@@ -30,7 +30,7 @@ func cmdTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), "TERM=xterm-256color")
-	for _, name := range []string{"PATH", "HOME", "LANG", "PAAS_SSH", "DATA"} {
+	for _, name := range []string{"PATH", "HOME", "LANG", "NO_COLOR"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

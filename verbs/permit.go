@@ -68,6 +68,9 @@ func (v Verb) requestFor(in reflect.Value, actor platform.Actor) request {
 
 // take adds what a parameter names.
 func (r *request) take(p param, in reflect.Value, actor platform.Actor) {
+	if p.app == "new" {
+		r.fresh = platform.AppName(in.Field(p.index).String())
+	}
 	if p.app == "" && p.name != appArg || p.app == "new" {
 		return
 	}
@@ -230,7 +233,7 @@ func (r request) audited() bool { return (!r.verb.reads() || r.raised) && !r.dry
 // app is what the request is about first of all.
 func (r request) app() platform.AppName {
 	if len(r.needs) == 0 {
-		return ""
+		return r.fresh
 	}
 	return r.needs[0].App
 }

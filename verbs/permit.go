@@ -42,11 +42,12 @@ func (v Verb) lists() bool { return v.Lists || slices.Contains(lists(), v.Name) 
 type request struct {
 	verb   Verb
 	needs  []platform.Requirement
-	level  platform.Role // of the verb, or of a flag that needs more
-	raised bool          // by such a flag
-	wide   bool          // --global or --all: about all apps
-	named  bool          // some argument could name an app
-	dry    bool          // --dry-run
+	level  platform.Role    // of the verb, or of a flag that needs more
+	raised bool             // by such a flag
+	wide   bool             // --global or --all: about all apps
+	named  bool             // some argument could name an app
+	dry    bool             // --dry-run
+	fresh  platform.AppName // that shall be there afterwards
 }
 
 func (v Verb) requestFor(in reflect.Value, actor platform.Actor) request {

@@ -94,6 +94,9 @@ func (p *Platform) Begin(ctx context.Context, actor Actor, app AppName, text str
 }
 
 func commandEvent(p *Platform, actor Actor, app AppName, text string) Event {
+	if actor.Request == "" { // not of a door: nothing else is called so
+		actor.Request = NewRequest()
+	}
 	return Event{
 		At: p.Now(), Kind: EventCommand, App: app, Actor: actor.Name, Text: clip(text, mostText),
 		Audit: Audit{Key: actor.credential(), Door: actor.Door, Remote: actor.Remote, Request: actor.Request},

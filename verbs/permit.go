@@ -42,11 +42,12 @@ func (v Verb) lists() bool { return v.Lists || slices.Contains(lists(), v.Name) 
 type request struct {
 	verb   Verb
 	needs  []platform.Requirement
-	level  platform.Role // of the verb, or of a flag that needs more
-	raised bool          // by such a flag
-	wide   bool          // --global or --all: about all apps
-	named  bool          // some argument could name an app
-	dry    bool          // --dry-run
+	level  platform.Role    // of the verb, or of a flag that needs more
+	raised bool             // by such a flag
+	wide   bool             // --global or --all: about all apps
+	named  bool             // some argument could name an app
+	dry    bool             // --dry-run
+	fresh  platform.AppName // that shall be there afterwards
 }
 
 func (v Verb) requestFor(in reflect.Value, actor platform.Actor) request {
@@ -68,6 +69,9 @@ func (v Verb) requestFor(in reflect.Value, actor platform.Actor) request {
 
 // take adds what a parameter names.
 func (r *request) take(p param, in reflect.Value, actor platform.Actor) {
+	if p.app == "new" {
+		r.fresh = platform.AppName(in.Field(p.index).String())
+	}
 	if p.app == "" && p.name != appArg || p.app == "new" {
 		return
 	}
@@ -233,7 +237,7 @@ func (r request) audited() bool { return (!r.verb.reads() || r.raised) && !r.dry
 // app is what the request is about first of all.
 func (r request) app() platform.AppName {
 	if len(r.needs) == 0 {
-		return ""
+		return r.fresh
 	}
 	return r.needs[0].App
 }

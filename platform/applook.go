@@ -81,7 +81,7 @@ func (l AppReports) Text(w io.Writer) error {
 }
 
 // Report tells everything about an app, or about all.
-func (p *Platform) Report(ctx context.Context, _ Call, in AppReportInput) (AppReports, error) {
+func (p *Platform) Report(ctx context.Context, call Call, in AppReportInput) (AppReports, error) {
 	apps, err := p.Store.Apps(ctx)
 	if in.App != "" {
 		var app App
@@ -91,8 +91,15 @@ func (p *Platform) Report(ctx context.Context, _ Call, in AppReportInput) (AppRe
 	if err != nil {
 		return nil, err
 	}
+	sees, err := p.seesApps(ctx, call.Actor)
+	if err != nil {
+		return nil, err
+	}
 	list := AppReports{}
 	for _, app := range apps {
+		if !sees(app.Name) {
+			continue
+		}
 		r, err := p.reportOf(ctx, app)
 		if err != nil {
 			return nil, fmt.Errorf("report %s: %w", app.Name, err)

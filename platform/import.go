@@ -250,6 +250,7 @@ func (i *importing) formation() error {
 	}
 	return i.step(text, func() error {
 		maps.Copy(there, here)
+		i.p.say(Event{Kind: EventScaled, App: i.name, Actor: i.call.Actor.Name, Text: text})
 		return i.p.Store.SetFormation(i.ctx, i.name, there)
 	})
 }
@@ -333,7 +334,10 @@ func (i *importing) branch() error {
 		i.manual("its deploy branch %q is none here", branch)
 		return nil
 	}
-	return i.step("deploys the branch "+branch, func() error { return i.p.Store.ChangeDeployBranch(i.ctx, i.name, branch) })
+	return i.step("deploys the branch "+branch, func() error {
+		i.p.say(Event{Kind: EventBuildSet, App: i.name, Actor: i.call.Actor.Name, Text: "pushes to " + branch + " deploy"})
+		return i.p.Store.ChangeDeployBranch(i.ctx, i.name, branch)
+	})
 }
 
 func (i *importing) policy() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A rename is a deploy of the same release under another name:
@@ -153,27 +154,68 @@ func (p *Platform) farewell(ctx context.Context, m Move) error {
 		p.Certificates.Forget(m.From)
 	}
 	p.forgetSleep(m.From)
+	p.noteSleep(m.To) // it is awake now
 	old, err := p.instances(ctx, m.From)
 	drained := p.leadAway(m)
 	p.markRetiring(m.From, old)
 	p.spawn(func(ctx context.Context) { p.endOldName(ctx, m.From, old, drained) })
-	return errors.Join(append(errs, err, p.follow(ctx, m))...)
+	return errors.Join(append(errs, err, p.redirectPaths(ctx, m.To), p.follow(ctx, m))...)
 }
 
-// leadAway takes the old route's hosts and instances away.
+// redirectPaths publishes the routes of apps anew whose paths lead to the app: their rules have its new name.
+func (p *Platform) redirectPaths(ctx context.Context, to AppName) error {
+	apps, err := p.Store.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		rules, err := p.Store.EdgeRules(ctx, app.Name)
+		if err != nil {
+			return err
+		}
+		if app.Release > 0 && slices.ContainsFunc(rules, func(r EdgeRule) bool { return r.leadsTo(to) }) {
+			p.drainLater(p.republish(ctx, app, func(list []Instance) []Instance { return list }))
+		}
+	}
+	return nil
+}
+
+func (r EdgeRule) leadsTo(name AppName) bool {
+	if r.Kind != PathKind {
+		return false
+	}
+	rule, err := parsePath(r.Key, strings.Fields(r.Value))
+	return err == nil && rule.App == name
+}
+
+// leadAway takes the old route's hosts and instances away. What was led there a moment ago finds the new instances. The
+// lane forgets all of it: an app that gets the old name has nothing of this.
 func (p *Platform) leadAway(m Move) (drained func(context.Context)) {
 	to := p.lane(m.To)
 	to.mu.Lock()
-	next := slices.Clone(to.candidates)
+	backends := to.backends()
 	to.mu.Unlock()
 	l := p.lane(m.From)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.route.App == "" {
+	last := l.route
+	if last.App == "" {
 		return func(context.Context) {}
 	}
-	l.route.Hosts = nil
-	return p.swap(l, func([]Instance) []Instance { return next })
+	last.Hosts, last.Backends, last.Ports, last.Asleep = nil, backends, nil, false
+	l.route, l.candidates, l.routed, l.mappings = Route{}, nil, nil, nil
+	return p.Router.Swap(last)
+}
+
+// backends are those that the route leads to. The lane's mu is held.
+func (l *lane) backends() (list []Backend) {
+	pools := poolsOf(l.edge)
+	for _, i := range l.candidates {
+		if pool, routed := pools.of(i); routed && !l.gone[i.ID] {
+			list = append(list, Backend{ID: i.ID, Name: i.Name(), Addr: i.Addr, Pool: pool})
+		}
+	}
+	return list
 }
 
 // endOldName waits for the requests and removes the route, unless an app has the name again, and what ran.

@@ -251,6 +251,9 @@ func (p *Platform) DestroyVolume(ctx context.Context, call Call, in DestroyVolum
 		m := view.Mounts[0]
 		return Done{}, Errorf(Conflict, "%s is mounted in %s", v.Name, m.words()).WithHint("first: ssh paas storage:unmount %s %s", m.App, v.Name)
 	}
+	if len(v.Apps) > 0 && len(view.Apps) == 0 {
+		return Done{}, Errorf(Conflict, "%s is in the trash already, with the app that has it", v.Name).WithHint("see what is there: ssh paas trash:list")
+	}
 	days, err := p.trashTime(ctx)
 	if err != nil {
 		return Done{}, err

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"paas/platform"
 	"paas/store"
@@ -171,3 +172,34 @@ func (s *shelf) Used(context.Context, int64) (int64, error) { return 0, nil }
 func (s *shelf) Remove(int64) error                         { return nil }
 func (s *shelf) Bounded() (bool, string)                    { return true, "" }
 func (s *shelf) Sharable() (bool, string)                   { return true, "" }
+
+// What lies in the trash is kept whole: nothing of it is pruned, and once emptied it is.
+func TestPruningSparesTheTrash(t *testing.T) {
+	w, images := newStoredWorld(t)
+	w.mustPush("web: serve")
+	ctx := context.Background()
+	if _, err := w.Destroy(ctx, w.call, platform.DestroyInput{App: "blog", Confirm: "blog"}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2100 * time.Millisecond) // what was used a moment ago stays
+	if _, err := w.Prune(ctx, w.call, platform.PruneInput{All: true, Keep: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if usage, err := images.Usage(); err != nil || len(usage) != 2 {
+		t.Fatalf("%d layers are left (%v)", len(usage), err)
+	}
+	r, err := w.RestoreTrash(ctx, w.call, platform.RestoreInput{What: "blog"})
+	if err != nil || r.Release != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, err := w.Destroy(ctx, w.call, platform.DestroyInput{App: "blog", Confirm: "blog"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.EmptyTrash(ctx, w.call, platform.EmptyInput{Confirm: "trash"}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2100 * time.Millisecond)
+	if got := w.prune(); got != "2" {
+		t.Errorf("%s layers were removed of what was emptied", got)
+	}
+}

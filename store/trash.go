@@ -204,6 +204,8 @@ func (s *Store) RenameApp(ctx context.Context, from, to platform.AppName) error 
 		}
 		return execAll(ctx, tx, []statement{
 			{"UPDATE events SET app = ? WHERE app = ?", []any{to, from}},
+			{"UPDATE edge_rules SET value = 'app ' || ?1 || substr(value, length('app ' || ?2) + 1) WHERE kind = ?3 AND value || ' ' LIKE 'app ' || ?2 || ' %'",
+				[]any{to, from, platform.PathKind}},
 			{"DELETE FROM former_names WHERE name = ?", []any{to}},
 			{"INSERT OR REPLACE INTO former_names (name, app_id) SELECT ?, id FROM apps WHERE name = ?", []any{from, to}},
 		})

@@ -95,8 +95,8 @@ func (p *Platform) Diagnose(ctx context.Context) Diagnosis {
 	if p.Certificates != nil {
 		list = append(list, p.certFinding(ctx))
 	}
-	if p.Gauge != nil {
-		list = append(list, memoryFinding(p.load()))
+	if l := p.load(); l.Memory > 0 {
+		list = append(list, memoryFinding(l))
 	}
 	return sorted(append(list, p.appsFinding(ctx)))
 }

@@ -253,9 +253,14 @@ func (p *Platform) destroy(ctx context.Context, app App) error {
 		return err
 	}
 	defer drop()
+	closeDrains, err := p.drainsToClose(ctx, app.Name)
+	if err != nil {
+		return err
+	}
 	if err := p.Store.DestroyApp(ctx, app.Name); err != nil {
 		return err
 	}
+	closeDrains()
 	p.unpublish(app.Name)
 	p.forgetSleep(app.Name)
 	if p.Certificates != nil {

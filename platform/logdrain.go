@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/textproto"
@@ -47,9 +48,11 @@ type Drainer interface {
 	// Check fails with kind Usage when a URL is none that can be drained to, and with kind Denied when it leads to the host
 	// or a private network and Private is not set. It asks for the host's address, and blocks for that.
 	Check(ctx context.Context, d LogDrain) error
-	// Open begins with the lines that come from now on, or goes on where a predecessor's Open with the same ID had
-	// come to.
+	// Open begins with the lines that come from now on, or goes on where an Open with the same ID had come to, by this
+	// daemon or another one.
 	Open(d LogDrain) error
+	// Pause ends one until it is opened again. An unknown one is no error.
+	Pause(id int64)
 	// Close ends one, and forgets how far it had come. An unknown one is no error.
 	Close(app AppName, id int64)
 	Status(id int64) DrainStatus
@@ -319,6 +322,45 @@ func maskURL(text string) string {
 		u.RawQuery = "xxxxx"
 	}
 	return u.String()
+}
+
+// drainsToClose lists an app's drains, to be closed when the app is gone: an app of that name that comes later is another's.
+func (p *Platform) drainsToClose(ctx context.Context, app AppName) (closeAll func(), err error) {
+	list, err := p.Store.LogDrains(ctx, app)
+	if err != nil {
+		return nil, fmt.Errorf("list drains of %s: %w", app, err)
+	}
+	return func() {
+		for _, d := range list {
+			if p.Drainer != nil {
+				p.Drainer.Close(app, d.ID)
+			}
+		}
+	}, nil
+}
+
+// RenameLog moves an app's log, and what of it is sent away, to the app's new name, which the store knows already. Instances may
+// write meanwhile.
+func (p *Platform) RenameLog(ctx context.Context, from, to AppName) error {
+	if p.Logbook == nil {
+		return nil
+	}
+	list, err := p.Store.LogDrains(ctx, to)
+	if err != nil {
+		return fmt.Errorf("rename the log of %s: %w", from, err)
+	}
+	for _, d := range list {
+		if p.Drainer != nil {
+			p.Drainer.Pause(d.ID)
+		}
+	}
+	errs := []error{p.Logbook.Rename(from, to)}
+	for _, d := range list {
+		if p.Drainer != nil {
+			errs = append(errs, p.Drainer.Open(d))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // bootDrains goes on with every drain.

@@ -153,3 +153,39 @@ func TestLogSettings(t *testing.T) {
 		t.Errorf("global settings of somebody: %v", err)
 	}
 }
+
+// recorder is a Drainer that only remembers.
+type recorder struct{ told []string }
+
+func (r *recorder) Check(context.Context, platform.LogDrain) error { return nil }
+func (r *recorder) Open(d platform.LogDrain) error {
+	r.told = append(r.told, "open "+string(d.App))
+	return nil
+}
+func (r *recorder) Pause(int64) { r.told = append(r.told, "pause") }
+func (r *recorder) Close(app platform.AppName, _ int64) {
+	r.told = append(r.told, "close "+string(app))
+}
+func (r *recorder) Status(int64) platform.DrainStatus { return platform.DrainStatus{} }
+
+// The log of a renamed app goes on being sent, and that of another app with a destroyed one's name is not.
+func TestDrainsFollowTheApp(t *testing.T) {
+	w := newWorld(t)
+	w.mustPush("web: serve")
+	_, book, _ := library(t)
+	r := &recorder{}
+	w.Logbook, w.Drainer = book, r
+	ctx := context.Background()
+	if _, err := w.AddLogDrain(ctx, w.call, platform.DrainInput{App: "blog", URL: "https://logs.example.com/in"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RenameLog(ctx, "other", "blog"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Destroy(ctx, w.call, platform.DestroyInput{App: "blog", Confirm: "blog"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.told, ", "); got != "open blog, pause, open blog, close blog" {
+		t.Errorf("the drainer was told %s", got)
+	}
+}

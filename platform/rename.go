@@ -296,7 +296,7 @@ func ownedBy(links []Link, name AppName) (out []Link) {
 
 // follow lets an app's files follow its name, and notes that they have.
 func (p *Platform) follow(ctx context.Context, m Move) error {
-	if err := errors.Join(p.Runner.Rename(ctx, m.From, m.To), p.Sources.Rename(ctx, m.From, m.To)); err != nil {
+	if err := errors.Join(p.Runner.Rename(ctx, m.From, m.To), p.RenameLog(ctx, m.From, m.To), p.Sources.Rename(ctx, m.From, m.To)); err != nil {
 		return fmt.Errorf("move the files of %s to %s: %w", m.From, m.To, err)
 	}
 	return p.Store.Moved(ctx, m)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -71,13 +70,6 @@ func (r *CheckResult) note(at time.Time, took time.Duration, err error) {
 		r.Attempts = slices.Clone(r.Attempts[1:])
 	}
 	r.Attempts = append(r.Attempts, a)
-}
-
-func clipped(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // transcripts keep what came of the last checks of each place of each app's formation, until the daemon ends.

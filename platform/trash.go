@@ -376,6 +376,11 @@ func (p *Platform) purge(ctx context.Context, t Trashed) error {
 
 func (p *Platform) purgeApp(ctx context.Context, t Trashed) error {
 	app := App{ID: t.AppID, Name: TrashName(AppName(t.Name), t.ID)}
+	closeDrains, err := p.drainsToClose(ctx, app.Name)
+	if err != nil {
+		return err
+	}
+	defer closeDrains()
 	volumes, err := p.volumesOf(ctx, app.Name)
 	errs := []error{err}
 	for _, v := range volumes {

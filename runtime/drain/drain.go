@@ -94,6 +94,7 @@ func (d *Drains) Open(spec platform.LogDrain) error {
 	if err != nil {
 		return err
 	}
+	d.Pause(spec.ID)
 	r := &drain{LogDrain: spec, drains: d, sender: s, gone: make(chan struct{})}
 	if err := r.begin(); err != nil {
 		return err
@@ -134,18 +135,22 @@ func (r *drain) begin() error {
 
 func (r *drain) name() string { return strconv.FormatInt(r.ID, 10) }
 
-// Close implements platform.Drainer.
-func (d *Drains) Close(app platform.AppName, id int64) {
+// Pause implements platform.Drainer.
+func (d *Drains) Pause(id int64) {
 	d.mu.Lock()
 	r := d.open[id]
 	delete(d.open, id)
 	d.mu.Unlock()
-	if r == nil {
-		return
+	if r != nil {
+		r.cancel()
+		<-r.gone
 	}
-	r.cancel()
-	<-r.gone
-	if err := d.options.Book.DropCursor(app, r.name()); err != nil {
+}
+
+// Close implements platform.Drainer.
+func (d *Drains) Close(app platform.AppName, id int64) {
+	d.Pause(id)
+	if err := d.options.Book.DropCursor(app, strconv.FormatInt(id, 10)); err != nil {
 		d.log.Error("forget a drain", "app", app, "err", err)
 	}
 }

@@ -221,6 +221,7 @@ func (p *Platform) releaseConfig(ctx context.Context, call Call, name AppName, a
 		return 0, p.Store.SetConfig(ctx, name, after)
 	}
 	r := w.release
+	r.Globals = nil // those of now
 	r.Config, r.Description, r.Actor = after, description, call.Actor.Name
 	r, err = p.release(ctx, r, NewStory(call.Err, p.Now))
 	return r.Number, err

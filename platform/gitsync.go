@@ -136,7 +136,7 @@ const (
 
 // syncBranch is which of the app's branches is put on what was fetched.
 func (p *Platform) syncBranch(app App, f Fetched, skip bool) string {
-	if f.Branch != "" && !(skip && app.DeployBranch != "") {
+	if f.Branch != "" && (!skip || app.DeployBranch == "") {
 		return f.Branch
 	}
 	return branchOf(app)

@@ -131,7 +131,7 @@ func habitTable(b *strings.Builder, tab *Table, title, words string, list []habi
 	for _, h := range list {
 		topic, verb, _ := strings.Cut(h.word, ":")
 		if slices.Contains([]string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse"}, topic) && verb != "cli" {
-			topic, h.word = "service", "postgres:…, mysql:…, redis:… and the like"
+			h.word = "postgres:…, mysql:…, redis:… and the like"
 		}
 		add(h.word, strings.ReplaceAll(h.here, "|", `\|`))
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +45,7 @@ type errand struct {
 func (t *Table) inBackground(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
 	r := &errand{id: s.Actor.Request, actor: s.Actor.Name, verb: v.Name, app: args.app(v), start: time.Now(), done: make(chan struct{})}
 	own := s
-	own.Stdin, own.Terminal = strings.NewReader(""), nil
+	own.Stdin, own.Terminal = nil, nil // an empty one would be a value, or a file
 	own.Stdout, own.Stderr = &tail{r: r, to: &r.output}, &tail{r: r, to: &r.stderr}
 	began := t.platform.Background(func(ctx context.Context) {
 		code, err := t.call(ctx, own, v, args)

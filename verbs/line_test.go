@@ -97,3 +97,15 @@ func TestSpinnerStaysOutOfTheWay(t *testing.T) {
 		t.Errorf("no spinner, or one that stays: %q", rest)
 	}
 }
+
+// A command that nobody waits for has no standard input: a value must not become empty by that.
+func TestNoWaitTakesNoEmptyValue(t *testing.T) {
+	tab := table(t)
+	run(tab, true, "apps:create blog")
+	if r := run(tab, true, "config:set blog API_TOKEN --no-wait"); r.code != 2 || !strings.Contains(r.err, "has no value") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(tab, true, "config:keys blog"); r.out != "" {
+		t.Errorf("%+v", r)
+	}
+}

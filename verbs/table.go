@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,7 +44,11 @@ func (t *Table) Run(ctx context.Context, s Session, line string) int {
 	words, err := Split(line)
 	words, s.App = leading(words)
 	if asks(words, "--no-color") {
-		s.Env = map[string]string{"NO_COLOR": "1"}
+		s.Env = maps.Clone(s.Env)
+		if s.Env == nil {
+			s.Env = map[string]string{}
+		}
+		s.Env["NO_COLOR"] = "1"
 	}
 	raw := s
 	if s.Terminal != nil {

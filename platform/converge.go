@@ -148,15 +148,15 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 	after := w.app
 	after.Release = w.release.Number
 	drained := p.publish(ctx, after, running)
+	if w.recall != nil {
+		w.recall.live = time.Now()
+	}
 	if w.app.Release != w.release.Number {
 		if err := p.Store.SetCurrent(ctx, w.app.Name, w.release.Number); err != nil {
 			p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
 			p.spawn(func(ctx context.Context) { drained(ctx) })
 			return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
 		}
-	}
-	if w.recall != nil {
-		w.recall.live = time.Now()
 	}
 	p.calm(w.app.Name)
 	p.retireRelease(ctx, w, drained, excess)

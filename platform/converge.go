@@ -173,13 +173,13 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 	after := w.app
 	after.Release = w.release.Number
 	drained := p.publish(ctx, after, running)
+	if w.recall != nil {
+		w.recall.live = time.Now()
+	}
 	if err := p.settle(ctx, w); err != nil {
 		p.retire(w.app.Name, p.publish(ctx, w.app, before), without(running, before))
 		p.spawn(func(ctx context.Context) { drained(ctx) })
 		return err
-	}
-	if w.recall != nil {
-		w.recall.live = time.Now()
 	}
 	p.calm(w.app.Name)
 	p.endTroubles(w.app.Name, w.app.Release != w.release.Number)

@@ -168,7 +168,7 @@ func drainHeaders(words []string) (list []string, err error) {
 		name, value, ok := strings.Cut(word, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		bad := strings.ContainsFunc(name, func(r rune) bool {
-			return !(r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+			return !strings.ContainsRune("-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", r)
 		})
 		if !ok || name == "" || bad || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) || len(word) > 4096 {
 			return nil, Errorf(Usage, "%q is no header: write it like X-Scope-OrgID:blog", word)

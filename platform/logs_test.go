@@ -170,11 +170,10 @@ func (r *recorder) Status(int64) platform.DrainStatus { return platform.DrainSta
 
 // The log of a renamed app goes on being sent, and that of another app with a destroyed one's name is not.
 func TestDrainsFollowTheApp(t *testing.T) {
-	w := newWorld(t)
-	w.mustPush("web: serve")
 	_, book, _ := library(t)
-	r := &recorder{}
+	w, r := newWorld(t), &recorder{}
 	w.Logbook, w.Drainer = book, r
+	w.mustPush("web: serve")
 	ctx := context.Background()
 	if _, err := w.AddLogDrain(ctx, w.call, platform.DrainInput{App: "blog", URL: "https://logs.example.com/in"}); err != nil {
 		t.Fatal(err)

@@ -57,14 +57,6 @@ func (f *filter) who(o origin) bool {
 	return f.release == 0 || o.release == f.release
 }
 
-// all tells whether every line of the block's time is wanted, so that none need be looked at to be counted.
-func (f *filter) all(b *blockInfo) bool {
-	if f.grep != nil || b.from < f.from || b.to > f.to || b.levels&(1<<f.level-1) != 0 {
-		return false
-	}
-	return !slices.ContainsFunc(b.origins, func(o origin) bool { return !f.who(o) })
-}
-
 // line tells whether a line is wanted. who is what who says of its origin.
 func (f *filter) line(l *line, who bool) bool {
 	if !who || l.at < f.from || l.at > f.to || l.level < f.level {

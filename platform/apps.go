@@ -67,7 +67,8 @@ func (p *Platform) Create(ctx context.Context, call Call, in CreateInput) (AppVi
 		p.say(Event{Kind: EventAppCreated, App: name, Actor: call.Actor.Name, Text: "the app was created"})
 	}
 	if KindOf(err) == Conflict {
-		if role, roleErr := p.Role(ctx, call.Actor, name); roleErr != nil || role == NoRole {
+		_, missing := p.Store.App(ctx, name)
+		if role, roleErr := p.Role(ctx, call.Actor, name); roleErr != nil || role == NoRole && missing == nil {
 			return AppView{}, errorOr(roleErr, Errorf(Conflict, "the name %s is taken", name).WithHint("choose another name"))
 		}
 	}

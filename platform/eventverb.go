@@ -55,8 +55,8 @@ func (p *Platform) Events(ctx context.Context, call Call, in EventsInput) (Strea
 	}
 }
 
-// eventsFor are the events that the actor may know of: those of apps that they see, and what they did themselves. It
-// is asked anew each time, since roles change.
+// eventsFor are the events that the actor may know of: those of apps that they see. It is asked
+// anew each time, since roles change.
 func (p *Platform) eventsFor(ctx context.Context, actor Actor, q EventQuery) ([]Event, error) {
 	if actor.isAdmin() && (actor.Token == nil || len(actor.Token.Apps) == 0) {
 		return p.Store.Events(ctx, q)

@@ -103,17 +103,18 @@ func schemaOf(t reflect.Type, above []reflect.Type) object {
 		}
 	}
 	above = append(above, t)
+	if t.Kind() == reflect.Pointer {
+		return schemaOf(t.Elem(), above)
+	}
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
-	case t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return object{"type": "string"}
 	case t.Implements(reflect.TypeFor[json.Marshaler]()):
 		return object{}
 	}
 	switch t.Kind() {
-	case reflect.Pointer:
-		return schemaOf(t.Elem(), above)
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.String:

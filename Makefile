@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
+.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake bench-releases conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -47,6 +47,9 @@ bench-router: bench-wake ## the router side by side with nginx and HAProxy (root
 
 bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)
 	@$(GO) test -count 1 -timeout 20m -run '^TestWakePeers$$' ./cmd/paas -peers -v | $(FIGURES)
+
+bench-releases: ## rollbacks and config:set beside a restart, and beside podman's kill and start (root; Debian packages)
+	@$(GO) test -count 1 -timeout 20m -run '^TestReleasePeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md

@@ -28,6 +28,8 @@ func (p *Platform) Boot(ctx context.Context) error {
 	errs = append(errs, p.configureRouter(ctx), p.finishMoves(ctx, apps))
 	sleeps, err := p.Store.Sleeps(ctx)
 	errs = append(errs, err)
+	all := have
+	have = p.findShelves(ctx, apps, have)
 	for _, app := range apps {
 		errs = append(errs, p.failPending(ctx, app), p.readIdle(ctx, app.Name))
 		p.rememberSleep(app, sleeps, have)
@@ -37,9 +39,10 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.watchMemory)
 	p.spawn(p.answerDoor)
 	p.spawn(p.doze)
+	p.spawn(p.tendShelves)
 	p.spawn(p.keepTrash)
 	errs = append(errs, p.comeUp(ctx, apps))
-	p.stopStrangers(apps, have)
+	p.stopStrangers(apps, all)
 	return errors.Join(errs...)
 }
 

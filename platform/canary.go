@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -13,8 +12,12 @@ import (
 // take the places behind the current one's: with web=2, web.3 is the canary's. Other process types run the current
 // release only, since two releases of a worker would take jobs from each other.
 
-// at is what is wanted for one place: the canary's release for the canary's.
+// at is what is wanted for one place: the canary's release for the canary's, and for what is still to follow a
+// rollback the one before.
 func (w want) at(s slot) want {
+	if w.lags(s.Type) {
+		w.release = w.lag
+	}
 	if w.canary.Number != 0 && s.Type == Web && s.Number > w.formation[Web] {
 		w.release = w.canary
 	}
@@ -126,9 +129,9 @@ func canaryNumber(word string, w want) (int, error) {
 	if word == "" {
 		return w.canary.Number, nil
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(word, "v"))
-	if err != nil || n < 1 {
-		return 0, Errorf(Usage, "%q is not a release: write it like v12", word)
+	n, err := parseRelease(word)
+	if err != nil {
+		return 0, err
 	}
 	if n == w.release.Number {
 		return 0, Errorf(Conflict, "v%d is what serves all clients of %s", n, w.app.Name).WithHint("name another: ssh paas releases %s", w.app.Name)

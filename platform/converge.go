@@ -29,6 +29,10 @@ type want struct {
 
 	places map[int]places // of mounts, by release
 
+	recall *recall       // the release whose kept instances may go on as this one's; nil: none
+	lag    Release       // that process types not among first stay on; Number 0: all change at once
+	first  []ProcessType // that
+
 	asleep bool          // of the formation, only what stays awake is wanted
 	keep   []ProcessType // that
 }
@@ -78,7 +82,7 @@ func (w want) slots() []slot {
 	}
 	var list []slot
 	for _, typ := range slices.Sorted(maps.Keys(w.formation)) {
-		if _, ok := w.release.Image.Processes[typ]; !ok || w.asleep && !slices.Contains(w.keep, typ) {
+		if _, ok := w.at(slot{typ, 1}).release.Image.Processes[typ]; !ok || w.asleep && !slices.Contains(w.keep, typ) {
 			continue
 		}
 		for n := 1; n <= w.formation[typ]; n++ {
@@ -111,7 +115,7 @@ func (w want) divide(have []Instance) (stay, excess []Instance, missing []slot) 
 		}
 	}
 	for _, s := range w.slots() {
-		if !filled[s] {
+		if !filled[s] && !w.lags(s.Type) { // nothing more is begun of what is being left
 			missing = append(missing, s)
 		}
 	}
@@ -163,8 +167,11 @@ func (p *Platform) adoptRelease(ctx context.Context, w want, running, excess []I
 			return fmt.Errorf("record %s v%d: %w", w.app.Name, w.release.Number, err)
 		}
 	}
+	if w.recall != nil {
+		w.recall.live = time.Now()
+	}
 	p.calm(w.app.Name)
-	p.retire(w.app.Name, drained, excess)
+	p.retireRelease(ctx, w, drained, excess)
 	return nil
 }
 
@@ -177,7 +184,7 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 	var wg sync.WaitGroup
 	for _, s := range slots {
 		wg.Go(func() {
-			i, err := p.startHealthy(ctx, w.at(s), s, story)
+			i, err := p.fill(ctx, w.at(s), s, story)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

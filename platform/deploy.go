@@ -226,11 +226,17 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	if err != nil {
 		return err
 	}
-	w := want{app: app, release: r, formation: formation}
+	w := want{app: app, release: r, formation: formation, recall: r.recall}
 	if err := p.equip(ctx, &w); err != nil {
 		return err
 	}
-	if err := p.releasePhase(ctx, w, story); err != nil {
+	if err := w.places[r.Number].lost(); err != nil { // instances that were kept have it still
+		return err
+	}
+	if r.recall == nil { // what is kept has been through it, with the same image and config
+		err = p.releasePhase(ctx, w, story)
+	}
+	if err != nil {
 		return err
 	}
 	story.Phase("Launching v%d", r.Number)
@@ -239,7 +245,7 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	} else if len(w.slots()) == 0 {
 		story.Line("No process is scaled up: %s", declared(r.Image))
 	}
-	if err := p.converge(ctx, w, story); err != nil {
+	if err := p.switchTo(ctx, w, story); err != nil {
 		return err
 	}
 	story.End()

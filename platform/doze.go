@@ -153,9 +153,7 @@ func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
 	if p.Now().Sub(p.sleepers.relieved) < pressureLook {
 		return // the last one may not have given everything back yet
 	}
-	load := p.Gauge.Load()
-	short := load.Memory > 0 && load.MemoryFree < load.Memory/leastFreePart
-	if !short && load.MemoryPressure < mostStalled {
+	if !p.Gauge.Load().short() {
 		return
 	}
 	slices.SortFunc(frozen, func(a, b Sleep) int { return a.Since.Compare(b.Since) })
@@ -171,4 +169,9 @@ func (p *Platform) relieveMemory(ctx context.Context, frozen []Sleep) {
 			return
 		}
 	}
+}
+
+// short tells whether memory is, see leastFreePart.
+func (l Load) short() bool {
+	return l.Memory > 0 && l.MemoryFree < l.Memory/leastFreePart || l.MemoryPressure >= mostStalled
 }

@@ -39,13 +39,15 @@ const (
 	EventTrashEmptied EventKind = "trash-emptied"
 	EventStorage      EventKind = "storage" // a volume was made, changed, mounted or destroyed
 
-	EventPushed     EventKind = "pushed" // all of it was received; its build begins
-	EventDeployed   EventKind = "deployed"
-	EventPushFailed EventKind = "push-failed"
-	EventRolledBack EventKind = "rolled-back"
-	EventConfigured EventKind = "configured"
-	EventCommitted  EventKind = "committed"
-	EventLinked     EventKind = "linked" // whom it reaches was changed
+	EventPushed      EventKind = "pushed" // all of it was received; its build begins
+	EventDeployed    EventKind = "deployed"
+	EventPushFailed  EventKind = "push-failed"
+	EventRolledBack  EventKind = "rolled-back"
+	EventConfigured  EventKind = "configured"
+	EventCommitted   EventKind = "committed"
+	EventKept        EventKind = "kept"         // instances of the release before stand still, or do not any more
+	EventReleasesSet EventKind = "releases-set" // what is kept of releases was changed
+	EventLinked      EventKind = "linked"       // whom it reaches was changed
 
 	EventScaled     EventKind = "scaled"
 	EventRestarted  EventKind = "restarted"

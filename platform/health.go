@@ -19,6 +19,11 @@ const defaultUptime = time.Second
 // healthy waits until the instance passes every check of its process type, all in parallel, or explains
 // why it does not. The end of the instance fails at once.
 func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story) error {
+	return p.passes(ctx, w, i, w.checks(i.Type, p.Settings.StartWait), story)
+}
+
+// passes is healthy with other checks.
+func (p *Platform) passes(ctx context.Context, w want, i Instance, checks []Check, story *Story) error {
 	ended, stopWatching := p.lane(w.app.Name).watchEnd(i.ID)
 	defer stopWatching()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -30,7 +35,6 @@ func (p *Platform) healthy(ctx context.Context, w want, i Instance, story *Story
 		case <-ctx.Done():
 		}
 	}()
-	checks := w.checks(i.Type, p.Settings.StartWait)
 	results := make(chan error, len(checks))
 	for _, c := range checks {
 		go func() { results <- p.check(ctx, w, i, c) }()

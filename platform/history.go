@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -26,25 +23,30 @@ type ReleaseView struct {
 // ReleaseList is releases, newest first.
 type ReleaseList []ReleaseView
 
+// state is a release's status as people read it.
+func (v ReleaseView) state() string {
+	switch {
+	case v.Current:
+		return "current"
+	case v.Canary > 0:
+		return "canary " + showPercent(v.Canary)
+	case !v.ImageKept:
+		return string(v.Status) + ", image no longer kept"
+	}
+	return string(v.Status)
+}
+
 // Text implements the verbs' output.
 func (l ReleaseList) Text(w io.Writer) error {
 	var rows [][]string
 	for _, v := range l {
-		status := string(v.Status)
-		if v.Current {
-			status = "current"
-		} else if v.Canary > 0 {
-			status = "canary " + showPercent(v.Canary)
-		} else if !v.ImageKept {
-			status += ", image no longer kept"
-		}
-		rows = append(rows, []string{releaseName(v.Release), status, v.Description, v.Actor, v.CreatedAt.Format(time.RFC3339)})
+		rows = append(rows, []string{releaseName(v.Release), v.state(), v.Description, v.Actor, v.CreatedAt.Format(time.RFC3339)})
 	}
 	return table(w, []string{"RELEASE", "STATUS", "DESCRIPTION", "BY", "AT"}, rows)
 }
 
-// History lists the app's releases.
-func (p *Platform) History(ctx context.Context, _ Call, in AppInput) (ReleaseList, error) {
+// History lists the app's releases, and tells how many of them can be rolled back to.
+func (p *Platform) History(ctx context.Context, call Call, in AppInput) (ReleaseList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return nil, err
@@ -54,122 +56,28 @@ func (p *Platform) History(ctx context.Context, _ Call, in AppInput) (ReleaseLis
 		return nil, err
 	}
 	releases, err := p.Store.Releases(ctx, app.Name)
-	list := ReleaseList{}
+	list, kept := ReleaseList{}, 0
 	for _, r := range releases {
-		view := ReleaseView{
-			Release: r.Number, Status: r.Status, Description: r.Description, Actor: r.Actor,
-			Commit: r.Commit, CreatedAt: r.CreatedAt, Current: r.Number == app.Release,
-			ImageKept: p.Images.Kept(r.Image.Layers),
+		v := p.releaseView(app, canary, r)
+		if v.ImageKept && v.Status == Live {
+			kept++
 		}
-		if r.Number == canary.Release && !view.Current {
-			view.Canary = canary.Percent
-		}
-		list = append(list, view)
+		list = append(list, v)
+	}
+	if call.Terminal != nil && len(list) > 0 {
+		_, _ = fmt.Fprintf(call.Err, "%d of %d can be rolled back to, at most %d are kept: ssh paas releases:report %s\n",
+			kept, len(list), p.releaseRules(ctx, app.Name).Retention, app.Name)
 	}
 	return list, err
 }
 
-// RollbackInput is rollback.
-type RollbackInput struct {
-	App     string `arg:"app"`
-	Release string `arg:"release" optional:"true" help:"like v12; without it the one before the current"`
-}
-
-// RolledBack is what rollback did.
-type RolledBack struct {
-	To      int      `json:"to"`
-	Release int      `json:"release"`
-	Config  []string `json:"config_changed"`
-	Code    bool     `json:"code_changed"`
-}
-
-// Text implements the verbs' output.
-func (r RolledBack) Text(w io.Writer) error {
-	var undone []string
-	if r.Code {
-		undone = append(undone, "code")
+func (p *Platform) releaseView(app App, canary CanaryShare, r Release) ReleaseView {
+	v := ReleaseView{
+		Release: r.Number, Status: r.Status, Description: r.Description, Actor: r.Actor, Commit: r.Commit,
+		CreatedAt: r.CreatedAt, Current: r.Number == app.Release, ImageKept: p.Images.Kept(r.Image.Layers),
 	}
-	if len(r.Config) > 0 {
-		undone = append(undone, "config vars "+strings.Join(r.Config, ", "))
+	if r.Number == canary.Release && !v.Current {
+		v.Canary = canary.Percent
 	}
-	if len(undone) == 0 {
-		undone = []string{"nothing: they are equal"}
-	}
-	_, err := fmt.Fprintf(w, "v%d is live, equal to v%d. Changed back: %s.\n", r.Release, r.To, strings.Join(undone, "; "))
-	return err
-}
-
-// Rollback makes a new release equal to an old one, image and config, and puts it live.
-func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (RolledBack, error) {
-	app, err := p.find(ctx, in.App)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	leave, err := p.enter(ctx, app.Name, call)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	defer leave()
-	if err := p.unlocked(ctx, app.Name); err != nil {
-		return RolledBack{}, err
-	}
-	w, released, err := p.wanted(ctx, app.Name)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	if !released {
-		return RolledBack{}, Errorf(Conflict, "%s has no release to roll back", app.Name)
-	}
-	target, err := p.rollbackTarget(ctx, w.app, in.Release)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	drop, err := p.hold(target)
-	if err != nil {
-		return RolledBack{}, err
-	}
-	defer drop()
-	back := RolledBack{
-		To: target.Number, Config: changedKeys(w.release.Config, target.Config),
-		Code: w.release.Image.ID != target.Image.ID,
-	}
-	made, err := p.release(ctx, Release{
-		App: app.Name, Image: target.Image, Config: maps.Clone(target.Config), Spec: target.Spec, Actor: call.Actor.Name,
-		Commit: target.Commit, Description: fmt.Sprintf("Rollback to v%d", target.Number),
-	}, NewStory(call.Err, p.Now))
-	back.Release = made.Number
-	if err == nil {
-		p.say(Event{
-			Kind: EventRolledBack, App: app.Name, Release: made.Number, Actor: call.Actor.Name,
-			Text: fmt.Sprintf("v%d is live, equal to v%d", made.Number, target.Number),
-		})
-	}
-	return back, err
-}
-
-// rollbackTarget is the named release, or the newest one before the current that was live.
-func (p *Platform) rollbackTarget(ctx context.Context, app App, word string) (Release, error) {
-	releases, err := p.Store.Releases(ctx, app.Name)
-	if err != nil {
-		return Release{}, err
-	}
-	number := 0
-	if word != "" {
-		if number, err = strconv.Atoi(strings.TrimPrefix(word, "v")); err != nil || number < 1 {
-			return Release{}, Errorf(Usage, "%q is not a release: write it like v12", word)
-		}
-	}
-	for _, r := range releases {
-		if r.Number == number && r.Status != Live {
-			return r, Errorf(Conflict, "v%d of %s was never live", number, app.Name)
-		}
-		if r.Status == Live && (r.Number == number || number == 0 && r.Number < app.Release) {
-			return r, nil
-		}
-	}
-	missing := Errorf(NotFound, "%s has no release v%d", app.Name, number)
-	if number == 0 {
-		missing = Errorf(NotFound, "%s has no earlier release that was live", app.Name)
-	}
-	return Release{}, missing.WithHint("see them: ssh paas releases %s", app.Name)
+	return v
 }

@@ -182,9 +182,9 @@ type ReleaseInput struct {
 func (p *Platform) namedRelease(ctx context.Context, app App, word string) (Release, error) {
 	number := app.Release
 	if word != "" {
-		n, err := strconv.Atoi(strings.TrimPrefix(word, "v"))
-		if err != nil || n < 1 {
-			return Release{}, Errorf(Usage, "%q is not a release: write it like v12", word)
+		n, err := parseRelease(word)
+		if err != nil {
+			return Release{}, err
 		}
 		number = n
 	}

@@ -66,7 +66,8 @@ type Instance struct {
 	Addr      netip.AddrPort // its own address and its PORT
 	StartedAt time.Time
 	Paused    bool
-	Exit      *Exit // nil while it runs
+	Kept      time.Time `json:",omitzero"` // since when it is set aside, see Keeping; zero: it is not
+	Exit      *Exit     // nil while it runs
 }
 
 // Name is the place in the formation that the instance fills: "web.1".

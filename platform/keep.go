@@ -68,7 +68,7 @@ func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, 
 			return inv, fmt.Errorf("list releases of %s: %w", app.Name, err)
 		}
 		inv.releases[app.Name] = list
-		inv.kept[app.Name] = keptOf(app, list, runs[app.Name], p.keeps(app, goal))
+		inv.kept[app.Name] = keptOf(app, list, runs[app.Name], p.keeps(ctx, app, goal))
 		for _, r := range inv.kept[app.Name] {
 			for _, layer := range r.Image.Layers {
 				inv.needed[layer] = true
@@ -88,11 +88,12 @@ func (p *Platform) inventoryFor(ctx context.Context, goal Goal) (inv inventory, 
 }
 
 // keeps is how many releases of an app can be rolled back to.
-func (p *Platform) keeps(app App, goal Goal) int {
+func (p *Platform) keeps(ctx context.Context, app App, goal Goal) int {
+	own := p.releaseRules(ctx, app.Name).Retention
 	if goal.Keep == 0 || goal.App != "" && goal.App != app.Name {
-		return p.Settings.KeepReleases
+		return own
 	}
-	return min(goal.Keep, p.Settings.KeepReleases)
+	return min(goal.Keep, own)
 }
 
 // runningReleases refuses to tell while something runs whose layers nobody knows any more.
@@ -233,7 +234,7 @@ func (p *Platform) holdRunning(ctx context.Context, app App) (drop func(), err e
 		return nil, err
 	}
 	var layers []string
-	for _, r := range keptOf(app, list, nil, p.Settings.KeepReleases) {
+	for _, r := range keptOf(app, list, nil, p.releaseRules(ctx, app.Name).Retention) {
 		if p.Images.Kept(r.Image.Layers) {
 			layers = append(layers, r.Image.Layers...)
 		}

@@ -21,11 +21,12 @@ type Settings struct {
 
 	HostStorage string // directory of the host below which admins may mount directories; "": none
 
-	KeepReleases int // how many releases of each app can be rolled back to, beside the current
+	KeepReleases int           // how many releases of each app can be rolled back to, beside the current
+	KeepPrevious time.Duration // the instances of the release before stand still for so long; negative: they end at once
 }
 
 // Defaults fills what is zero: 30 s as Heroku gives to drain and to stop, 60 s to bind the port, ten
-// releases to go back to.
+// releases to go back to, to the last one for ten minutes at once.
 func (s Settings) Defaults() Settings {
 	fill := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
@@ -35,6 +36,7 @@ func (s Settings) Defaults() Settings {
 	fill(&s.Drain, 30*time.Second)
 	fill(&s.Grace, 30*time.Second)
 	fill(&s.StartWait, 60*time.Second)
+	fill(&s.KeepPrevious, defaultKeepPrevious)
 	if s.KeepReleases == 0 {
 		s.KeepReleases = 10
 	}
@@ -107,6 +109,7 @@ type Platform struct {
 
 	feed     feed
 	sleepers sleepers
+	shelves  shelves
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -134,7 +137,7 @@ func New(rooms Rooms, settings Settings) *Platform {
 	return &Platform{
 		Rooms: rooms, Settings: settings.Defaults(), lanes: map[AppName]*lane{}, life: life, cancel: cancel,
 		buildings: map[int64][]*building{}, numbers: map[int64]int{},
-		sleepers: newSleepers(),
+		sleepers: newSleepers(), shelves: newShelves(),
 	}
 }
 

@@ -32,7 +32,8 @@ type ProcessView struct {
 	Command   string      `json:"command"`
 	Type      ProcessType `json:"type"`
 	Number    int         `json:"number"`
-	OOMKills  int64       `json:"oom_kills,omitempty"` // of the instance that runs
+	OOMKills  int64       `json:"oom_kills,omitempty"`  // of the instance that runs
+	KeptUntil *time.Time  `json:"kept_until,omitempty"` // it stands still for a rollback, and has no place
 }
 
 // ProcessList is ps.
@@ -76,6 +77,7 @@ func (p *Platform) Processes(ctx context.Context, _ Call, in AppInput) (ProcessL
 	for _, s := range missing {
 		list = append(list, p.absent(w, s))
 	}
+	list = append(list, p.keptViews(app.Name, p.Now())...)
 	slices.SortStableFunc(list, func(a, b ProcessView) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Number, b.Number))
 	})

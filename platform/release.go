@@ -34,6 +34,8 @@ type Release struct {
 	Commit      string // hex id of the git commit the image was built from
 	Status      ReleaseStatus
 	CreatedAt   time.Time
+
+	recall *recall // for what is kept to go on as it; nil: nothing is. Not stored
 }
 
 // Spec is what people gave an app that belongs to its releases beside config vars: a change of it is a new release,

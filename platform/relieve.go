@@ -42,6 +42,10 @@ func (p *Platform) endWriter(ctx context.Context) error {
 		if string(i.ID) != most.Name || i.Exit != nil {
 			continue
 		}
+		if !i.Kept.IsZero() {
+			p.emptyShelf(i.App, "the disk was full")
+			return nil
+		}
 		text := fmt.Sprintf("%s was ended: the disk was full, and it had written %s", i.Name(), Bytes(most.Bytes))
 		p.sayOf(EventDiskFull, i, "", "%s", text)
 		err := p.Runner.Note(i.App, i.Name(), text+fmt.Sprintf("; bound it: ssh paas resource:limit %s disk=2g", i.App))

@@ -40,7 +40,7 @@ func (p *Platform) ended(ctx context.Context, i Instance) {
 	leaving := l.retiring[i.ID]
 	l.gone[i.ID] = true
 	l.mu.Unlock()
-	if isWatched || leaving {
+	if p.fellOff(i) || isWatched || leaving {
 		return
 	}
 	p.unroute(ctx, i)

@@ -117,6 +117,7 @@ func (p *Platform) bound(ctx context.Context, call Call, topic Topic, in LimitIn
 			return Limited{}, err
 		}
 		p.saySettings(EventLimited, app, call, changes)
+		p.emptyShelf(app.Name, "the app's limits were changed")
 	}
 	list, err := p.Store.Settings(ctx, app.Name)
 	if err != nil {

@@ -138,6 +138,26 @@ func (h *host) Instances(context.Context) (list []platform.Instance, _ error) {
 	return list, nil
 }
 
+func (h *host) Keep(_ context.Context, id platform.InstanceID) error {
+	return h.change(id, func(p *process) { p.Paused, p.Kept = true, time.Now() })
+}
+
+func (h *host) Recall(_ context.Context, id platform.InstanceID, release int) error {
+	return h.change(id, func(p *process) { p.Paused, p.Kept, p.Release = false, time.Time{}, release })
+}
+
+func (h *host) change(id platform.InstanceID, f func(*process)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.running[id]
+	if p == nil || p.Exit != nil {
+		return platform.Errorf(platform.NotFound, "no instance %s", id)
+	}
+	f(p)
+	h.thawed.Broadcast()
+	return nil
+}
+
 func (h *host) Exits() <-chan platform.Instance                         { return h.exits }
 func (h *host) Listening(platform.InstanceID) ([]netip.AddrPort, error) { return nil, nil }
 func (h *host) Forget(context.Context, platform.AppName) error          { return nil }
@@ -385,7 +405,7 @@ func (w *world) eventually(what string, cond func() bool) {
 func (w *world) running(release int) (n int) {
 	list, _ := w.host.Instances(context.Background())
 	for _, i := range list {
-		if i.Exit == nil && i.Release == release {
+		if i.Exit == nil && i.Kept.IsZero() && i.Release == release {
 			n++
 		}
 	}

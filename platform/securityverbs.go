@@ -78,6 +78,7 @@ func (p *Platform) SetSecurity(ctx context.Context, call Call, in SecurityInput)
 		return SecurityReport{}, err
 	}
 	p.saySettings(EventOpened, app, call, changes)
+	p.emptyShelf(app.Name, "what is open to the app was changed")
 	return p.security(ctx, app)
 }
 

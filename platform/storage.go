@@ -142,7 +142,7 @@ const leastVolume = 1 << 20
 // EnsureInput is Dokku's storage:ensure-directory.
 type EnsureInput struct {
 	Name  string `arg:"name"`
-	Chown string `flag:"chown" value:"WHO" help:"Dokku's; a volume belongs to the user of the first app that mounts it"`
+	Chown string `flag:"chown" value:"WHO" help:"Dokku's; the first app that mounts it decides"`
 }
 
 // EnsureVolume makes a volume unless it is there.
@@ -492,6 +492,16 @@ func (p *Platform) places(ctx context.Context, r Release) (places, error) {
 		list[m.Path] = placed{at, err}
 	}
 	return list, nil
+}
+
+// lost is why one of them cannot be had.
+func (l places) lost() error {
+	for _, at := range l {
+		if at.err != nil {
+			return at.err
+		}
+	}
+	return nil
 }
 
 type placed struct {

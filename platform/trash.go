@@ -144,6 +144,7 @@ func (p *Platform) quit(ctx context.Context, name AppName) error {
 	}
 	own := slices.DeleteFunc(have, func(i Instance) bool { return i.App != name })
 	p.markRetiring(name, own)
+	p.clearShelf(name)
 	p.stopAll(ctx, own)
 	return nil
 }

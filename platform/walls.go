@@ -63,6 +63,7 @@ type Builder interface {
 // Containers outlive it: a new Runner over the same state finds what its predecessor started.
 type Runner interface {
 	Living
+	Keeping
 	Resources
 	// Start returns when the instance's command was executed, not when it is healthy.
 	// After an error nothing of the instance is left.
@@ -205,7 +206,7 @@ type Store interface {
 	Formation(ctx context.Context, name AppName) (Formation, error)
 	SetFormation(ctx context.Context, name AppName, f Formation) error
 
-	// AddRelease numbers and stores a pending release. The app's config becomes the release's, and its links hold
+	// AddRelease numbers and stores a pending release; the oldest of some hundreds may make room. The app's config becomes the release's, and its links hold
 	// beside those that do.
 	AddRelease(ctx context.Context, r Release) (Release, error)
 	// SetCurrent makes a release live. Of the app's links its own hold.

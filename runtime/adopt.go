@@ -61,7 +61,7 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	if err != nil { // it died before the record was written, or the machine did
 		return os.RemoveAll(dir)
 	}
-	rec.Paused = wasPaused(dir)
+	rec.Paused, rec.Kept = wasPaused(dir), keptSince(dir)
 	c := &container{runtime: r, dir: dir, writes: r.writesDir(id), gone: make(chan struct{}), record: rec}
 	if rec.Phase == ended {
 		close(c.gone)
@@ -79,6 +79,11 @@ func (r *Runtime) adoptOne(id platform.InstanceID) error {
 	r.containers[id] = c
 	if c.init == nil {
 		return nil
+	}
+	if !rec.Kept.IsZero() { // who is set aside stands still
+		if err := c.notePaused(true); err != nil {
+			return err
+		}
 	}
 	if err := r.options.Network.Adopt(*rec.Endpoint, rec.owner()); err != nil { // it may just be ending
 		r.log.Error("adopt the network of a running instance", "instance", id, "error", err)

@@ -199,7 +199,7 @@ func (c *container) dispose() error {
 		errs = append(errs, c.group.remove())
 	}
 	errs = append(errs, c.removeFreezer())
-	for _, name := range []string{execSocket, pausedFile} {
+	for _, name := range []string{execSocket, pausedFile, keptFile} {
 		errs = append(errs, os.RemoveAll(filepath.Join(c.dir, name)))
 	}
 	return errors.Join(append(errs, c.dropWrites(), c.detach())...)

@@ -45,6 +45,7 @@ type record struct {
 	Started   uint64            // of its init, in clock ticks after boot: a pid is used again
 	StartedAt time.Time
 	Paused    bool           `json:"-"` // wanted: a file of its own says so, see pause.go
+	Kept      time.Time      `json:"-"` // set aside: a file of its own says so, see keep.go
 	Exit      *platform.Exit `json:",omitempty"`
 	Reported  bool           // Exits delivered it
 	OOMKills  int64          `json:",omitempty"` // that OOMKills delivered
@@ -53,7 +54,7 @@ type record struct {
 func (r *record) instance() platform.Instance {
 	i := platform.Instance{
 		ID: r.ID, App: r.App, Release: r.Release, Epoch: r.Epoch, Type: r.Type, Number: r.Number,
-		StartedAt: r.StartedAt, Paused: r.Paused && r.Phase == running,
+		StartedAt: r.StartedAt, Paused: r.Paused && r.Phase == running, Kept: r.Kept,
 	}
 	if r.Endpoint != nil {
 		i.Addr = netip.AddrPortFrom(r.Endpoint.Addr, r.Endpoint.Port)
@@ -68,7 +69,10 @@ func (r *record) instance() platform.Instance {
 // owner tells the network whose the container is. Build steps are nobody's: they run before there is
 // anything to link.
 func (r *record) owner() network.Owner {
-	o := network.Owner{Key: string(r.ID)}
+	o := r.nobody()
+	if !r.Kept.IsZero() {
+		return o
+	}
 	if r.Type != "" {
 		o.App, o.Type = r.App, r.Type
 	}

@@ -68,9 +68,26 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 		if err != nil {
 			return err
 		}
-		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r))
+		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r), forgetReleases(ctx, tx, id, r.Number))
 	})
 	return r, err
+}
+
+// mostReleases is how many of an app's releases are listed.
+const mostReleases = 500
+
+// forgetReleases removes the oldest beyond those, but for what runs.
+func forgetReleases(ctx context.Context, tx *sql.Tx, app int64, newest int) error {
+	res, err := tx.ExecContext(ctx, `DELETE FROM releases WHERE app_id = ?1 AND number <= ?2
+		AND number NOT IN (SELECT release FROM apps WHERE id = ?1 UNION SELECT release FROM canaries WHERE app_id = ?1)`, app, newest-mostReleases)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "DELETE FROM images WHERE id NOT IN (SELECT image_id FROM releases)")
+	return err
 }
 
 // SetCurrent implements platform.Store.

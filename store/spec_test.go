@@ -49,3 +49,18 @@ func TestLinksBelongToReleases(t *testing.T) {
 		t.Errorf("v1 links to %v", r.Spec.Links)
 	}
 }
+
+func TestOldReleasesMakeRoom(t *testing.T) {
+	s, ctx := fresh(t), context.Background()
+	must(s.CreateApp(ctx, "a"))(t)
+	for n := range 503 {
+		r := must(s.AddRelease(ctx, platform.Release{App: "a", Image: platform.Image{ID: "sha256:1"}}))(t)
+		if n == 1 {
+			ok(t, s.SetCurrent(ctx, "a", r.Number))
+		}
+	}
+	list := must(s.Releases(ctx, "a"))(t)
+	if len(list) != 501 || list[500].Number != 2 || list[499].Number != 4 {
+		t.Errorf("%d are listed, the oldest v%d and v%d", len(list), list[len(list)-1].Number, list[len(list)-2].Number)
+	}
+}

@@ -109,11 +109,6 @@ func declared() []Verb {
 		define(Verb{Name: "events", Access: Anyone, Watch: true, Summary: "Print what happened",
 			Example: "events --app blog --since 2h --follow"}, (*p).Events),
 
-		define(Verb{Name: "releases", Access: View, Summary: "List an app's releases",
-			Example: "releases blog"}, (*p).History),
-		define(Verb{Name: "rollback", Access: Deploy, Summary: "Release an earlier release's code and config again",
-			Example: "rollback blog v12"}, (*p).Rollback),
-
 		define(Verb{Name: "builds:list", Aliases: []string{"builds"}, Access: View, Summary: "List an app's builds; without an app, what runs and waits",
 			Example: "builds:list blog"}, (*p).ListBuilds),
 		define(Verb{Name: "builds:info", Access: View, Summary: "Show a build, the newest without a number",

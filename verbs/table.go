@@ -21,7 +21,7 @@ type Table struct {
 
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
-	return &Table{platform: p, verbs: slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), things()), version: version}
+	return &Table{platform: p, verbs: slices.Concat(declared(), releases(), names(), builders(), distribution(), stacks(), edges(), code(), things()), version: version}
 }
 
 // status maps an error's kind to the exit status of the command-line contract.

@@ -91,7 +91,7 @@ func (p *Platform) Report(ctx context.Context, call Call, in AppReportInput) (Ap
 	if err != nil {
 		return nil, err
 	}
-	sees, err := p.seesApps(ctx, call.Actor)
+	sees, err := p.Sees(ctx, call.Actor)
 	if err != nil {
 		return nil, err
 	}

@@ -263,6 +263,9 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	if err := p.equip(ctx, &w); err != nil {
 		return err
 	}
+	if err := w.places[r.Number].lost(); err != nil { // instances that were kept have it still
+		return err
+	}
 	if r.recall == nil { // what is kept has been through it, with the same image and config
 		err = p.releasePhase(ctx, w, story)
 	}

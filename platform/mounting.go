@@ -12,9 +12,9 @@ import (
 // MountInput is storage:mount.
 type MountInput struct {
 	App      string `arg:"app"`
-	What     string `arg:"volume:/path" help:"the volume, and where it is inside"`
-	Dir      string `flag:"container-dir" value:"/path" help:"Dokku's: where it is inside, when the word names the volume alone"`
-	Process  string `flag:"process" short:"p" value:"TYPES" help:"only in these process types, like web,worker (default: all, one-off commands too)"`
+	What     string `arg:"what" help:"volume:/path, the volume and where it is inside"`
+	Dir      string `flag:"container-dir" value:"DIR" help:"Dokku's: where it is, if WHAT is the volume alone"`
+	Process  string `flag:"process" short:"p" value:"TYPES" help:"only there: web,worker (default: all)"`
 	ReadOnly bool   `flag:"read-only" help:"the app may not write there"`
 	Create   bool   `flag:"create" help:"make the volume if it is not there"`
 }
@@ -179,7 +179,7 @@ func (p *Platform) share(ctx context.Context, call Call, app App, v Volume) erro
 type UnmountInput struct {
 	App  string `arg:"app"`
 	What string `arg:"volume" help:"the volume, its path inside, or both: uploads:/data"`
-	Dir  string `flag:"container-dir" value:"/path" help:"Dokku's: which of its paths, when it has several"`
+	Dir  string `flag:"container-dir" value:"DIR" help:"Dokku's: which of its paths, if it has several"`
 }
 
 // UnmountVolume takes a mount away: that makes a release. What is in the volume stays.

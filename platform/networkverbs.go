@@ -13,7 +13,7 @@ import (
 
 // ListNetworks lists the links of every app that the caller may know of.
 func (p *Platform) ListNetworks(ctx context.Context, call Call, _ struct{}) (LinkList, error) {
-	sees, err := p.seesApps(ctx, call.Actor)
+	sees, err := p.Sees(ctx, call.Actor)
 	if err != nil {
 		return nil, err
 	}

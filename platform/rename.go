@@ -19,7 +19,7 @@ import (
 type RenameInput struct {
 	App        string `arg:"app"`
 	To         string `arg:"new-name"`
-	SkipDeploy bool   `flag:"skip-deploy" help:"Dokku's; an app that runs gets new instances all the same, since its environment has its name"`
+	SkipDeploy bool   `flag:"skip-deploy" help:"Dokku's; what runs is replaced all the same"`
 }
 
 // Rename gives an app another name; what refers to it follows, and no request is lost.
@@ -156,10 +156,21 @@ func (p *Platform) farewell(ctx context.Context, m Move) error {
 	p.forgetSleep(m.From)
 	p.noteSleep(m.To) // it is awake now
 	old, err := p.instances(ctx, m.From)
+	old = append(old, p.takeShelf(m.From)...)
 	drained := p.leadAway(m)
 	p.markRetiring(m.From, old)
 	p.spawn(func(ctx context.Context) { p.endOldName(ctx, m.From, old, drained) })
 	return errors.Join(append(errs, err, p.redirectPaths(ctx, m.To), p.follow(ctx, m))...)
+}
+
+// takeShelf is what is kept for a rollback, which is nobody's from now on.
+func (p *Platform) takeShelf(name AppName) []Instance {
+	l := p.lane(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.shelf.list
+	l.shelf = shelf{}
+	return list
 }
 
 // redirectPaths publishes the routes of apps anew whose paths lead to the app: their rules have its new name.
@@ -326,7 +337,7 @@ func (p *Platform) notRenamed(ctx context.Context, actor Actor, name AppName) er
 	if err != nil || now == "" {
 		return err
 	}
-	sees, err := p.seesApps(ctx, actor)
+	sees, err := p.Sees(ctx, actor)
 	if err != nil || !sees(now) {
 		return err
 	}

@@ -142,7 +142,7 @@ const leastVolume = 1 << 20
 // EnsureInput is Dokku's storage:ensure-directory.
 type EnsureInput struct {
 	Name  string `arg:"name"`
-	Chown string `flag:"chown" value:"WHO" help:"Dokku's; a volume belongs to the user of the first app that mounts it"`
+	Chown string `flag:"chown" value:"WHO" help:"Dokku's; the first app that mounts it decides"`
 }
 
 // EnsureVolume makes a volume unless it is there.
@@ -302,7 +302,7 @@ func (p *Platform) ListVolumes(ctx context.Context, call Call, in ListVolumesInp
 			return list, err
 		}
 	}
-	sees, err := p.seesApps(ctx, call.Actor)
+	sees, err := p.Sees(ctx, call.Actor)
 	if err != nil {
 		return list, err
 	}
@@ -433,11 +433,6 @@ func (p *Platform) volumeUses(ctx context.Context, uses []DiskUse) ([]DiskUse, e
 	return uses, nil
 }
 
-// seesApps tells which apps the actor may know of.
-func (p *Platform) seesApps(context.Context, Actor) (func(AppName) bool, error) {
-	return func(AppName) bool { return true }, nil
-}
-
 // place is where a mount's directory is, or why it cannot be had.
 func (p *Platform) place(ctx context.Context, app AppName, m Mount) (VolumeMount, error) {
 	to := VolumeMount{Target: m.Path, ReadOnly: m.ReadOnly}
@@ -492,6 +487,16 @@ func (p *Platform) places(ctx context.Context, r Release) (places, error) {
 		list[m.Path] = placed{at, err}
 	}
 	return list, nil
+}
+
+// lost is why one of them cannot be had.
+func (l places) lost() error {
+	for _, at := range l {
+		if at.err != nil {
+			return at.err
+		}
+	}
+	return nil
 }
 
 type placed struct {

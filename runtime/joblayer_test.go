@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 func TestRunLayer(t *testing.T) {
 	b := newBench(t)
 	job := func(script string) (string, platform.Exit, string) {
-		var out safeBuffer
+		var out sandbox.Buffer
 		layer, exit, err := b.RunLayer(context.Background(), platform.JobSpec{InstanceSpec: asRoot(spec(script))}, &out)
 		check(t, err)
 		return layer, exit, out.String()

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"paas/platform"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // signalled runs a command of either kind and sends signals after it said "ready".
 func signalled(t *testing.T, run func(signals <-chan platform.Signal, out io.Writer) (platform.Exit, error), send ...platform.Signal) (platform.Exit, string) {
 	t.Helper()
 	signals := make(chan platform.Signal, 4)
-	out := &safeBuffer{}
+	out := &sandbox.Buffer{}
 	go func() {
 		for i, await := range []string{"ready", "got usr1"}[:len(send)] {
 			for !strings.Contains(out.String(), await) {
@@ -75,7 +76,7 @@ func TestHangUpReachesTheForeground(t *testing.T) {
 	i := b.start("exec sleep 1000")
 	for _, kind := range []string{"job", "beside"} {
 		ctx, cancel := context.WithCancel(context.Background())
-		out := &safeBuffer{}
+		out := &sandbox.Buffer{}
 		stdin, keys := io.Pipe()
 		term := &platform.Terminal{Term: "xterm", Cols: 80, Rows: 24}
 		go func() {
@@ -99,7 +100,7 @@ func TestHangUpReachesTheForeground(t *testing.T) {
 			t.Errorf("%s: %q", kind, out.String())
 		}
 	}
-	var ps safeBuffer
+	var ps sandbox.Buffer
 	_, err := b.Exec(context.Background(), i.ID, []string{"ps", "-o", "args"}, &ps)
 	check(t, err)
 	if strings.Contains(ps.String(), "trap") {
@@ -172,7 +173,7 @@ func TestHangUpIsFollowedByAKill(t *testing.T) {
 			defer cancel()
 			stdin, keys := io.Pipe()
 			defer func() { _ = keys.Close() }()
-			out := &safeBuffer{}
+			out := &sandbox.Buffer{}
 			go func() {
 				for !strings.Contains(out.String(), "ready") {
 					time.Sleep(10 * time.Millisecond)
@@ -185,7 +186,7 @@ func TestHangUpIsFollowedByAKill(t *testing.T) {
 		})
 	}
 	runs.Wait()
-	var ps safeBuffer
+	var ps sandbox.Buffer
 	_, err := b.Exec(context.Background(), i.ID, []string{"ps", "-o", "args"}, &ps)
 	check(t, err)
 	if strings.Contains(ps.String(), "sleep 99") {

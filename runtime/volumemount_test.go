@@ -9,15 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 	"paas/platform"
 	"paas/runtime/image"
+	"paas/runtime/runtimetest/sandbox"
 )
 
 // mounted runs a script as the app's user 1000 with volumes.
 func (b *bench) mounted(script string, mounts ...platform.VolumeMount) (string, platform.Exit, error) {
 	spec := platform.InstanceSpec{
-		AppID: testApp(), App: "hello", Release: 3, Type: "run", Number: 1, Mounts: mounts,
+		AppID: sandbox.App(0), App: "hello", Release: 3, Type: "run", Number: 1, Mounts: mounts,
 		Image: platform.Image{Layers: []string{baseLayer}, UID: 1000, GID: 1000}, Command: []string{"/bin/sh", "-c", script},
 	}
-	var out safeBuffer
+	var out sandbox.Buffer
 	exit, err := b.Run(context.Background(), platform.JobSpec{InstanceSpec: spec}, nil, &out, &out)
 	return out.String(), exit, err
 }

@@ -75,11 +75,16 @@ func (s *shown) String() string {
 func open(t *testing.T, c *table, environ ...string) (screen *shown, typed io.Writer, exit <-chan int) {
 	t.Helper()
 	screen = &shown{}
+	env := map[string]string{}
+	for _, v := range environ {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
 	in, out := io.Pipe()
 	t.Cleanup(func() { _ = out.Close() })
 	code := make(chan int, 1)
 	s := verbs.Session{
-		Actor: platform.Actor{Name: "bob"}, Stdin: in, Stdout: screen, Stderr: screen, Prefix: "ssh paas", Environ: environ,
+		Actor: platform.Actor{Name: "bob"}, Stdin: in, Stdout: screen, Stderr: screen, Prefix: "ssh paas", Env: env,
 		Terminal: &platform.Terminal{Term: "xterm-256color", Cols: 100, Rows: 30},
 	}
 	go func() { code <- Run(t.Context(), s, c) }()

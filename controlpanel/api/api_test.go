@@ -186,7 +186,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 	defer func() { _ = res.Body.Close() }()
 	lines := bufio.NewScanner(res.Body)
 	var e platform.Event
-	for lines.Scan() && e.App != "blog" {
+	for e.App != "blog" && lines.Scan() {
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			t.Fatal(err)
 		}

@@ -180,11 +180,11 @@ func TestTerminals(t *testing.T) {
 			t.Error(term)
 		}
 	}
-	s := verbs.Session{Environ: []string{"NO_COLOR=1"}, Terminal: &platform.Terminal{Term: "xterm-256color"}}
+	s := verbs.Session{Env: map[string]string{"NO_COLOR": "1"}, Terminal: &platform.Terminal{Term: "xterm-256color"}}
 	if p := profile(s); p != colorprofile.ASCII {
 		t.Error(p)
 	}
-	if s.Environ = nil; Fits(nil) || profile(s) == colorprofile.ASCII {
+	if s.Env = nil; Fits(nil) || profile(s) == colorprofile.ASCII {
 		t.Error(profile(s))
 	}
 }

@@ -30,6 +30,7 @@ const (
 type timekeeper struct {
 	mu    sync.Mutex
 	apps  map[AppName]*cronApp
+	kicks int                   // how often something of apps was changed
 	marks map[cronKey]time.Time // stored ones; of a job that is held back newer ones
 	noted map[cronKey]time.Time // when a held mark was stored last
 	look  chan struct{}
@@ -57,6 +58,7 @@ type cronJob struct {
 func (k *timekeeper) kick(app AppName) {
 	k.mu.Lock()
 	delete(k.apps, app)
+	k.kicks++
 	k.mu.Unlock()
 	select {
 	case k.lookSoon() <- struct{}{}:
@@ -130,7 +132,8 @@ func (p *Platform) keepTime(ctx context.Context) {
 
 // lookAtClock starts what is due and tells when something will be.
 func (p *Platform) lookAtClock(ctx context.Context) (next time.Time, err error) {
-	next = p.Now().Add(cronLook)
+	now := p.Now() // before it is read what is suspended or stopped: that may change meanwhile
+	next = now.Add(cronLook)
 	apps, err := p.Store.Apps(ctx)
 	if err != nil {
 		return next, err
@@ -145,7 +148,7 @@ func (p *Platform) lookAtClock(ctx context.Context) (next time.Time, err error) 
 		}
 		for _, job := range c.jobs {
 			seen[cronKey{app.Name, job.ID}] = true
-			due, err := p.lookAtJob(ctx, app, c, job)
+			due, err := p.lookAtJob(ctx, app, c, job, now)
 			errs = append(errs, err)
 			if !due.IsZero() && due.Before(next) {
 				next = due
@@ -158,7 +161,7 @@ func (p *Platform) lookAtClock(ctx context.Context) (next time.Time, err error) 
 // cronOf reads an app's jobs when its release or its settings have changed.
 func (p *Platform) cronOf(ctx context.Context, app App) (*cronApp, error) {
 	p.cron.mu.Lock()
-	c := p.cron.apps[app.Name]
+	c, kicks := p.cron.apps[app.Name], p.cron.kicks
 	p.cron.mu.Unlock()
 	if c != nil && c.release == app.Release {
 		return c, nil
@@ -169,7 +172,9 @@ func (p *Platform) cronOf(ctx context.Context, app App) (*cronApp, error) {
 	}
 	p.cron.mu.Lock()
 	defer p.cron.mu.Unlock()
-	p.cron.apps[app.Name] = c
+	if kicks == p.cron.kicks { // else it may have been changed while it was read
+		p.cron.apps[app.Name] = c
+	}
 	return c, nil
 }
 
@@ -230,8 +235,8 @@ func (c *cronApp) holds(app App, job cronJob) string {
 }
 
 // lookAtJob runs a job if it is due and tells when it will be next, zero for one that is held back.
-func (p *Platform) lookAtJob(ctx context.Context, app App, c *cronApp, job cronJob) (next time.Time, err error) {
-	key, now := cronKey{app.Name, job.ID}, p.Now()
+func (p *Platform) lookAtJob(ctx context.Context, app App, c *cronApp, job cronJob, now time.Time) (next time.Time, err error) {
+	key := cronKey{app.Name, job.ID}
 	mark, known := p.cron.mark(key)
 	if !known || mark.After(now.Add(mostBackward)) {
 		if known {
@@ -277,6 +282,10 @@ func (p *Platform) noted(key cronKey) bool {
 // passBy moves the mark of a job that is held back: what is due meanwhile is not missed.
 func (p *Platform) passBy(ctx context.Context, key cronKey, now time.Time) error {
 	p.cron.mu.Lock()
+	if now.Before(p.cron.marks[key]) { // it was resumed since we looked
+		p.cron.mu.Unlock()
+		return nil
+	}
 	last, held := p.cron.noted[key]
 	p.cron.marks[key] = now
 	store := !held || now.Sub(last) > idleMarkEvery || now.Before(last)

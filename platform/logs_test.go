@@ -184,7 +184,10 @@ func TestDrainsFollowTheApp(t *testing.T) {
 	if _, err := w.Destroy(ctx, w.call, platform.DestroyInput{App: "blog", Confirm: "blog"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(r.told, ", "); got != "open blog, pause, open blog, close blog" {
+	if _, err := w.EmptyTrash(ctx, w.call, platform.EmptyInput{What: "blog", Confirm: "blog"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.told, ", "); got != "open blog, pause, open blog, pause, open blog_trash1, close blog_trash1" {
 		t.Errorf("the drainer was told %s", got)
 	}
 }

@@ -23,7 +23,9 @@ func phasesTold(out string) (list []string) {
 const scripted = `image: {"Scripts": {"predeploy": "write", "postdeploy": "echo warm", "first": "echo seeded"}}`
 
 func TestScriptsRunInTheirOrder(t *testing.T) {
+	_, book, _ := library(t)
 	w := newWorld(t)
+	w.Logbook = book
 	out := w.mustPush("web: serve\nrelease: echo migrated\n" + scripted)
 	want := []string{"predeploy script: write", "release command: echo migrated", "launch", "postdeploy script: echo seeded", "postdeploy script: echo warm"}
 	if got := phasesTold(out); !slices.Equal(got, want) {
@@ -35,7 +37,7 @@ func TestScriptsRunInTheirOrder(t *testing.T) {
 		t.Fatalf("what the predeploy script wrote is not in the image: %v", r.Image.Layers)
 	}
 	for _, line := range []string{"migrated", "seeded", "warm"} {
-		w.noted("release: " + line)
+		w.noted(line)
 	}
 	out = w.mustPush("web: serve # two\nrelease: echo migrated\n" + scripted)
 	want = slices.Delete(want, 3, 4) // Heroku's postdeploy is for the first deploy
@@ -44,12 +46,13 @@ func TestScriptsRunInTheirOrder(t *testing.T) {
 	}
 }
 
-// noted fails unless the app's log has a line.
+// noted fails unless a command of a release left a line in the app's log.
 func (w *world) noted(text string) {
 	w.t.Helper()
 	found := false
-	w.check(w.host.Logs(ctx, platform.LogQuery{App: "blog"}, func(l platform.LogLine) error {
-		found = found || strings.Contains(l.Source+": "+l.Text, text)
+	chosen := platform.LogFilter{App: "blog", Sources: []platform.LogSource{platform.LogRelease}, Last: platform.AllLines}
+	w.check(w.Logbook.Read(ctx, chosen, func(l platform.LogEntry) error {
+		found = found || strings.Contains(l.Text, text)
 		return nil
 	}))
 	if !found {

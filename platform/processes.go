@@ -236,6 +236,13 @@ func (p *Platform) Stop(ctx context.Context, call Call, in AppInput) (Done, erro
 // Start undoes Stop.
 func (p *Platform) Start(ctx context.Context, call Call, in AppInput) (Done, error) {
 	return p.change(ctx, call, in.App, EventAppStarted, "Started %s.", func(ctx context.Context, name AppName) error {
+		app, err := p.Store.App(ctx, name)
+		if err == nil && app.Stopped {
+			err = p.beginAnew(ctx, app, "") // what was due while it was stopped is not made up for
+		}
+		if err != nil {
+			return err
+		}
 		return p.Store.SetStopped(ctx, name, false)
 	})
 }

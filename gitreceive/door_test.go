@@ -71,7 +71,7 @@ func (m *memory) OpenPush(_ context.Context, actor platform.Actor, name string) 
 // mayUse: what is called private is for admins.
 func (m *memory) mayUse(actor platform.Actor, name string) error {
 	if name == "private" && !actor.Admin {
-		return platform.Errorf(platform.Denied, "%s may not use %s", actor.Name, name)
+		return platform.Errorf(platform.NotFound, "there is no app %q, or you may not see it", name)
 	}
 	return nil
 }

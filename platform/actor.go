@@ -47,7 +47,7 @@ const (
 	DoorCron  Door = "cron"
 )
 
-const requestBytes = 8
+const requestBytes = 4
 
 // NewRequest names a request. Doors give one to each actor that they make.
 func NewRequest() string {

@@ -207,7 +207,7 @@ type PropertyInput struct {
 
 // SetProcessProperty is Dokku's ps:set, as far as its properties exist here.
 func (p *Platform) SetProcessProperty(ctx context.Context, call Call, in PropertyInput) (Done, error) {
-	switch in = in.turned(); in.Key {
+	switch in.Key {
 	case idleKey, idleReclaimKey, idleStopKey, idleKeepKey:
 		return p.setIdle(ctx, call, in)
 	case "procfile-path":

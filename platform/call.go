@@ -22,6 +22,7 @@ type Call struct {
 	Signals func() <-chan Signal
 	Environ map[string]string // of the caller's own: LANG, LC_ALL, LC_CTYPE and NO_COLOR, if its client sent them
 	App     string            // what the caller's directory belongs to, if it says so; "" else
+	JSON    bool              // the caller wants JSON
 	Prefix  string            // how the caller spells the program: "ssh paas" or "paas"
 }
 

@@ -104,7 +104,7 @@ type DrainInput struct {
 	Private  bool     `flag:"allow-private" help:"it may be on this host or a private network; for admins"`
 	Insecure bool     `flag:"insecure" help:"do not look at its certificate"`
 	CA       bool     `flag:"ca" help:"its authority's certificate comes on stdin, in PEM"`
-	Header   []string `flag:"header" value:"NAME:VALUE" help:"one more header, over HTTP"`
+	Header   []string `flag:"header" secret:"true" value:"NAME:VALUE" help:"one more header, over HTTP"`
 }
 
 // AddLogDrain has an app's log sent to a URL, from now on.
@@ -230,7 +230,7 @@ type DrainWordInput struct {
 	Private  bool     `flag:"allow-private" help:"it may be on this host or a private network; for admins"`
 	Insecure bool     `flag:"insecure" help:"do not look at its certificate"`
 	CA       bool     `flag:"ca" help:"its authority's certificate comes on stdin, in PEM"`
-	Header   []string `flag:"header" value:"NAME:VALUE" help:"one more header, over HTTP"`
+	Header   []string `flag:"header" secret:"true" value:"NAME:VALUE" help:"one more header, over HTTP"`
 }
 
 // Output knows how to print itself.

@@ -142,5 +142,6 @@ func names(list []Instance) string {
 	for _, i := range list {
 		all = append(all, i.Name())
 	}
+	slices.Sort(all)
 	return strings.Join(all, ", ")
 }

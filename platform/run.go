@@ -25,7 +25,6 @@ type RunInput struct {
 	TTL     int      `flag:"ttl-seconds" value:"N" help:"the same in seconds"`
 	NoTTY   bool     `flag:"no-tty" help:"no PTY, even if the client has one"`
 	Detach  bool     `flag:"detach" short:"d" help:"leave it running and print its id"`
-	JSON    bool     `flag:"json" help:"with --detach: as JSON"`
 	Command []string `arg:"command" rest:"required" help:"a command line, or the name of a process type"`
 }
 
@@ -202,7 +201,7 @@ func (p *Platform) runAway(ctx context.Context, call Call, in RunInput) (Streame
 	if err != nil {
 		return Streamed{}, err
 	}
-	if in.JSON {
+	if call.JSON {
 		return Streamed{}, printJSONLine(call.Out, view)
 	}
 	return Streamed{}, view.Text(call.Out)

@@ -214,8 +214,8 @@ func (r idleRules) sentence(name AppName) string {
 	return text + "."
 }
 
-// turned lets people say "ps:set idle 15m blog", too.
-func (in PropertyInput) turned() PropertyInput {
+// Turned lets people say "ps:set idle 15m blog", too.
+func (in PropertyInput) Turned() PropertyInput {
 	keys := idleKeys()
 	if slices.Contains(keys, in.App) && !slices.Contains(keys, in.Key) && in.Value != "" {
 		return PropertyInput{App: in.Value, Key: in.App, Value: in.Key}

@@ -160,7 +160,7 @@ func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word
 	if v.Raw && s.Terminal != nil { // the command's own terminal does what crlf does
 		s.Stdout, s.Stderr = raw.Stdout, raw.Stderr
 	}
-	if args.common.json && v.streams() && !v.hasOwn("json") {
+	if args.common.json && v.streams() && !v.hasOwn("json") && args.flags["detach"] == nil {
 		return t.asLines(ctx, s, v, args)
 	}
 	if args.common.later {
@@ -193,6 +193,7 @@ func (t *Table) asLines(ctx context.Context, s Session, v Verb, args arguments) 
 func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
 	call := platform.Call{
 		In: s.Stdin, Out: s.Stdout, Err: s.Stderr, Terminal: s.Terminal, Signals: s.Signals, Environ: s.Env, Prefix: s.Prefix, App: s.App,
+		JSON: args.common.json,
 	}
 	if args.common.quiet {
 		call.Err = io.Discard

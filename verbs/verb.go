@@ -58,6 +58,9 @@ type output interface{ Text(w io.Writer) error }
 // exiting outputs end the door's command with a status of their own.
 type exiting interface{ ExitStatus() int }
 
+// turner inputs may be given in another order.
+type turner[In any] interface{ Turned() In }
+
 // define completes a verb with the method that carries it out; the input struct's tags declare the
 // arguments and flags.
 func define[In any, Out output](v Verb, method func(*platform.Platform, context.Context, platform.Call, In) (Out, error)) Verb {
@@ -66,6 +69,9 @@ func define[In any, Out output](v Verb, method func(*platform.Platform, context.
 		var in In
 		if err := args.fill(&in, v.params); err != nil {
 			return prepared{}, err
+		}
+		if other, ok := any(in).(turner[In]); ok {
+			in = other.Turned()
 		}
 		return prepared{reflect.ValueOf(in), func(ctx context.Context, p *platform.Platform, call platform.Call) (output, error) {
 			return method(p, ctx, call, in)

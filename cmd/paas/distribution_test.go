@@ -56,7 +56,7 @@ func TestDistributionConformance(t *testing.T) {
 	run.Dir = t.TempDir()
 	run.Env = append(os.Environ(),
 		"OCI_ROOT_URL=http://"+p.registry(), "OCI_NAMESPACE=library/conformance", "OCI_CROSSMOUNT_NAMESPACE=library/other",
-		"OCI_USERNAME=ci", "OCI_PASSWORD="+p.verb(t, "tokens:create", "ci"),
+		"OCI_USERNAME=ci", "OCI_PASSWORD="+p.verb(t, "tokens:create", "ci", "--scope", "apps:manage"),
 		"OCI_TEST_PULL=1", "OCI_TEST_PUSH=1", "OCI_TEST_CONTENT_DISCOVERY=1", "OCI_TEST_CONTENT_MANAGEMENT=1",
 		"OCI_AUTOMATIC_CROSSMOUNT=1", "OCI_REPORT_DIR=none", "OCI_HIDE_SKIPPED_WORKFLOWS=0",
 	)
@@ -98,8 +98,8 @@ func TestRegistryTokenRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens := map[string]string{
-		"all": p.verb(t, "tokens:create", "all"), "look": p.verb(t, "tokens:create", "look", "--read-only"),
-		"blog": p.verb(t, "tokens:create", "blog", "--app", "blog"), "none": "",
+		"all": p.verb(t, "tokens:create", "all", "--scope", "apps:manage"), "look": p.verb(t, "tokens:create", "look", "--read-only"),
+		"blog": p.verb(t, "tokens:create", "blog", "--app", "blog", "--scope", "apps:manage"), "none": "",
 	}
 	push := func(token, repo string) error {
 		return remote.Write(reference(t, p, repo), img, remote.WithAuth(&authn.Basic{Username: "x", Password: tokens[token]}))
@@ -144,7 +144,7 @@ func reference(t *testing.T, p *platformUnderTest, repo string) name.Reference {
 func TestSkopeo(t *testing.T) {
 	needPrograms(t, "skopeo")
 	p := newTestPlatform(t)
-	token := p.verb(t, "tokens:create", "ci")
+	token := p.verb(t, "tokens:create", "ci", "--scope", "apps:manage")
 	dir := t.TempDir()
 	skopeo := func(args ...string) string {
 		t.Helper()
@@ -187,7 +187,7 @@ func TestSkopeo(t *testing.T) {
 // A client whose connection breaks in the middle of a blob asks how far it came and goes on from there.
 func TestUploadOverABrokenLine(t *testing.T) {
 	p := newTestPlatform(t)
-	token := p.verb(t, "tokens:create", "ci")
+	token := p.verb(t, "tokens:create", "ci", "--scope", "apps:manage")
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	call := func(method, address string, body []byte, header ...string) *http.Response {
 		t.Helper()
@@ -252,7 +252,7 @@ func sendHalf(t *testing.T, host, place, token string, content []byte) {
 // A manifest of any size has its length: clients refuse one that comes in chunks.
 func TestLargeManifestsHaveALength(t *testing.T) {
 	p := newTestPlatform(t)
-	auth := remote.WithAuth(&authn.Basic{Username: "x", Password: p.verb(t, "tokens:create", "ci")})
+	auth := remote.WithAuth(&authn.Basic{Username: "x", Password: p.verb(t, "tokens:create", "ci", "--scope", "apps:manage")})
 	img, err := random.Image(100, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestLargeManifestsHaveALength(t *testing.T) {
 	if err != nil || d.Size < 1<<20 {
 		t.Errorf("%v, %v", d, err)
 	}
-	res, err := http.Get("http://x:" + p.verb(t, "tokens:create", "other") + "@" + p.registry() + "/v2/library/large/manifests/1")
+	res, err := http.Get("http://x:" + p.verb(t, "tokens:create", "other", "--scope", "apps:manage") + "@" + p.registry() + "/v2/library/large/manifests/1")
 	if err != nil {
 		t.Fatal(err)
 	}

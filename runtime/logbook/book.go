@@ -340,8 +340,47 @@ func (b *Book) Forget(app platform.AppName) error {
 	return nil
 }
 
-// Rename implements platform.Logbook.
+// Rename implements platform.Logbook. Lines that the new name has already stay.
 func (b *Book) Rename(from, to platform.AppName) error {
+	if _, err := os.Stat(filepath.Join(b.options.Dir, string(from))); errors.Is(err, os.ErrNotExist) {
+		return b.move(from, to)
+	}
+	var err error
+	for range mostMoves {
+		said, failed := b.makeRoom(to)
+		if failed != nil {
+			return failed
+		}
+		if err = b.move(from, to); err == nil && len(said) > 0 {
+			return b.Append(to, said)
+		}
+		if !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	return err
+}
+
+// mostMoves is how often a move is tried whose place is taken meanwhile, by an instance's first lines.
+const mostMoves = 10
+
+// makeRoom removes the log of a name and returns what the platform itself had said there. What instances had is read
+// from their rings again.
+func (b *Book) makeRoom(app platform.AppName) (said []platform.LogEntry, err error) {
+	if _, err := os.Stat(filepath.Join(b.options.Dir, string(app))); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	fromRings := []platform.LogSource{platform.LogApp, platform.LogRun, platform.LogCron}
+	err = b.Read(b.life, platform.LogFilter{App: app, Last: AllLines}, func(l platform.LogEntry) error {
+		if !slices.Contains(fromRings, l.Source) {
+			said = append(said, l)
+		}
+		return nil
+	})
+	return said, errors.Join(err, b.Forget(app))
+}
+
+func (b *Book) move(from, to platform.AppName) error {
 	old, err := b.shelf(from)
 	if err != nil {
 		return err

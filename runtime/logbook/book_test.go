@@ -437,6 +437,30 @@ func TestForgetAndRename(t *testing.T) {
 	}
 }
 
+// An instance is started under the new name before its app is called so.
+func TestRenameToANameWithLines(t *testing.T) {
+	d := newDesk(t)
+	d.ring("hello", web(1), 1<<20).Append(record(time.Now(), "one"))
+	d.await(1)
+	d.ring("bye", web(2), 1<<20).Append(record(time.Now(), "two"))
+	check(t, d.Append("bye", []platform.LogEntry{{Source: platform.LogPlatform, Text: "started"}}))
+	sorted := func() []string {
+		list := texts(d.read(platform.LogFilter{App: "bye", Last: AllLines}))
+		slices.Sort(list)
+		return list
+	}
+	eventually(t, "the new name's own lines", func() bool { return slices.Equal(sorted(), []string{"started", "two"}) })
+	rings := func(app string) string { return filepath.Join(d.dir, "logs", app) }
+	files, err := os.ReadDir(rings("hello"))
+	check(t, err)
+	for _, f := range files { // the runtime moves them
+		check(t, os.Rename(filepath.Join(rings("hello"), f.Name()), filepath.Join(rings("bye"), f.Name())))
+	}
+	check(t, os.Remove(rings("hello")))
+	check(t, d.Rename("hello", "bye"))
+	eventually(t, "all lines, each once", func() bool { return slices.Equal(sorted(), []string{"one", "started", "two"}) })
+}
+
 func TestLevels(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"level":"warn","msg":"x"}`: "warn", `{"time":1,"severity": "ERROR"}`: "error", `{"level":50,"msg":"pino"}`: "error",

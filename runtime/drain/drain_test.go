@@ -230,12 +230,16 @@ func collector(t *testing.T, l net.Listener, in *inbox) {
 				}
 				in.put(string(b))
 				if strings.HasSuffix(string(b), "hang up") {
+					time.Sleep(hangsUpAfter)
 					return
 				}
 			}
 		}()
 	}
 }
+
+// hangsUpAfter is enough for the sender to see that all was received: what it does not know of, it sends again.
+const hangsUpAfter = 300 * time.Millisecond
 
 func TestSyslog(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
@@ -271,7 +275,7 @@ func TestSyslog(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(50 * time.Millisecond) // for the end of the connection to arrive
+		time.Sleep(2 * hangsUpAfter) // for the end of the connection to arrive
 		s.say("three")
 		for range 500 {
 			if len(in.got()) >= 3 {

@@ -371,7 +371,7 @@ func (b *Book) makeRoom(app platform.AppName) (said []platform.LogEntry, err err
 		return nil, nil
 	}
 	fromRings := []platform.LogSource{platform.LogApp, platform.LogRun, platform.LogCron}
-	err = b.Read(b.life, platform.LogFilter{App: app, Last: AllLines}, func(l platform.LogEntry) error {
+	err = b.Read(b.life, platform.LogFilter{App: app, Last: platform.AllLines}, func(l platform.LogEntry) error {
 		if !slices.Contains(fromRings, l.Source) {
 			said = append(said, l)
 		}

@@ -47,7 +47,7 @@ func confirm(call Call, name, given, what string) error {
 	if given == name {
 		return nil
 	}
-	refusal := Errorf(Usage, "%s needs your confirmation", what).WithHint("add --confirm %s", name)
+	refusal := Errorf(Usage, "%s. It needs your confirmation", what).WithHint("add --confirm %s", name)
 	if given != "" {
 		return Errorf(Usage, "--confirm says %q, the name is %q", given, name).WithHint("add --confirm %s", name)
 	}

@@ -23,7 +23,9 @@ func TestKillsLeaveOldOrNew(t *testing.T) {
 	k := &killer{t: t, p: newTestPlatform(t)}
 	k.dir = k.p.repository(t, filepath.Join("testdata", "apps", "hello"), "hello")
 	k.p.run(t, k.dir, "sh", "-c", "printf '%s\\n' 'web: perl hello-server' 'release: perl -e \"select undef, undef, undef, 0.3; print qq{migrated\\n}\"' > Procfile")
-	k.push("first")
+	if err := k.push("first"); err != nil {
+		t.Fatal(err)
+	}
 	push := k.timed(func() error { return k.push("second") })
 	set := k.timed(func() error { return k.set("first") })
 	back := k.timed(func() error { return k.rollback("") })

@@ -166,7 +166,7 @@ func TestTokensAreTheMeetOfUserAndScopes(t *testing.T) {
 		}
 	}
 	s.post(admin, "users:remove", `{"user": "bob", "confirm": "bob"}`)
-	if res, _ := s.post(bobs, "whoami", ``); res.StatusCode != 401 {
+	if res, _ := s.post(bobs, "whoami", ``); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a removed user's token: %s", res.Status)
 	}
 }
@@ -220,10 +220,10 @@ func TestStrangersWait(t *testing.T) {
 			t.Error("it does not say when to try again")
 		}
 	}
-	if res, text := s.post(token, "whoami", ``); res.StatusCode != 200 {
+	if res, text := s.post(token, "whoami", ``); res.StatusCode != http.StatusOK {
 		t.Errorf("a right token beside wrong ones: %s %s", res.Status, text)
 	}
-	if res, _ := s.post("", "whoami", ``, "Authorization", "Basic eDp4"); res.StatusCode != 401 || !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer") {
+	if res, _ := s.post("", "whoami", ``, "Authorization", "Basic eDp4"); res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer") {
 		t.Errorf("%s %v", res.Status, res.Header)
 	}
 }

@@ -266,10 +266,7 @@ func (p *Platform) goLive(ctx context.Context, r Release, story *Story) error {
 	if err := w.places[r.Number].lost(); err != nil { // instances that were kept have it still
 		return err
 	}
-	if r.recall == nil { // what is kept has been through it, with the same image and config
-		err = p.releasePhase(ctx, w, story)
-	}
-	if err != nil {
+	if err := p.releasePhase(ctx, w, story); err != nil {
 		return err
 	}
 	story.Phase("Launching v%d", r.Number)

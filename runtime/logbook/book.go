@@ -394,7 +394,7 @@ func (b *Book) move(from, to platform.AppName) error {
 	defer b.mu.Unlock()
 	fresh := filepath.Join(b.options.Dir, string(to))
 	err = errors.Join(ignoreMissing(os.Rename(old.dir, fresh)),
-		ignoreMissing(os.Rename(RingDir(b.options.Rings, from), RingDir(b.options.Rings, to))))
+		moveFiles(RingDir(b.options.Rings, from), RingDir(b.options.Rings, to)))
 	if err != nil {
 		return fmt.Errorf("rename the log of %s: %w", from, err)
 	}
@@ -408,4 +408,17 @@ func (b *Book) move(from, to platform.AppName) error {
 	delete(b.shelves, to) // it is loaded anew
 	b.watch.rescan()
 	return nil
+}
+
+// moveFiles moves what is in a directory into another one, which may have files of other names.
+func moveFiles(from, to string) error {
+	err := os.Rename(from, to)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	files, err := os.ReadDir(from)
+	for _, f := range files {
+		err = errors.Join(err, os.Rename(filepath.Join(from, f.Name()), filepath.Join(to, f.Name())))
+	}
+	return errors.Join(err, os.Remove(from))
 }

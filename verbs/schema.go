@@ -1,8 +1,10 @@
 package verbs
 
 import (
+	"encoding"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,24 +14,31 @@ import (
 // streams tells whether the verb writes its output itself, while it comes about.
 func (v Verb) streams() bool { return v.out == reflect.TypeFor[platform.Streamed]() }
 
-// schemaOf is the JSON Schema (draft 2020-12) of what encoding/json makes of a type, nil for what streams.
+// schemaOf is the schema of a verb's output, nil for what streams.
 func schemaOf(t reflect.Type) any {
 	if t == nil || t == reflect.TypeFor[platform.Streamed]() || t == reflect.TypeFor[HelpText]() {
 		return nil
 	}
-	return schema(t, map[reflect.Type]bool{})
+	return Schema(t)
 }
 
-func schema(t reflect.Type, above map[reflect.Type]bool) map[string]any {
+// Schema is the JSON Schema (draft 2020-12) of what encoding/json makes of a type.
+func Schema(t reflect.Type) map[string]any { return schema(t, nil) }
+
+func schema(t reflect.Type, above []reflect.Type) map[string]any {
+	if t.Kind() == reflect.Pointer {
+		return schema(t.Elem(), above)
+	}
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[json.RawMessage]() || above[t] || marshals(t):
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return map[string]any{"type": "string"}
+	case slices.Contains(above, t) || t.Implements(reflect.TypeFor[json.Marshaler]()):
 		return map[string]any{} // anything
 	}
+	above = append(slices.Clone(above), t)
 	switch t.Kind() {
-	case reflect.Pointer:
-		return schema(t.Elem(), above)
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case reflect.String:
@@ -37,12 +46,10 @@ func schema(t reflect.Type, above map[reflect.Type]bool) map[string]any {
 	case reflect.Float32, reflect.Float64:
 		return map[string]any{"type": "number"}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": schema(t.Elem(), above)}
+		return map[string]any{"type": []any{"object", "null"}, "additionalProperties": schema(t.Elem(), above)}
 	case reflect.Slice, reflect.Array:
-		return map[string]any{"type": "array", "items": schema(t.Elem(), above)}
+		return list(t, above)
 	case reflect.Struct:
-		above[t] = true
-		defer delete(above, t)
 		properties := map[string]any{}
 		addFields(t, properties, above)
 		return map[string]any{"type": "object", "properties": properties}
@@ -53,12 +60,14 @@ func schema(t reflect.Type, above map[reflect.Type]bool) map[string]any {
 	}
 }
 
-// marshals tells whether the type decides by itself what its JSON is.
-func marshals(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[json.Marshaler]()) && t.Kind() != reflect.Pointer
+func list(t reflect.Type, above []reflect.Type) map[string]any {
+	if t.Elem().Kind() == reflect.Uint8 && t.Kind() == reflect.Slice {
+		return map[string]any{"type": "string", "contentEncoding": "base64"}
+	}
+	return map[string]any{"type": []any{"array", "null"}, "items": schema(t.Elem(), above)}
 }
 
-func addFields(t reflect.Type, to map[string]any, above map[reflect.Type]bool) {
+func addFields(t reflect.Type, to map[string]any, above []reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

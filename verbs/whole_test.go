@@ -1,6 +1,7 @@
 package verbs
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -117,7 +118,7 @@ func namedFields(t *testing.T, verb string, typ reflect.Type, seen map[reflect.T
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		namedFields(t, verb, typ.Elem(), seen)
 	case reflect.Struct:
-		if seen[typ] || marshals(typ) || typ == reflect.TypeFor[platform.Streamed]() {
+		if seen[typ] || typ.Implements(reflect.TypeFor[json.Marshaler]()) || typ == reflect.TypeFor[platform.Streamed]() {
 			return
 		}
 		seen[typ] = true

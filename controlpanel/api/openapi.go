@@ -1,11 +1,8 @@
 package api
 
 import (
-	"encoding"
-	"encoding/json"
 	"reflect"
 	"strings"
-	"time"
 
 	"paas/verbs"
 )
@@ -29,7 +26,7 @@ func Document(list []verbs.Description, version string) any {
 		"paths":    paths,
 		"components": object{
 			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "ssh paas tokens:create NAME --scope …"}},
-			"schemas":         object{"Problem": schemaOf(reflect.TypeFor[Problem](), nil)},
+			"schemas":         object{"Problem": verbs.Schema(reflect.TypeFor[Problem]())},
 			"responses": object{"Problem": object{
 				"description": "What was wrong, and what to do about it",
 				"content":     object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/Problem"}}},
@@ -92,65 +89,5 @@ func outputContent(v verbs.Description) object {
 	case v.Streams:
 		return object{"application/octet-stream": object{}}
 	}
-	return object{"application/json": object{"schema": schemaOf(v.Output, nil)}}
-}
-
-// schemaOf is the JSON Schema of what encoding/json makes of a type.
-func schemaOf(t reflect.Type, above []reflect.Type) object {
-	for _, a := range above {
-		if a == t {
-			return object{}
-		}
-	}
-	above = append(above, t)
-	if t.Kind() == reflect.Pointer {
-		return schemaOf(t.Elem(), above)
-	}
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return object{"type": "string", "format": "date-time"}
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
-		return object{"type": "string"}
-	case t.Implements(reflect.TypeFor[json.Marshaler]()):
-		return object{}
-	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return object{"type": "boolean"}
-	case reflect.String:
-		return object{"type": "string"}
-	case reflect.Float32, reflect.Float64:
-		return object{"type": "number"}
-	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 && t.Kind() == reflect.Slice {
-			return object{"type": "string", "contentEncoding": "base64"}
-		}
-		return object{"type": []any{"array", "null"}, "items": schemaOf(t.Elem(), above)}
-	case reflect.Map:
-		return object{"type": []any{"object", "null"}, "additionalProperties": schemaOf(t.Elem(), above)}
-	case reflect.Struct:
-		properties := object{}
-		addFields(t, above, properties)
-		return object{"type": "object", "properties": properties}
-	case reflect.Interface:
-		return object{}
-	}
-	return object{"type": "integer"}
-}
-
-func addFields(t reflect.Type, above []reflect.Type, to object) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case name == "-":
-		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
-			addFields(f.Type, above, to)
-		case !f.IsExported():
-		case name == "":
-			to[f.Name] = schemaOf(f.Type, above)
-		default:
-			to[name] = schemaOf(f.Type, above)
-		}
-	}
+	return object{"application/json": object{"schema": verbs.Schema(v.Output)}}
 }

@@ -22,8 +22,11 @@ func (p *Platform) Clone(ctx context.Context, call Call, in CloneInput) (AppView
 	if err != nil {
 		return AppView{}, err
 	}
+	if err := p.MayCreate(call.Actor); err != nil {
+		return AppView{}, err
+	}
 	to, err := p.freeName(ctx, in.To)
-	if there, missing := p.Store.App(ctx, AppName(in.To)); in.IgnoreExisting && missing == nil {
+	if there, missing := p.Store.App(ctx, AppName(in.To)); in.IgnoreExisting && missing == nil && p.Permit(ctx, call.Actor, in.To, ViewRole, "apps:clone") == nil {
 		return p.view(ctx, there.Name)
 	}
 	if err != nil {

@@ -5,18 +5,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
-const (
-	maxStdin    = 1 << 20            // bytes that a command reads of a file of config vars
-	clearedTerm = 7 * 24 * time.Hour // that cleared vars are kept
-)
+// maxStdin is how many bytes a command reads of a file of config vars.
+const maxStdin = 1 << 20
 
 // ExportConfigInput is config:export.
 type ExportConfigInput struct {
@@ -242,18 +240,18 @@ func (p *Platform) ClearConfig(ctx context.Context, call Call, in ClearConfigInp
 	if in.DryRun || len(keys) == 0 {
 		return ImportedConfig{diff(name, before, Config{}), in.DryRun}, nil
 	}
-	what := fmt.Sprintf("This removes all %d config vars of %s (%s): %s. config:restore brings them back for 7 days",
+	what := fmt.Sprintf("This removes all %d config vars of %s (%s): %s; the trash keeps them, and config:restore brings them back",
 		len(keys), name, Bytes(int64(size(before))), strings.Join(keys, ", "))
 	if err := confirm(call, strings.TrimPrefix(name, "--"), in.Confirm, what); err != nil {
 		return ImportedConfig{}, err
 	}
-	if err := p.Store.KeepCleared(ctx, AppName(in.App), before, p.Now().Add(-clearedTerm)); err != nil {
+	if err := p.discardConfig(ctx, in.App, before, call.Actor.Name); err != nil {
 		return ImportedConfig{}, err
 	}
 	done, err := p.editConfig(ctx, call, edit{in.App, in.Global, in.NoRestart, "Clear", func(c Config) { clear(c) }})
 	if err == nil {
 		p.say(Event{Kind: EventCleared, App: AppName(in.App), Release: done.Release, Actor: call.Actor.Name,
-			Text: fmt.Sprintf("%d config vars were cleared; they are kept for 7 days", len(keys))})
+			Text: fmt.Sprintf("%d config vars were cleared; they are in the trash", len(keys))})
 	}
 	return ImportedConfig{done, false}, err
 }
@@ -271,7 +269,7 @@ func (p *Platform) RestoreConfig(ctx context.Context, call Call, in RestoreConfi
 	if err != nil {
 		return ImportedConfig{}, err
 	}
-	old, _, err := p.Store.Cleared(ctx, AppName(in.App), p.Now().Add(-clearedTerm))
+	old, forget, err := p.cleared(ctx, in.App)
 	if err != nil {
 		return ImportedConfig{}, withHint(err, "config vars of earlier releases: ssh paas releases %s", name)
 	}
@@ -280,5 +278,25 @@ func (p *Platform) RestoreConfig(ctx context.Context, call Call, in RestoreConfi
 		return ImportedConfig{diff(name, before, layered(old, before)), true}, nil
 	}
 	done, err := p.editConfig(ctx, call, edit{app: in.App, global: in.Global, verb: "Restore", change: change})
+	if err == nil {
+		err = forget(ctx)
+	}
 	return ImportedConfig{done, false}, err
+}
+
+// cleared finds the vars of an app, or with "" the global ones, that were cleared last. forget is for when they are back.
+func (p *Platform) cleared(ctx context.Context, name string) (vars Config, forget func(context.Context) error, err error) {
+	var app App
+	if name != "" {
+		if app, err = p.find(ctx, name); err != nil {
+			return nil, nil, err
+		}
+	}
+	trash, err := p.Store.Trash(ctx)
+	for _, t := range slices.Backward(trash) {
+		if t.Kind == TrashedConfig && t.AppID == app.ID && !t.Purging {
+			return t.Detail.Config, func(ctx context.Context) error { return p.Store.Undiscard(ctx, t.ID) }, err
+		}
+	}
+	return nil, nil, errors.Join(err, Errorf(NotFound, "no config vars of %s were cleared lately", orElse(name, GlobalScope)))
 }

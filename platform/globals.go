@@ -5,17 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 )
 
-// Globals is the part of a Store that keeps the config vars of every app, and those that were cleared.
+// Globals is the part of a Store that keeps the config vars of every app.
 type Globals interface {
 	GlobalConfig(ctx context.Context) (Config, error)
 	SetGlobalConfig(ctx context.Context, c Config) error
-	// KeepCleared keeps vars of an app, or with "" the global ones; those from before oldest are forgotten.
-	KeepCleared(ctx context.Context, name AppName, vars Config, oldest time.Time) error
-	// Cleared finds those that were kept last.
-	Cleared(ctx context.Context, name AppName, oldest time.Time) (vars Config, at time.Time, err error)
 }
 
 // whole is a config with the global one below it.

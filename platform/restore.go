@@ -161,7 +161,7 @@ func (p *Platform) restoreConfig(ctx context.Context, call Call, t Trashed, in R
 	if in.DryRun {
 		return r, nil
 	}
-	done, err := p.changeConfig(ctx, call, r.Name, "Restore", func(now Config) {
+	e := edit{app: r.Name, verb: "Restore", change: func(now Config) {
 		back := maps.Clone(t.Detail.Config)
 		for key, value := range now {
 			if before, was := back[key]; was && before != value {
@@ -170,7 +170,11 @@ func (p *Platform) restoreConfig(ctx context.Context, call Call, t Trashed, in R
 		}
 		maps.Copy(back, now)
 		maps.Copy(now, back)
-	})
+	}}
+	if t.AppID == 0 {
+		e.app, e.global = "", true
+	}
+	done, err := p.editConfig(ctx, call, e)
 	if err != nil {
 		return r, err
 	}

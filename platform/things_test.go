@@ -96,15 +96,17 @@ func TestRestoreConfig(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("web: serve")
 	ctx := context.Background()
-	app := platform.App{ID: 1, Name: "blog"}
-	if _, err := w.DiscardConfig(ctx, app, platform.Config{"OLD": "1", "NEW": "1"}, "alice"); err != nil {
+	if _, err := w.SetConfig(ctx, w.call, platform.SetConfigInput{App: "blog", Vars: []string{"OLD=1", "NEW=1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.ClearConfig(ctx, w.call, platform.ClearConfigInput{App: "blog", Confirm: "blog"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.SetConfig(ctx, w.call, platform.SetConfigInput{App: "blog", Vars: []string{"NEW=2"}}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := w.RestoreTrash(ctx, w.call, platform.RestoreInput{What: "blog"})
-	if err != nil || r.Release != 3 || len(r.Lost) != 1 || r.Lost[0] != "the old value of NEW" {
+	if err != nil || r.Release != 5 || len(r.Lost) != 1 || r.Lost[0] != "the old value of NEW" {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	v, err := w.GetConfig(ctx, w.call, platform.GetConfigInput{App: "blog", Key: "OLD"})

@@ -161,13 +161,21 @@ func (p *Platform) forgetApp(ctx context.Context, app App) error {
 	return p.purge(ctx, t)
 }
 
-// DiscardConfig puts config vars that were taken from an app into the trash, where trash:restore finds them. The
-// caller has removed them.
-func (p *Platform) DiscardConfig(ctx context.Context, app App, config Config, actor string) (Trashed, error) {
-	return p.Store.Discard(ctx, Trashed{
-		Kind: TrashedConfig, Name: string(app.Name), AppID: app.ID, Detail: TrashDetail{Config: config},
-		Bytes: int64(size(config)), Actor: actor,
-	})
+// globalName is what the config vars of all apps are called in the trash, and for confirmation.
+const globalName = "global"
+
+// discardConfig puts config vars that are taken from an app, or with "" from all, into the trash.
+func (p *Platform) discardConfig(ctx context.Context, name string, config Config, actor string) error {
+	t := Trashed{Kind: TrashedConfig, Name: orElse(name, globalName), Detail: TrashDetail{Config: config}, Bytes: int64(size(config)), Actor: actor}
+	if name != "" {
+		app, err := p.find(ctx, name)
+		if err != nil {
+			return err
+		}
+		t.AppID = app.ID
+	}
+	_, err := p.Store.Discard(ctx, t)
+	return err
 }
 
 // TrashTopic is the topic of trash:set.

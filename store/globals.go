@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"paas/platform"
 )
@@ -60,53 +58,4 @@ func fixGlobals(ctx context.Context, tx *sql.Tx, app int64, r *platform.Release)
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE releases SET globals = ? WHERE app_id = ? AND number = ?", string(text), app, r.Number)
 	return err
-}
-
-// KeepCleared implements platform.Globals.
-func (s *Store) KeepCleared(ctx context.Context, name platform.AppName, vars platform.Config, oldest time.Time) error {
-	text, err := json.Marshal(vars)
-	if err != nil {
-		return fmt.Errorf("write config: %w", err)
-	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		id, err := scopeID(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM cleared_config WHERE at < ?", millis(oldest)); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO cleared_config (app_id, at, vars) VALUES (?, ?, ?)", id, millis(s.now()), string(text))
-		return err
-	})
-}
-
-// Cleared implements platform.Globals.
-func (s *Store) Cleared(ctx context.Context, name platform.AppName, oldest time.Time) (vars platform.Config, at time.Time, err error) {
-	var id, ms int64
-	if name != "" {
-		app, err := s.App(ctx, name)
-		if err != nil {
-			return nil, at, err
-		}
-		id = app.ID
-	}
-	var text string
-	err = s.read.QueryRowContext(ctx, "SELECT at, vars FROM cleared_config WHERE app_id = ? AND at >= ? ORDER BY at DESC LIMIT 1", id, millis(oldest)).
-		Scan(&ms, &text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, at, platform.Errorf(platform.NotFound, "no config vars were cleared that are still kept")
-	}
-	if err != nil {
-		return nil, at, err
-	}
-	return vars, fromMillis(ms), json.Unmarshal([]byte(text), &vars)
-}
-
-// scopeID is the app's number, or 0 for all apps.
-func scopeID(ctx context.Context, tx *sql.Tx, name platform.AppName) (int64, error) {
-	if name == "" {
-		return 0, nil
-	}
-	return appID(ctx, tx, name)
 }

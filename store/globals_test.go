@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"paas/platform"
 )
@@ -43,27 +42,5 @@ func TestReleaseKeepsGlobals(t *testing.T) {
 	}
 	if own, err := s.Config(ctx, "blog"); err != nil || len(own) != 0 {
 		t.Errorf("global vars became the app's: %v, %v", own, err)
-	}
-}
-
-func TestClearedConfigIsKeptForItsTime(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	s, err := Open(ctx, filepath.Join(t.TempDir(), "paas.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	if err := s.KeepCleared(ctx, "", platform.Config{"A": "1"}, time.Now().Add(-time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if vars, _, err := s.Cleared(ctx, "", time.Now().Add(-time.Hour)); err != nil || vars["A"] != "1" {
-		t.Errorf("%v, %v", vars, err)
-	}
-	if _, _, err := s.Cleared(ctx, "", time.Now().Add(time.Hour)); platform.KindOf(err) != platform.NotFound {
-		t.Errorf("older than may be: %v", err)
-	}
-	if err := s.KeepCleared(ctx, "nope", platform.Config{}, time.Now()); platform.KindOf(err) != platform.NotFound {
-		t.Errorf("of no app: %v", err)
 	}
 }

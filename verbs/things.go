@@ -6,11 +6,11 @@ import "paas/platform"
 func things() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "apps:destroy", Aliases: []string{"apps:delete"}, Summary: "Destroy an app; the trash keeps it for some days",
+		define(Verb{Name: "apps:destroy", Aliases: []string{"apps:delete"}, Access: Manage, Summary: "Destroy an app; the trash keeps it for some days",
 			Example: "apps:destroy blog --confirm blog", Another: "apps:destroy blog --dry-run"}, (*p).Destroy),
-		define(Verb{Name: "apps:rename", Summary: "Give an app another name, without dropping a request",
+		define(Verb{Name: "apps:rename", Access: Manage, Summary: "Give an app another name, without dropping a request",
 			Example: "apps:rename blog journal", Another: "apps:rename blog blog-old"}, (*p).Rename),
-		define(Verb{Name: "apps:clone", Aliases: []string{"apps:fork"}, Summary: "Make an app with another one's code, config and formation",
+		define(Verb{Name: "apps:clone", Aliases: []string{"apps:fork"}, Access: Manage, Summary: "Make an app with another one's code, config and formation",
 			Example: "apps:clone blog blog-staging", Another: "apps:clone blog blog-staging --skip-deploy"}, (*p).Clone),
 		define(Verb{Name: "apps:lock", Access: Deploy, Summary: "Keep an app from being deployed, and say why",
 			Example: `apps:lock blog -m "moving the database"`, Another: "apps:lock blog"}, (*p).LockApp),

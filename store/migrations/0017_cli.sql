@@ -7,14 +7,6 @@ CREATE TABLE global_config (
 -- What they were when a release was made: a release is never edited.
 ALTER TABLE releases ADD COLUMN globals TEXT NOT NULL DEFAULT '{}';
 
--- Config vars that were cleared, for as long as they can be brought back. The app's number or, for global ones, 0.
-CREATE TABLE cleared_config (
-    app_id INTEGER NOT NULL,
-    at     INTEGER NOT NULL,
-    vars   TEXT NOT NULL,
-    PRIMARY KEY (app_id, at)
-) STRICT;
-
 -- Logins to servers that apps' code is fetched from. user "" and password "": a host key, as known_hosts has it.
 CREATE TABLE git_hosts (
     host     TEXT PRIMARY KEY,

@@ -40,7 +40,7 @@ func (Diagnosis) Symbolic() {}
 func (d Diagnosis) Text(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range d.Findings {
-		f.write(&b)
+		f.write(&b, w)
 	}
 	fmt.Fprintf(&b, "%d checks, %d warnings, %d failed\n", len(d.Findings), d.Warned, d.Failed)
 	_, err := io.WriteString(w, b.String())
@@ -48,9 +48,9 @@ func (d Diagnosis) Text(w io.Writer) error {
 }
 
 // write is one finding, and below it what to do about it.
-func (f Finding) write(b *strings.Builder) {
+func (f Finding) write(b *strings.Builder, w io.Writer) {
 	mark := map[Grade]string{Fine: "✓", Warning: "!", Failing: "✗"}[f.Grade]
-	fmt.Fprintf(b, "%s %-22s %s\n", mark, f.Check, f.Text)
+	fmt.Fprintf(b, "%s %-22s %s\n", painted(w, f.Grade, mark), f.Check, f.Text)
 	if f.Fix != "" {
 		fmt.Fprintf(b, "  %-22s → %s\n", "", f.Fix)
 	}

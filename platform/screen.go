@@ -17,7 +17,6 @@ type Piped struct {
 type Screen struct {
 	io.Writer
 	Colour bool      // it understands escape sequences and its owner wants colours
-	UTF8   bool      // it shows more than ASCII
 	Now    time.Time // so that times can be told relative to it; zero: they are not
 }
 
@@ -30,24 +29,12 @@ const (
 	normal = "\x1b[0m"
 )
 
-// Mark is a grade's sign: a symbol on a screen, which says by itself what its colour says, else a word.
-func Mark(w io.Writer, g Grade) string {
-	s, ok := w.(Screen)
-	if !ok {
-		return map[Grade]string{Fine: "ok  ", Warning: "warn", Failing: "FAIL"}[g]
+// painted is a text in a grade's colour, where somebody wants colours.
+func painted(w io.Writer, g Grade, text string) string {
+	if s, ok := w.(Screen); ok && s.Colour {
+		return map[Grade]string{Fine: green, Warning: yellow, Failing: red}[g] + text + normal
 	}
-	symbol := map[Grade]string{Fine: "ok", Warning: "!", Failing: "x"}[g]
-	if s.UTF8 {
-		symbol = map[Grade]string{Fine: "✓", Warning: "!", Failing: "✗"}[g]
-	}
-	return s.paint(map[Grade]string{Fine: green, Warning: yellow, Failing: red}[g], symbol)
-}
-
-func (s Screen) paint(colour, text string) string {
-	if !s.Colour {
-		return text
-	}
-	return colour + text + normal
+	return text
 }
 
 // when adds to an absolute time how long ago that was, or how soon it will be.

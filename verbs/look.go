@@ -39,7 +39,7 @@ func (s Session) trouble() string {
 // page is where text goes: aligned for people, tab-separated for programs.
 func (s Session) page(w io.Writer, header bool) io.Writer {
 	if s.Terminal != nil {
-		return platform.Screen{Writer: w, Colour: s.colours(), UTF8: s.utf8(), Now: time.Now()}
+		return platform.Screen{Writer: w, Colour: s.colours(), Now: time.Now()}
 	}
 	return platform.Piped{Writer: w, Header: header}
 }

@@ -23,7 +23,10 @@ type Table struct {
 // New makes the table. version is what `version` prints.
 func New(p *platform.Platform, version string) *Table {
 	t := &Table{platform: p, version: version}
-	t.verbs = respelled(slices.Concat(declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(), releases(), checks(), things(), why(), logs(), oneOffs(), line(), t.own()))
+	t.verbs = respelled(slices.Concat(
+		declared(), names(), builders(), distribution(), stacks(), edges(), code(), people(),
+		releases(), checks(), things(), why(), logs(), oneOffs(), line(), t.own(),
+	))
 	for i, v := range t.verbs {
 		if v.Another == "" {
 			t.verbs[i].Another = another[v.Name]

@@ -31,10 +31,15 @@ const (
 
 // painted is a text in a grade's colour, where somebody wants colours.
 func painted(w io.Writer, g Grade, text string) string {
-	if s, ok := w.(Screen); ok && s.Colour {
-		return map[Grade]string{Fine: green, Warning: yellow, Failing: red}[g] + text + normal
+	s, _ := w.(Screen)
+	return s.paint(map[Grade]string{Fine: green, Warning: yellow, Failing: red}[g], text)
+}
+
+func (s Screen) paint(colour, text string) string {
+	if !s.Colour {
+		return text
 	}
-	return text
+	return colour + text + normal
 }
 
 // when adds to an absolute time how long ago that was, or how soon it will be.

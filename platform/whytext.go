@@ -25,7 +25,7 @@ func (Why) Symbolic() {}
 func (w Why) Text(out io.Writer) error {
 	var b strings.Builder
 	if w.platform {
-		w.textOfPlatform(&b)
+		w.textOfPlatform(&b, out)
 	} else {
 		w.textOfApp(&b)
 	}
@@ -150,12 +150,12 @@ func (a *AppWhy) writeChanges(b *strings.Builder, now time.Time) {
 	}
 }
 
-func (w Why) textOfPlatform(b *strings.Builder) {
+func (w Why) textOfPlatform(b *strings.Builder, out io.Writer) {
 	for _, n := range w.Apps {
 		fmt.Fprintf(b, "✗ %s; more: ssh paas why %s\n", n.Summary, n.App)
 	}
 	for _, f := range w.Host {
-		f.write(b)
+		f.write(b, out)
 	}
 	if len(w.Apps)+len(w.Host) == 0 {
 		fmt.Fprintln(b, "✓ every app is as it should be, and nothing is wrong with the platform")

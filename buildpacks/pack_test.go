@@ -75,6 +75,7 @@ func TestUnpackApp(t *testing.T) {
 		},
 		"none": func() error { return os.RemoveAll(dir) },
 	} {
+		check(t, os.MkdirAll(dir, 0o755)) // "none" may have been the first
 		check(t, os.RemoveAll(filepath.Join(dir, ocispec.ImageIndexFile)))
 		check(t, spoil())
 		if _, err := b.unpackApp(t.Context(), builderImage{runs: runs}, upper); err == nil {

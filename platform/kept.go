@@ -112,7 +112,7 @@ func (l *lane) reshelve(w want, keep []Instance, d time.Duration) (gone []Instan
 	if w.app.Release != w.release.Number {
 		gone = l.shelf.list
 		l.shelf = shelf{release: w.app.Release, list: slices.Clone(keep), keep: d}
-		return gone
+		return l.drop(gone)
 	}
 	l.shelf.list = slices.DeleteFunc(slices.Clone(l.shelf.list), func(i Instance) bool {
 		if !w.hasRoom(i) {
@@ -120,10 +120,27 @@ func (l *lane) reshelve(w want, keep []Instance, d time.Duration) (gone []Instan
 		}
 		return !w.hasRoom(i)
 	})
-	return gone
+	return l.drop(gone)
 }
 
-// setAside lets instances stand still whose last requests were answered, unless they were called back meanwhile.
+// drop returns those instances, of some that were on the shelf, that stand still. The others still have requests to
+// answer and end after that, see setAside. l.mu is held.
+func (l *lane) drop(list []Instance) (still []Instance) {
+	for _, i := range list {
+		if !i.Kept.IsZero() {
+			still = append(still, i)
+			continue
+		}
+		if l.dropped == nil {
+			l.dropped = map[InstanceID]bool{}
+		}
+		l.dropped[i.ID] = true
+	}
+	return still
+}
+
+// setAside lets instances stand still whose last requests were answered, unless they were called back meanwhile. Those
+// that nobody wants to keep any more it ends.
 func (p *Platform) setAside(ctx context.Context, l *lane, list []Instance) {
 	var kept []Instance
 	for _, i := range list {
@@ -149,6 +166,9 @@ func (p *Platform) setOneAside(ctx context.Context, l *lane, i Instance) (kept b
 	l.shelving.Lock()
 	defer l.shelving.Unlock()
 	if !l.onShelf(i.ID) {
+		if l.wasDropped(i.ID) {
+			p.stop(ctx, i)
+		}
 		return false, nil
 	}
 	if p.tight() {
@@ -165,6 +185,14 @@ func (p *Platform) setOneAside(ctx context.Context, l *lane, i Instance) (kept b
 		}
 	}
 	return kept, nil
+}
+
+// wasDropped is true once.
+func (l *lane) wasDropped(id InstanceID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer delete(l.dropped, id)
+	return l.dropped[id]
 }
 
 func (l *lane) onShelf(id InstanceID) bool {

@@ -31,8 +31,9 @@ type lane struct {
 	ended      map[InstanceID]chan struct{}   // closed when an instance ends while somebody watches it
 	repair     *time.Timer                    // the next repair
 
-	shelf    shelf      // the instances of the release before, see kept.go
-	shelving sync.Mutex // held to set them aside or to call them back
+	shelf    shelf               // the instances of the release before, see kept.go
+	dropped  map[InstanceID]bool // that were on the shelf, and end when their requests are answered
+	shelving sync.Mutex          // held to set them aside or to call them back
 
 	nap      nap           // how the app sleeps, see sleep.go
 	woke     time.Time     // when it last did

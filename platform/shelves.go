@@ -104,12 +104,13 @@ func (p *Platform) emptyShelf(name AppName, why string) {
 	l.mu.Lock()
 	s := l.shelf
 	l.shelf = shelf{}
+	still := l.drop(s.list)
 	l.mu.Unlock()
 	if len(s.list) == 0 {
 		return
 	}
 	p.say(Event{Kind: EventKept, App: name, Release: s.release, Text: fmt.Sprintf("%s of v%d are not kept any more: %s", names(s.list), s.release, why)})
-	p.spawn(func(ctx context.Context) { p.stopAll(ctx, s.list) })
+	p.spawn(func(ctx context.Context) { p.stopAll(ctx, still) })
 }
 
 // clearShelf is for who ends what is kept himself.

@@ -442,7 +442,7 @@ func TestSleepSettings(t *testing.T) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
-	done, err := w.SetProcessProperty(ctx, w.call, platform.PropertyInput{App: "idle", Key: "15m", Value: "blog"})
+	done, err := w.SetProcessProperty(ctx, w.call, platform.PropertyInput{App: "idle", Key: "15m", Value: "blog"}.Turned())
 	w.check(err)
 	if done.Message != "blog sleeps after 15m without a request, and is stopped 6h later or when memory is short." {
 		t.Error(done.Message)

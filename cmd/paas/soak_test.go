@@ -34,13 +34,14 @@ func TestSoak(t *testing.T) {
 	before := s.atRest(t)
 	s.under(t, *soaksFor/2, []disturbance{s.release, s.sleep, s.crash, s.scale, s.domain})
 	t.Logf("%d requests; disturbances: %v", s.asked.done.Load(), s.done)
-	if after := s.atRest(t); after > before+descriptorsOfOne {
+	if after := s.atRest(t); after > before+idleConnections {
 		t.Errorf("the daemon holds %d descriptors, %d before the load", after, before)
 	}
 }
 
-// descriptorsOfOne is how much the count may differ: something may go on in the background.
-const descriptorsOfOne = 8
+// idleConnections is how many connections to instances may wait for the next request. Of the thousands of requests
+// none leaves a descriptor behind.
+const idleConnections = 64
 
 // atRest is how many descriptors the daemon holds with the same instances, all awake, and nothing kept: the least of
 // some seconds, since what ends takes its time.

@@ -7,7 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -60,7 +60,7 @@ func (o *opened) lead(m platform.Mapping, at ...string) func(context.Context) {
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 { // below the ports that the kernel gives to whoever connects meanwhile
-		port := 10_000 + rand.IntN(20_000)
+		port := 10_000 + mathrand.IntN(20_000)
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			_ = l.Close()
 			return port

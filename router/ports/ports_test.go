@@ -427,7 +427,7 @@ func TestTaken(t *testing.T) {
 	if err := o.Claim("app", m); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Claim("other", m); err == nil || !strings.Contains(err.Error(), "leads to app") {
+	if err := o.Claim("other", m); err == nil || !strings.Contains(err.Error(), "is taken") {
 		t.Errorf("claimed twice: %v", err)
 	}
 	o.Swap(platform.Route{App: "app"})(context.Background()) // it was not recorded

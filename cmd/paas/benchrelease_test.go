@@ -84,7 +84,7 @@ func (b *releaseBench) rollbackKept() {
 		Kept         bool
 		Milliseconds float64
 	}
-	if err := json.Unmarshal([]byte(b.paas("rollback", "node", "--json")), &back); err != nil || !back.Kept {
+	if err := json.Unmarshal([]byte(b.paas("rollback", "node", "--json", "--quiet")), &back); err != nil || !back.Kept {
 		b.t.Fatalf("it was not called back: %+v, %v", back, err)
 	}
 	b.tell = append(b.tell, back.Milliseconds)

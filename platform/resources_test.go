@@ -73,5 +73,8 @@ func (h *host) kill(id platform.InstanceID) {
 func (h *host) specOf(id platform.InstanceID) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.running[id] == nil { // it was stopped since its id was asked for
+		return ""
+	}
 	return fmt.Sprintf("%+v %+v", h.running[id].limits, h.running[id].security)
 }

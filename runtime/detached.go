@@ -14,18 +14,7 @@ import (
 
 // Detach implements platform.Detaching.
 func (r *Runtime) Detach(ctx context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
-	o, err := orderOf(spec, jobsGroup)
-	if err != nil {
-		return platform.Instance{}, err
-	}
-	o.stdio = nil
-	c, err := r.launch(ctx, o)
-	if err != nil {
-		return platform.Instance{}, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return c.record.instance(), nil
+	return r.startIn(ctx, spec, jobsGroup)
 }
 
 // Detached implements platform.Detaching.

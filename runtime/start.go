@@ -4,13 +4,19 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"paas/platform"
+
+	"golang.org/x/sys/unix"
 )
 
 // Start implements platform.Runner.
 func (r *Runtime) Start(ctx context.Context, spec platform.InstanceSpec) (platform.Instance, error) {
-	o, err := orderOf(spec, appsGroup)
+	return r.startIn(ctx, spec, appsGroup)
+}
+
+// startIn starts an instance in a group. It does not depend on the caller's streams.
+func (r *Runtime) startIn(ctx context.Context, spec platform.InstanceSpec, group string) (platform.Instance, error) {
+	o, err := orderOf(spec, group)
 	if err != nil {
 		return platform.Instance{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -157,14 +156,4 @@ func (a *Authority) Status(serial string) string {
 	w := httptest.NewRecorder()
 	a.admin.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/cert-status-by-serial/"+serial, nil))
 	return w.Body.String()
-}
-
-// FreePort is one that nobody listens on now.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -38,11 +38,7 @@ func smallDisk(t *testing.T) string {
 // stopped, and when it is stopped there is room again.
 func TestDiskIsFull(t *testing.T) {
 	before := sandbox.Mounts(t)
-	t.Cleanup(func() {
-		if now := sandbox.Mounts(t); now != before {
-			t.Errorf("mounts are left:\n%s", now)
-		}
-	})
+	t.Cleanup(func() { sandbox.NothingMounted(t, before) })
 	a := &arena{Host: openOn(t, smallDisk(t)), t: t}
 	a.Layer(t, runtimetest.Base, sandbox.FillBase)
 	a.Layer(t, attackLayer, func(dir string) error { return copyProgram(dir+"/attack", 0o755) })

@@ -252,3 +252,47 @@ func BenchmarkAttach(b *testing.B) {
 		b.ReportMetric(float64(list[len(list)/2].Microseconds()), name+"-µs")
 	}
 }
+
+// Other people's interfaces come and go while ours are listed.
+func TestListedWhileInterfacesChange(t *testing.T) {
+	n := openNetwork(t, Options{ID: "ch"})
+	_, e := member(t, n, "shop", "web", 1)
+	addBridge := func(name string) error {
+		return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}})
+	}
+	for i := range 60 { // more than one message's worth
+		name := fmt.Sprint("still", i)
+		check(t, addBridge(name))
+		t.Cleanup(func() { check(t, netlink.LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}})) })
+	}
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			err = errors.Join(addBridge("moving"), netlink.LinkDel(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "moving"}}))
+		}
+		stopped <- err
+	}()
+	interrupted := 0
+	for end := time.Now().Add(time.Minute); interrupted < 3 && time.Now().Before(end); {
+		if _, err := n.route.LinkList(); errors.Is(err, netlink.ErrDumpInterrupted) {
+			interrupted++
+		}
+		links, err := n.links()
+		check(t, err)
+		if len(links) != 1 || links[0].Attrs().Name != e.Iface {
+			t.Fatalf("interfaces %v, want %s", links, e.Iface)
+		}
+	}
+	close(stop)
+	check(t, <-stopped)
+	if interrupted == 0 {
+		t.Error("no list was interrupted: this test shows nothing")
+	}
+}

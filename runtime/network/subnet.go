@@ -93,7 +93,9 @@ func (n *Network) takenAddresses(others []entry) ([]netip.Prefix, error) {
 		taken = append(taken, netip.PrefixFrom(s, 32))
 	}
 	filter := &netlink.Route{Table: unix.RT_TABLE_UNSPEC} // all tables, the local one included
-	routes, err := n.route.RouteListFiltered(netlink.FAMILY_V4, filter, netlink.RT_FILTER_TABLE)
+	routes, err := whole(func() ([]netlink.Route, error) {
+		return n.route.RouteListFiltered(netlink.FAMILY_V4, filter, netlink.RT_FILTER_TABLE)
+	})
 	for _, r := range routes {
 		if p, ok := prefixOf(r.Dst); ok {
 			taken = append(taken, p)

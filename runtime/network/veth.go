@@ -182,8 +182,19 @@ func (n *Network) numbers() ([]uint32, error) {
 	return numbers, err
 }
 
+// whole asks again for a list that changed while the kernel told it: on a busy host other interfaces and
+// routes come and go all the time.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	for range 100 {
+		if all, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return list()
+}
+
 func (n *Network) links() ([]netlink.Link, error) {
-	all, err := n.route.LinkList()
+	all, err := whole(n.route.LinkList)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,8 @@ func (n *Network) ownWarnings() (warnings []string) {
 	if !n.prefix6.IsValid() {
 		return append(warnings, "The host has no IPv6: containers have IPv4 only.")
 	}
-	if routes, err := n.route.RouteList(nil, netlink.FAMILY_V6); err == nil && !hasDefault(routes) {
+	routes, err := whole(func() ([]netlink.Route, error) { return n.route.RouteList(nil, netlink.FAMILY_V6) })
+	if err == nil && !hasDefault(routes) {
 		warnings = append(warnings, "The host has no IPv6 route to the internet: containers reach it over IPv4 only.")
 	}
 	return warnings

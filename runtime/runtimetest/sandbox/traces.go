@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,9 +47,7 @@ const Patience = 2 * time.Minute
 
 // LeavesNothing compares the machine with how it was before the host at dir.
 func LeavesNothing(t testing.TB, dir, mounts string) {
-	if now := Mounts(t); now != mounts {
-		t.Errorf("mounts are left:\n%s\nbefore:\n%s", now, mounts)
-	}
+	NothingMounted(t, mounts)
 	left := append(Groups(), Processes(t)...)
 	state, err := filepath.Glob(dir + "/state/*")
 	Check(t, err)
@@ -68,10 +67,24 @@ func Mounts(t testing.TB) string {
 	return string(b)
 }
 
+// NothingMounted tells what is mounted that was not. Of what others unmount meanwhile it says nothing.
+func NothingMounted(t testing.TB, before string) {
+	t.Helper()
+	old := strings.Split(before, "\n")
+	for mount := range strings.SplitSeq(Mounts(t), "\n") {
+		if !slices.Contains(old, mount) {
+			t.Errorf("still mounted: %s", mount)
+		}
+	}
+}
+
 // Links are the interfaces but for the loopback.
 func Links(t testing.TB) (names []string) {
 	t.Helper()
 	all, err := netlink.LinkList()
+	for errors.Is(err, netlink.ErrDumpInterrupted) {
+		all, err = netlink.LinkList()
+	}
 	Check(t, err)
 	for _, l := range all {
 		if l.Attrs().Name != "lo" {

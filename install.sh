@@ -32,6 +32,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; } # VERSION MINIMUM
 setting() { sed -n "s/^ *$1 *= *\"\(.*:\)\{0,1\}\(.*\)\" *\$/\2/p" "$config" 2>/dev/null || true; } # KEY; of an address, its port
 with_systemd() { [ -d /run/systemd/system ]; } # what sd_booted(3) looks at
+stands_still() { with_systemd && ! systemctl is-active -q paas; }
 write() { # FILE MODE < TEXT
 	if [ "$dry" = 1 ]; then say "would write $1:" && sed 's/^/    /' && return; fi
 	mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"
@@ -49,8 +50,7 @@ parse() {
 			[ -n "${2:-}" ] || die "$1 needs a value" "see --help" 2
 			value "$1" "$2" && shift ;;
 		--upgrade | --uninstall) mode=${1#--} ;;
-		--from-source) archive='' ;;
-		--no-start) start=0 ;; --purge) purge=1 ;; --dry-run) dry=1 ;;
+		--from-source) archive='' ;; --no-start) start=0 ;; --purge) purge=1 ;; --dry-run) dry=1 ;;
 		-h | --help) usage && exit 0 ;;
 		*) die "install.sh has no option $1" "see --help" 2 ;;
 		esac
@@ -98,8 +98,9 @@ preflight() {
 	check_port "HTTP port" "$http_port" --http-port; [ "${https_port:-off}" = off ] || check_port "HTTPS port" "$https_port" --https-port
 	check_port "SSH port" "$ssh_port" --ssh-port
 	# Docker and ufw drop what is forwarded unless told otherwise, and another table's accept cannot help that.
-	if has iptables && iptables -S FORWARD 2>/dev/null | grep -q '^-P FORWARD DROP'; then
-		check ! firewall "drops what is forwarded" "let apps reach the network: iptables -I FORWARD -i 'pv+' -j ACCEPT (and -o)"; fi
+	if has iptables && iptables -S 2>/dev/null | grep -q '^-P FORWARD DROP' && ! iptables -S | grep -q -- '-i pv.*ACCEPT'; then
+		fix='ufw route allow in on pv+' && iptables -S | grep -q ufw-user-forward || fix="iptables -I FORWARD -i 'pv+' -j ACCEPT (and -o)"
+		check "$(mark [ -f "$data/paas.db" ])" firewall "drops what is forwarded" "let builds and apps out: $fix"; fi
 	# TLS and package signatures fail on a machine that lives before they were made.
 	check "$(mark [ "$(date +%Y)" -ge 2026 ])" clock "$(date -u +%FT%TZ)" "set it: timedatectl set-ntp true"
 	[ $bad = 0 ] || [ $dry = 1 ] || die "$bad of these must be fixed first; nothing was changed"
@@ -231,15 +232,14 @@ start_service() {
 	die "the new paas does not start; the old one $left" "see why: journalctl -u paas -n 50"
 }
 setup() {
-	if [ -f "$data/paas.db" ] && [ ! -s "$work/keys" ]; then return; fi
-	set -- --data "$data" --name "${SUDO_USER:-admin}"
+	if [ -f "$data/paas.db" ] && [ ! -s "$work/keys" ] && ! stands_still; then return; fi
+	set -- --data "$data" --name "${SUDO_USER:-admin}" --prepare # or go on where an earlier run was cut off
 	[ ! -s "$work/keys" ] || set -- "$@" --admin-key "$work/keys"
-	[ -f "$data/paas.db" ] || set -- "$@" --prepare
 	run "$bin/paas" setup "$@"
 }
 
 install_or_upgrade() {
-	old=1 && [ -x "$bin/paas" ] || old=0
+	old=1 && [ -x "$bin/paas" ] || old=0; new=0 && ! stands_still && [ $old = 1 ] || new=1
 	[ "$mode" = install ] || [ $old = 1 ] || die "paas is not installed here" "run this without --upgrade"
 	preflight
 	admin_keys
@@ -249,7 +249,7 @@ install_or_upgrade() {
 	if with_systemd && [ $start = 1 ]; then start_service; fi
 	run rm -f "$bin/paas.old" "$bin/paas-init.old" "$unit.old"
 	[ $bad = 0 ] || die "$bad checks failed: a real run would have stopped there"
-	if [ $changed = 0 ]; then say "paas is already current."; elif [ $old = 0 ]; then finish; else say "paas is upgraded."; fi
+	if [ $new = 1 ]; then finish; elif [ $changed = 0 ]; then say "paas is already current."; else say "paas is upgraded."; fi
 	if ! with_systemd; then say "systemd is not running here: start paas yourself, $bin/paas serve --config $config"
 	elif [ $start = 0 ]; then say "It was not started: systemctl enable --now paas"; fi
 }

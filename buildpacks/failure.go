@@ -13,7 +13,7 @@ func failure(app platform.AppName, command string, exit platform.Exit, limits pl
 	}
 	failed := platform.Errorf(platform.Failed, "build failed: `%s` %s", command, exit)
 	if host, ok := unreachable(tail); ok {
-		return failed.WithHint("the build could not reach %s; check the server's network, or what it may reach", host)
+		return failed.WithHint("the build could not reach %s; `ssh paas doctor` tells if a firewall of the server stands in the way", host)
 	}
 	switch exit.Code {
 	case 126:

@@ -51,7 +51,7 @@ func (r *Runtime) inspectNetwork() (list []platform.Finding) {
 		}}
 	}
 	for _, w := range warnings {
-		list = append(list, platform.Finding{Check: "firewall", Grade: platform.Warning, Text: w})
+		list = append(list, platform.Finding{Check: "firewall", Grade: platform.Warning, Text: w.Text, Fix: w.Fix})
 	}
 	if len(list) == 0 {
 		list = []platform.Finding{{Check: "firewall", Grade: platform.Fine, Text: "nftables works, and no other firewall stands in the way."}}

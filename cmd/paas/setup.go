@@ -149,6 +149,11 @@ func (s settings) prepareBase(ctx context.Context, stack string, all bool, env e
 	if !all {
 		return nil
 	}
+	for _, f := range r.runtime.Inspect(ctx) {
+		if f.Check == "firewall" && f.Grade != platform.Fine {
+			_, _ = fmt.Fprintf(env.stderr, " !     %s\n       %s\n", f.Text, f.Fix)
+		}
+	}
 	story := platform.NewStory(env.stdout, nil)
 	defer story.End()
 	return p.PrepareStack(ctx, story)

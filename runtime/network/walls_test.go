@@ -296,7 +296,44 @@ func TestWarnings(t *testing.T) {
 	t.Cleanup(func() { c.DelTable(table); check(t, c.Flush()) })
 	got, err = n.Warnings()
 	check(t, err)
-	if len(got) != 1 || !strings.Contains(got[0], `table "firewall", chain "FORWARD"`) || !strings.Contains(got[0], "iptables -I FORWARD -i pvwa-+ -j ACCEPT") {
+	if len(got) != 1 || !strings.HasPrefix(got[0].Text, "iptables drops") || !strings.Contains(got[0].Fix, "iptables -I FORWARD -i pvwa-+ -j ACCEPT") {
 		t.Errorf("warnings %q", got)
+	}
+}
+
+// Whoever has let our interfaces through, in whatever firewall, is not told again.
+func TestForeignFirewalls(t *testing.T) {
+	outside(t)
+	n := openNetwork(t, Options{ID: "fw"})
+	for name, c := range map[string]struct{ closed, fix, opened string }{
+		"ufw": {
+			`table ip filter { chain ufw-user-forward { }; chain FORWARD { type filter hook forward priority 0; policy drop; jump ufw-user-forward; }; }`,
+			"ufw route allow in on pvfw-+", `add rule ip filter ufw-user-forward iifname "pv*" counter accept`,
+		},
+		"firewalld": {
+			`table inet firewalld { chain filter_FWD_trusted { accept; }; chain zones { }; chain filter_FORWARD { type filter hook forward priority 10; ct state established accept; jump zones; reject with icmpx admin-prohibited; }; }`,
+			"firewall-cmd --permanent --zone=trusted --add-interface=pvfw-+ && firewall-cmd --reload",
+			`insert rule inet firewalld zones iifname "pvfw-*" goto filter_FWD_trusted`,
+		},
+		"own": {
+			`table inet mine { chain through { type filter hook forward priority 0; policy drop; }; }`,
+			`nft insert rule inet mine through iifname "pvfw-*" accept; nft insert rule inet mine through oifname "pvfw-*" ct state established,related accept`,
+			`insert rule inet mine through iifname "pvfw-*" accept; insert rule inet mine through oifname "pvfw-*" ct state established,related accept`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nft(t, c.closed)
+			words := strings.Fields(c.closed)
+			t.Cleanup(func() { nft(t, "delete table "+words[1]+" "+words[2]) })
+			got, err := n.Warnings()
+			check(t, err)
+			if len(got) != 1 || got[0].Fix != c.fix {
+				t.Fatalf("warnings %q", got)
+			}
+			nft(t, c.opened)
+			got, err = n.Warnings()
+			check(t, err)
+			equal(t, "warnings when it is open", len(got), 0)
+		})
 	}
 }

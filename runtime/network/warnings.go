@@ -3,28 +3,24 @@ package network
 import (
 	"fmt"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 )
 
-// Warnings tells what on this host may keep containers from the network, a sentence each, with what to do.
-// It sees nftables rules (and those of iptables-nft, ufw and Docker, which are the same) and no others.
-func (n *Network) Warnings() ([]string, error) {
-	c, err := nftables.New()
+// A Warning is something on this host that may keep containers from the network, and what mends it, if a
+// command does.
+type Warning struct{ Text, Fix string }
+
+// Warnings tells what on this host may keep containers from the network. It sees nftables rules (and those of
+// iptables-nft, ufw, firewalld and Docker, which are the same) and no others.
+func (n *Network) Warnings() ([]Warning, error) {
+	warnings, err := n.firewallWarnings()
 	if err != nil {
 		return nil, fmt.Errorf("read nftables: %w", err)
 	}
-	chains, err := c.ListChains()
-	if err != nil {
-		return nil, fmt.Errorf("read nftables: %w", err)
+	for _, text := range n.ownWarnings() {
+		warnings = append(warnings, Warning{Text: text})
 	}
-	var warnings []string
-	for _, ch := range chains {
-		if dropsForwarded(ch) {
-			warnings = append(warnings, n.forwardWarning(ch))
-		}
-	}
-	return append(warnings, n.ownWarnings()...), nil
+	return warnings, nil
 }
 
 // ownWarnings are about names and IPv6.
@@ -55,37 +51,4 @@ func hasDefault(routes []netlink.Route) bool {
 		}
 	}
 	return false
-}
-
-// forwardWarning names the command for the firewall that it looks like.
-func (n *Network) forwardWarning(c *nftables.Chain) string {
-	names := n.prefix() + "*"
-	fix := fmt.Sprintf("nft add rule %s %s %s iifname %q accept; nft add rule %s %s %s oifname %q ct state established,related accept",
-		familyName(c.Table.Family), c.Table.Name, c.Name, names, familyName(c.Table.Family), c.Table.Name, c.Name, names)
-	if c.Name == "FORWARD" { // iptables-nft, which ufw and Docker use; its wildcard is a plus
-		fix = fmt.Sprintf("iptables -I FORWARD -i %s+ -j ACCEPT; iptables -I FORWARD -o %s+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-			n.prefix(), n.prefix())
-		if c.Table.Family == nftables.TableFamilyIPv6 {
-			fix = fmt.Sprintf("ip6tables -I FORWARD -i %s+ -j ACCEPT; ip6tables -I FORWARD -o %s+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-				n.prefix(), n.prefix())
-		}
-	}
-	return fmt.Sprintf("The host's firewall (nftables table %q, chain %q) drops forwarded packets by policy: unless it accepts what comes "+
-		"from and goes to interfaces %q, containers have no internet. We do not overrule it. To let them out: %s", c.Table.Name, c.Name, names, fix)
-}
-
-func familyName(f nftables.TableFamily) string {
-	switch f {
-	case nftables.TableFamilyIPv4:
-		return "ip"
-	case nftables.TableFamilyIPv6:
-		return "ip6"
-	default:
-		return "inet"
-	}
-}
-
-func dropsForwarded(c *nftables.Chain) bool {
-	return c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
-		c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop && c.Table.Family != nftables.TableFamilyBridge
 }

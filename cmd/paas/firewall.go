@@ -25,7 +25,7 @@ func (h host) firewall() platform.Finding {
 			f.Fix = "ufw allow " + strings.Join(closed, "/tcp && ufw allow ") + "/tcp"
 		}
 	}
-	if _, err := os.Stat("/run/firewalld"); err == nil {
+	if firewalldRuns() {
 		closed := firewalldCloses(ports)
 		f.Text = "firewalld is on, and lets visitors and git in."
 		if len(closed) > 0 {
@@ -97,6 +97,12 @@ func portAmong(port, list string) bool {
 }
 
 const firewallTime = 3 * time.Second
+
+func firewalldRuns() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), firewallTime)
+	defer cancel()
+	return exec.CommandContext(ctx, "firewall-cmd", "--state").Run() == nil
+}
 
 // firewalldCloses asks firewalld itself; without an answer all count as closed.
 func firewalldCloses(ports []string) (closed []string) {

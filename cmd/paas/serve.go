@@ -203,7 +203,7 @@ const repairEvery = time.Minute
 func (r *reign) keepWalls(ctx context.Context) {
 	warnings, err := r.rooms.network.Warnings()
 	for _, w := range warnings {
-		r.log.Warn("network", "warning", w)
+		r.log.Warn("network", "warning", w.Text, "fix", w.Fix)
 	}
 	for tick := time.NewTicker(repairEvery); err == nil; err = r.rooms.network.Repair() {
 		select {

@@ -99,7 +99,7 @@ preflight() {
 	check_port "SSH port" "$ssh_port" --ssh-port
 	# Docker and ufw drop what is forwarded unless told otherwise, and another table's accept cannot help that.
 	if has iptables && iptables -S 2>/dev/null | grep -q '^-P FORWARD DROP' && ! iptables -S | grep -q -- '-i pv.*ACCEPT'; then
-		fix='ufw route allow in on pv+' && iptables -S | grep -q ufw-user-forward || fix="iptables -I FORWARD -i 'pv+' -j ACCEPT (and -o)"
+		fix='ufw route allow in on pv+ && ufw allow in on pv+ to any port 53' && iptables -S | grep -q ufw-user-forward || fix="iptables -I FORWARD -i 'pv+' -j ACCEPT (and -o)"
 		check "$(mark [ -f "$data/paas.db" ])" firewall "drops what is forwarded" "let builds and apps out: $fix"; fi
 	# TLS and package signatures fail on a machine that lives before they were made.
 	check "$(mark [ "$(date +%Y)" -ge 2026 ])" clock "$(date -u +%FT%TZ)" "set it: timedatectl set-ntp true"

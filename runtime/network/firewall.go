@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 )
 
-// firewallWarnings is one for each firewall that ends the way of forwarded packets and has no rule for ours. An
+// firewallWarnings is one for each firewall that ends the way of containers' packets and has no rule for them. An
 // accept of ours in another table cannot overrule it, and we do not write into other people's.
 func (n *Network) firewallWarnings() (warnings []Warning, err error) {
 	c, err := nftables.New()
@@ -22,37 +21,97 @@ func (n *Network) firewallWarnings() (warnings []Warning, err error) {
 		return nil, err
 	}
 	for _, ch := range chains {
-		if closed, err := closesForwarding(c, ch); err != nil || !closed {
-			if err != nil {
-				return nil, err
-			}
-			continue
-		}
-		f := foreignFirewall{table: ch.Table, chain: ch.Name, chains: sameTable(chains, ch.Table)}
-		let, err := f.knows(c, n.prefix())
+		f := foreignFirewall{conn: c, base: ch, chains: sameTable(chains, ch.Table), names: n.namesAt, prefix: n.prefix()}
+		closed, err := f.closed()
 		if err != nil {
 			return nil, err
 		}
-		if w := f.warning(n.prefix()); !let && !slices.Contains(warnings, w) {
-			warnings = append(warnings, w)
+		if closed {
+			warnings = append(warnings, f.warning())
 		}
 	}
-	return warnings, nil
+	// ufw has one command for both ways, and for IPv6.
+	same := func(a, b Warning) bool { return a.Fix == b.Fix }
+	return slices.CompactFunc(warnings, same), nil
 }
 
-// closesForwarding tells a chain that drops by policy, as iptables' do, or by its last rule, as firewalld's.
-func closesForwarding(c *nftables.Conn, ch *nftables.Chain) (bool, error) {
-	if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Table.Family == nftables.TableFamilyBridge {
+func sameTable(all []*nftables.Chain, t *nftables.Table) (chains []*nftables.Chain) {
+	for _, ch := range all {
+		if ch.Table.Name == t.Name && ch.Table.Family == t.Family {
+			chains = append(chains, ch)
+		}
+	}
+	return chains
+}
+
+// A foreignFirewall is a chain of somebody else's that containers' packets have to pass: those to the world where
+// it forwards, questions for names where it is for input.
+type foreignFirewall struct {
+	conn   *nftables.Conn
+	base   *nftables.Chain
+	chains []*nftables.Chain // all of its table
+	prefix string            // of our interfaces
+	names  uint16            // the port that our name server listens on, 0 for none
+}
+
+// closed tells a chain that drops by policy, as iptables' do, or by its last rule, as firewalld's, and has no rule
+// about packets from our interfaces: if it has, its owner has decided.
+func (f foreignFirewall) closed() (bool, error) {
+	if !f.concerns() {
 		return false, nil
 	}
-	if ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop {
-		return true, nil
-	}
-	rules, err := c.GetRules(ch.Table, ch)
-	if err != nil || len(rules) == 0 {
+	rules, err := f.conn.GetRules(f.base.Table, f.base)
+	if err != nil {
 		return false, err
 	}
-	return endsAll(rules[len(rules)-1].Exprs), nil
+	drops := f.base.Policy != nil && *f.base.Policy == nftables.ChainPolicyDrop
+	if !drops && (len(rules) == 0 || !endsAll(rules[len(rules)-1].Exprs)) {
+		return false, nil
+	}
+	known, err := f.knows(rules, map[string]bool{f.base.Name: true})
+	return !known, err
+}
+
+func (f foreignFirewall) concerns() bool {
+	if f.base.Hooknum == nil || f.base.Table.Family == nftables.TableFamilyBridge {
+		return false
+	}
+	return f.forwards() || *f.base.Hooknum == *nftables.ChainHookInput && f.names != 0 && f.base.Table.Family != nftables.TableFamilyIPv6
+}
+
+func (f foreignFirewall) forwards() bool { return *f.base.Hooknum == *nftables.ChainHookForward }
+
+// knows looks for a rule that names our interfaces as those that packets come from, also in the chains that these
+// rules lead to. seen are the chains that need no other look.
+func (f foreignFirewall) knows(rules []*nftables.Rule, seen map[string]bool) (bool, error) {
+	for _, r := range rules {
+		if matchesInput(r.Exprs, f.prefix) {
+			return true, nil
+		}
+		next := target(r.Exprs)
+		if next == "" || seen[next] {
+			continue
+		}
+		seen[next] = true
+		further, err := f.conn.GetRules(f.base.Table, &nftables.Chain{Name: next, Table: f.base.Table})
+		if err != nil {
+			return false, err
+		}
+		if known, err := f.knows(further, seen); known || err != nil {
+			return known, err
+		}
+	}
+	return false, nil
+}
+
+// target is the chain that a rule jumps or goes to.
+func target(exprs []expr.Any) string {
+	for _, e := range exprs {
+		if v, ok := e.(*expr.Verdict); ok {
+			return v.Chain
+		}
+	}
+	return ""
 }
 
 // endsAll tells a drop or reject without a condition.
@@ -69,36 +128,6 @@ func endsAll(exprs []expr.Any) bool {
 		}
 	}
 	return false
-}
-
-func sameTable(all []*nftables.Chain, t *nftables.Table) (chains []*nftables.Chain) {
-	for _, ch := range all {
-		if ch.Table.Name == t.Name && ch.Table.Family == t.Family {
-			chains = append(chains, ch)
-		}
-	}
-	return chains
-}
-
-// A foreignFirewall is a table of somebody else's with a chain that closes the way.
-type foreignFirewall struct {
-	table  *nftables.Table
-	chain  string
-	chains []*nftables.Chain // all of the table
-}
-
-// knows tells whether a rule of it names our interfaces as those that packets come from: its owner has decided.
-func (f foreignFirewall) knows(c *nftables.Conn, prefix string) (bool, error) {
-	for _, ch := range f.chains {
-		rules, err := c.GetRules(f.table, ch)
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(rules, func(r *nftables.Rule) bool { return matchesInput(r.Exprs, prefix) }) {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // matchesInput tells `iifname "pv*"`: a comparison with the beginning of the name, without its final zero.
@@ -121,37 +150,51 @@ func (f foreignFirewall) has(chain string) bool {
 	return slices.ContainsFunc(f.chains, func(ch *nftables.Chain) bool { return ch.Name == chain })
 }
 
-func (f foreignFirewall) warning(prefix string) Warning {
-	name, fix := f.fix(prefix)
-	return Warning{
-		Text: fmt.Sprintf("%s drops what is forwarded: containers have no internet. It is not overruled.", name),
-		Fix:  fix,
+func (f foreignFirewall) warning() Warning {
+	name, fix := f.fix()
+	if !f.forwards() {
+		return Warning{Text: name + " drops what containers ask the server: they cannot resolve names. It is not overruled.", Fix: fix}
 	}
+	return Warning{Text: name + " drops what is forwarded: containers have no internet. It is not overruled.", Fix: fix}
 }
 
 // fix names the firewall, and its own command that lets packets from our interfaces pass. The chains are those
 // that ufw, firewalld (with nftables), Docker and iptables make; each reads a final plus as any rest of a name.
-func (f foreignFirewall) fix(prefix string) (name, command string) {
-	iptables := "iptables"
-	if f.table.Family == nftables.TableFamilyIPv6 {
-		iptables = "ip6tables"
-	}
-	pair := func(chain string) string {
-		return fmt.Sprintf("%[1]s -I %[2]s -i %[3]s+ -j ACCEPT; %[1]s -I %[2]s -o %[3]s+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", iptables, chain, prefix)
-	}
+func (f foreignFirewall) fix() (name, command string) {
 	switch {
 	case f.has("ufw-user-forward"), f.has("ufw6-user-forward"):
-		return "ufw", fmt.Sprintf("ufw route allow in on %s+", prefix)
-	case f.table.Name == "firewalld":
-		return "firewalld", fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-interface=%s+ && firewall-cmd --reload", prefix)
+		return "ufw", fmt.Sprintf("ufw route allow in on %[1]s+ && ufw allow in on %[1]s+ to any port %[2]d", f.prefix, f.names)
+	case f.base.Table.Name == "firewalld":
+		return "firewalld", fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-interface=%s+ && firewall-cmd --reload", f.prefix)
 	case f.has("DOCKER-USER"):
-		return "Docker's firewall", pair("DOCKER-USER")
-	case f.chain == "FORWARD":
-		return iptables, pair("FORWARD")
+		return "Docker's firewall", f.iptables("DOCKER-USER")
+	case f.base.Name == "FORWARD", f.base.Name == "INPUT":
+		return f.command(), f.iptables(f.base.Name)
 	}
-	where := fmt.Sprintf("%s %s %s", familyName(f.table.Family), f.table.Name, f.chain)
-	rules := fmt.Sprintf("nft insert rule %[1]s iifname %[2]q accept; nft insert rule %[1]s oifname %[2]q ct state established,related accept", where, prefix+"*")
-	return fmt.Sprintf("The host's firewall (chain %s)", strings.TrimSpace(where)), rules
+	return fmt.Sprintf("The host's firewall (table %s, chain %s)", f.base.Table.Name, f.base.Name), f.rules()
+}
+
+func (f foreignFirewall) command() string {
+	if f.base.Table.Family == nftables.TableFamilyIPv6 {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+func (f foreignFirewall) iptables(chain string) string {
+	rule := f.command() + " -I " + chain
+	if !f.forwards() {
+		return fmt.Sprintf("%[1]s -i %[2]s+ -p udp --dport %[3]d -j ACCEPT; %[1]s -i %[2]s+ -p tcp --dport %[3]d -j ACCEPT", rule, f.prefix, f.names)
+	}
+	return fmt.Sprintf("%[1]s -i %[2]s+ -j ACCEPT; %[1]s -o %[2]s+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", rule, f.prefix)
+}
+
+func (f foreignFirewall) rules() string {
+	rule := fmt.Sprintf("nft insert rule %s %s %s", familyName(f.base.Table.Family), f.base.Table.Name, f.base.Name)
+	if !f.forwards() {
+		return fmt.Sprintf("%s iifname %q meta l4proto { tcp, udp } th dport %d accept", rule, f.prefix+"*", f.names)
+	}
+	return fmt.Sprintf("%[1]s iifname %[2]q accept; %[1]s oifname %[2]q ct state established,related accept", rule, f.prefix+"*")
 }
 
 func familyName(f nftables.TableFamily) string {

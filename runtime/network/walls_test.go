@@ -308,12 +308,17 @@ func TestForeignFirewalls(t *testing.T) {
 	for name, c := range map[string]struct{ closed, fix, opened string }{
 		"ufw": {
 			`table ip filter { chain ufw-user-forward { }; chain FORWARD { type filter hook forward priority 0; policy drop; jump ufw-user-forward; }; }`,
-			"ufw route allow in on pvfw-+", `add rule ip filter ufw-user-forward iifname "pv*" counter accept`,
+			"ufw route allow in on pvfw-+ && ufw allow in on pvfw-+ to any port 53", `add rule ip filter ufw-user-forward iifname "pv*" counter accept`,
 		},
 		"firewalld": {
 			`table inet firewalld { chain filter_FWD_trusted { accept; }; chain zones { }; chain filter_FORWARD { type filter hook forward priority 10; ct state established accept; jump zones; reject with icmpx admin-prohibited; }; }`,
 			"firewall-cmd --permanent --zone=trusted --add-interface=pvfw-+ && firewall-cmd --reload",
 			`insert rule inet firewalld zones iifname "pvfw-*" goto filter_FWD_trusted`,
+		},
+		"questions": {
+			`table ip filter { chain INPUT { type filter hook input priority 0; policy drop; }; }`,
+			"iptables -I INPUT -i pvfw-+ -p udp --dport 53 -j ACCEPT; iptables -I INPUT -i pvfw-+ -p tcp --dport 53 -j ACCEPT",
+			`add rule ip filter INPUT iifname "pvfw-*" udp dport 53 accept`,
 		},
 		"own": {
 			`table inet mine { chain through { type filter hook forward priority 0; policy drop; }; }`,

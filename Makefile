@@ -42,7 +42,7 @@ bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; 
 bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages)
 	@$(GO) test -count 1 -timeout 45m -run '^TestBuildPeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
-bench-router: bench-wake ## the router side by side with nginx and HAProxy (root; Debian packages; fifteen minutes, two processors)
+bench-router: bench-wake ## the router side by side with nginx, HAProxy (root; Debian packages) and Caddy (its module); twenty minutes, two processors
 	@$(GO) test -count 1 -timeout 45m -run '^TestRouterPeers$$' ./router -peers -v | $(FIGURES)
 
 bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)

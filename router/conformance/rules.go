@@ -39,6 +39,9 @@ func apply(rules []Rule, cases []Case) (list []ruled) {
 			for _, choice := range r.Or {
 				c.outcomes = append(c.outcomes, choice(cases[at]))
 			}
+			for k := range c.outcomes { // nothing in the RFCs keeps a connection
+				c.outcomes[k].MayEnd = true
+			}
 			list = append(list, c)
 		}
 	}
@@ -102,6 +105,19 @@ func either(want string) Choice { return func(c Case) Case { c.Want = want; retu
 
 // plainly is the case without its demands on particular fields.
 func plainly(c Case) Case { c.Has, c.Lacks, c.Gets, c.Misses = nil, nil, nil, nil; return c }
+
+// both is one choice on the other.
+func both(first, then Choice) Choice { return func(c Case) Case { return then(first(c)) } }
+
+// severed is a connection that ends without a byte of an answer.
+func severed(c Case) Case {
+	c = failed(c)
+	c.Want, c.Ends = "-", true
+	return c
+}
+
+// older is the request under the client's version.
+func older(c Case) Case { c.Seen = strings.Replace(c.Seen, "HTTP/1.1", "HTTP/1.0", 1); return c }
 
 // halting is an answer that visibly breaks off, whatever of it came before.
 func halting(c Case) Case { c.Content = ""; return c }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Front starts a front end that sends every request for the host a.test to origin, and returns its address.
@@ -67,6 +70,8 @@ type result struct {
 	ended    bool   // the connection
 	probed   bool   // another request was answered on it
 	other    string // what came in the place of that
+	gone     bool   // nothing did: the connection ended
+	odd      error  // what came is no answer
 }
 
 func (c *Case) run(o *origin, addr string, stays bool) []string {
@@ -115,7 +120,7 @@ func (r *result) probe(conn net.Conn, in *bufio.Reader) {
 	_, _ = io.WriteString(conn, probe)
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
-		r.other = err.Error()
+		r.other, r.gone = err.Error(), isEnd(err)
 		return
 	}
 	_ = res.Body.Close()
@@ -125,6 +130,10 @@ func (r *result) probe(conn net.Conn, in *bufio.Reader) {
 func isTimeout(err error) bool {
 	n, ok := err.(net.Error)
 	return ok && n.Timeout()
+}
+
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
 func (c *Case) send(conn net.Conn) {
@@ -156,6 +165,9 @@ func (r *result) read(in *bufio.Reader, head bool) bool {
 	res, err := http.ReadResponse(in, &http.Request{Method: method})
 	if err != nil {
 		r.ended = !isTimeout(err)
+		if r.ended && !isEnd(err) {
+			r.odd = err
+		}
 		return false
 	}
 	body, err := io.ReadAll(res.Body)
@@ -172,11 +184,14 @@ func (c *Case) judgeClient(r *result) (faults []string) {
 		say("the client got %q instead of %q", have, c.Want)
 		return faults
 	}
-	if (r.broken != nil) != c.Broken {
+	if r.odd != nil {
+		say("the client got what is no answer: %v", r.odd)
+	}
+	if (r.broken != nil) != c.Broken && !(c.MayEnd && c.Seen == "") {
 		say("the answer's body ended with %v", r.broken)
 	}
 	switch stays := c.Seen != "" && !c.Ends && !c.Broken; {
-	case stays && !r.probed:
+	case stays && !r.probed && !(c.MayEnd && r.gone):
 		say("the connection is out of step: %s", r.other)
 	case !stays && !r.ended && !c.Waits:
 		say("the connection stays open")

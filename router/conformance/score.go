@@ -29,6 +29,7 @@ func Score(t *testing.T, start Front) (list []Verdict) {
 		}
 		list = append(list, Verdict{Rule: c.rule, Case: c.Name, Fault: fault})
 	}
+	origin.begin(&Case{}) // who asks on gets the usual answer
 	return list
 }
 

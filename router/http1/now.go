@@ -26,6 +26,14 @@ func sendNow(fd uintptr, b []byte, flags uintptr) (int, error) {
 	return done(syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0))
 }
 
+// Ripe tells whether a read from a socket would return at once, with bytes, the end or an error. It takes nothing,
+// and does not wait.
+func Ripe(fd uintptr) bool {
+	var b [1]byte
+	_, err := done(syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0))
+	return err != syscall.EAGAIN
+}
+
 func done(n, _ uintptr, failed syscall.Errno) (int, error) {
 	if failed != 0 {
 		return 0, failed

@@ -12,7 +12,7 @@ STATIC  := -tags sqlite_omit_load_extension,netgo,osusergo \
            -ldflags '-s -w -X main.version=$(VERSION) -extldflags -static'
 
 .DEFAULT_GOAL := help
-.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake bench-releases bench-logs conformance fault test-lifecycle vm-tests demo demo-stop dist clean help
+.PHONY: build test lint fuzz bench bench-runtime bench-build bench-router bench-wake bench-releases bench-logs conformance conformance-http fault test-lifecycle vm-tests demo demo-stop dist clean help
 
 build: ## bin/paas and bin/paas-init, both static
 	CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath $(STATIC) -o $(BIN)/paas ./cmd/paas
@@ -42,7 +42,7 @@ bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; 
 bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages)
 	@$(GO) test -count 1 -timeout 45m -run '^TestBuildPeers$$' ./cmd/paas -peers -v | $(FIGURES)
 
-bench-router: bench-wake ## the router side by side with nginx and HAProxy (root; Debian packages; fifteen minutes, two processors)
+bench-router: bench-wake ## the router side by side with nginx, HAProxy (root; Debian packages) and Caddy (its module); twenty minutes, two processors
 	@$(GO) test -count 1 -timeout 45m -run '^TestRouterPeers$$' ./router -peers -v | $(FIGURES)
 
 bench-wake: ## what visitors of sleeping apps wait for, beyond those of running ones (root; Debian packages)
@@ -56,6 +56,9 @@ bench-logs: ## the log store beside journald, grep and zstdgrep, with five milli
 
 conformance: ## other people's tests of the runtime, side by side with crun and runc; writes docs/conformance.md (root)
 	$(GO) test -count 1 -timeout 30m ./runtime/oci/conformance -all -document $(CURDIR)/docs/conformance.md
+
+conformance-http: ## cases of RFC 9110 and 9112, and h2spec, through the router, nginx, HAProxy and Caddy; writes docs/conformance-http.md (Debian packages nginx-light, haproxy; the module proxy; some five minutes)
+	$(GO) test -count 1 -timeout 30m -run '^TestPeers$$' ./router/conformance -peers -v -document $(CURDIR)/docs/conformance-http.md
 
 fault: ## kill daemons, inits and everything at once at random moments, 200 times (root; some two minutes)
 	$(GO) test -race -count 1 -timeout 60m ./runtime/fault -rounds $(or $(ROUNDS),200)

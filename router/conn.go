@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"paas/router/http1"
 )
 
@@ -113,22 +111,14 @@ func (p *pool) learn(rested time.Duration) {
 
 // alive looks for the connection's end, or for bytes that nobody asked for, without waiting.
 func (c *conn) alive() bool {
-	var b [1]byte
 	lives := false
-	_ = c.raw.Control(func(fd uintptr) { // an error leaves it dead
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		lives = err == unix.EAGAIN
-	})
+	_ = c.raw.Control(func(fd uintptr) { lives = !http1.Ripe(fd) }) // an error leaves it dead
 	return lives
 }
 
 // readable waits, without a buffer, until there is something to read, or the deadline of reads has passed.
 func (c *conn) readable() error {
-	var b [1]byte
-	return c.raw.Read(func(fd uintptr) bool {
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return err != unix.EAGAIN
-	})
+	return c.raw.Read(http1.Ripe)
 }
 
 // dial makes a connection.

@@ -26,7 +26,7 @@ func (f *flight) steer() (answered *edge.Answer) {
 	}
 	f.x = rules.Steer(f.x, &f.verdict)
 	f.req = f.x.Request()
-	return nil
+	return f.lastHop()
 }
 
 // lead sends the request to another app, if that one lets it in.

@@ -27,10 +27,10 @@ func (f *flight) appendHead(out []byte) []byte {
 	out = append(append(out, req.Authority...), "\r\n"...)
 	for i := range req.Fields {
 		if f.passes(req.Fields[i].Name) {
-			out = appendField(out, req.Fields[i].Name, req.Fields[i].Value)
+			out = appendField(out, req.Fields[i].Name, f.nextValue(&req.Fields[i]))
 		}
 	}
-	out = f.appendPrefix(f.appendOrigin(out))
+	out = f.appendPrefix(f.appendOrigin(f.appendVia(out)))
 	out = f.appendFraming(out)
 	return append(out, "\r\n"...)
 }

@@ -14,23 +14,27 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"paas/router/peers"
 )
 
-// `make bench-router` measures us against Debian's nginx and HAProxy, with wrk, h2load and loaders of our own. The
+// `make bench-router` measures us against Debian's nginx and HAProxy, and against Caddy where its module can be had,
+// with wrk, h2load and loaders of our own. The
 // proxy has processor 0 alone, everything else processor 1; the proxies take turns within each round, and a ratio is
 // formed within its round: requests for each second of the proxy's processor time, as /proc has it. Our access log
 // and counters are on. A line a figure: figure, ours, peer, ratio, and the spread of ours and theirs (10th to 90th
 // percentile). Nothing here is an assertion about time.
 var (
-	peers      = flag.Bool("peers", false, "run the benchmarks against peers (make bench-router)")
-	peerRounds = flag.Int("rounds", 5, "how often each proxy is measured")
-	peerTime   = flag.Duration("window", 4*time.Second, "how long each measurement lasts")
-	peerOnly   = flag.String("only", "", "run only the figures whose name contains this")
+	againstPeers = flag.Bool("peers", false, "run the benchmarks against peers (make bench-router)")
+	peerRounds   = flag.Int("rounds", 5, "how often each proxy is measured")
+	peerTime     = flag.Duration("window", 4*time.Second, "how long each measurement lasts")
+	peerOnly     = flag.String("only", "", "run only the figures whose name contains this")
 )
 
 const (
 	benchConns = 64
 	idleConns  = 5000
+	caddyTime  = 15 * time.Minute // to download and compile it
 )
 
 func TestMain(m *testing.M) {
@@ -47,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRouterPeers(t *testing.T) {
-	if !*peers {
+	if !*againstPeers {
 		return // `make bench-router` runs it; a test of the machine's speed has no place among the others
 	}
 	b := newContest(t)
@@ -55,7 +59,7 @@ func TestRouterPeers(t *testing.T) {
 	for _, figure := range []struct {
 		name string
 		load func(*rival) float64
-		all  bool // HAProxy too
+		all  bool // HAProxy and Caddy too
 	}{
 		{"http1", b.wrk("http", "/1k"), true},
 		{"https", b.wrk("https", "/1k"), true},
@@ -111,7 +115,7 @@ func newContest(t *testing.T) *contest {
 	app, echo := freePort(t), freePort(t)
 	b.start(1, "nginx", nil, "-c", b.write("app.conf", b.nginxApp(app)))
 	b.start(1, os.Args[0], []string{playEnv + "=echo", "PORT=" + strconv.Itoa(echo)})
-	for _, name := range []string{"paas", "nginx", "haproxy"} {
+	for _, name := range b.names() {
 		r := &rival{name: name, http: freePort(t), https: freePort(t)}
 		b.rivals = append(b.rivals, r)
 		switch name {
@@ -123,11 +127,27 @@ func newContest(t *testing.T) *contest {
 			r.pid = b.start(0, "nginx", nil, "-c", b.write("proxy.conf", b.nginxProxy(r, app, echo)))
 		case "haproxy":
 			r.pid = b.start(0, "haproxy", nil, "-db", "-f", b.write("haproxy.cfg", b.haproxy(r, app, echo)))
+		case "caddy":
+			b.write("Caddyfile", b.caddyfile(r, app, echo))
+			r.pid = b.start(0, "sh", []string{"HOME=" + b.dir}, "-c",
+				"exec ./caddy run --adapter caddyfile --config Caddyfile 2>caddy.log") // it tells much
 		}
 		b.await(r.http)
 	}
 	b.await(echo)
 	return b
+}
+
+// names are ours and the peers' that there are.
+func (b *contest) names() []string {
+	list := []string{"paas", "nginx", "haproxy"}
+	ctx, cancel := context.WithTimeout(context.Background(), caddyTime)
+	defer cancel()
+	if _, err := peers.Caddy(ctx, b.dir); err != nil {
+		fmt.Printf("…-vs-caddy\t\t\t\tnot measured: %v\n", err)
+		return list
+	}
+	return append(list, "caddy")
 }
 
 // start runs a program on one processor until the test ends.

@@ -108,6 +108,45 @@ backend echo
 `, r.http, r.https, b.dir, app, echo)
 }
 
+// caddyfile lets Caddy write its access log, which it has no short form of, and keep connections to the instance.
+func (b *contest) caddyfile(r *rival, app, echo int) string {
+	return fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system %[5]s/caddy-storage
+	log {
+		output discard
+	}
+	servers {
+		protocols h1 h2
+	}
+}
+(site) {
+	bind 127.0.0.1
+	log {
+		output file %[5]s/caddy-access.log {
+			roll_disabled
+		}
+	}
+	reverse_proxy /ws 127.0.0.1:%[4]d
+	reverse_proxy 127.0.0.1:%[3]d {
+		transport http {
+			keepalive 300s
+			keepalive_idle_conns_per_host 1024
+		}
+	}
+}
+http://:%[1]d {
+	import site
+}
+https://127.0.0.1:%[2]d {
+	import site
+	tls %[5]s/cert.pem %[5]s/key.pem
+}
+`, r.http, r.https, app, echo, b.dir)
+}
+
 // playProxy is our router in a process of its own.
 func playProxy() {
 	var plain, secure, app, echo int

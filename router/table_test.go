@@ -158,7 +158,7 @@ func FuzzForward(f *testing.F) {
 				t.Fatalf("%d times %s in %q", seen[own], own, lines)
 			}
 		}
-		if n := len(lines); n > 12 || bytes.ContainsRune([]byte(name), '_') && n > 11 {
+		if n := len(lines); n > 13 || bytes.ContainsRune([]byte(name), '_') && n > 12 {
 			t.Fatalf("%d lines: %q", n, lines)
 		}
 	})

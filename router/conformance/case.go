@@ -36,6 +36,10 @@ type Case struct {
 	Broken  bool     // the answer's body must visibly break off
 	// Partial lets the origin see the beginning of a request that turned out to be broken, but not its end.
 	Partial bool
+	// Waits lets the front end wait for more of the request instead of ending the connection.
+	Waits bool
+	// MayEnd lets the connection end without need, and the answer that refuses a request break off with it.
+	MayEnd bool
 	// Routed needs a front end that is a router: it says who asked, and what it was asked.
 	Routed bool
 }

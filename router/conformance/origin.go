@@ -122,7 +122,10 @@ func (r *request) readFields(in *bufio.Reader) {
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
 			return
 		}
-		name, value, _ := strings.Cut(line, ":")
+		name, value, ok := strings.Cut(line, ":")
+		if r.err == nil && !ok {
+			r.err = fmt.Errorf("a field without a colon: %q", line)
+		}
 		r.fields = append(r.fields, strings.ToLower(name)+": "+strings.Trim(value, " \t"))
 	}
 }
@@ -156,7 +159,7 @@ func (r *request) readBody(in *bufio.Reader, c net.Conn) {
 		b := make([]byte, n)
 		n, err = io.ReadFull(in, b)
 		r.body = string(b[:n])
-	case len(codings) == 1 && codings[0] == "chunked":
+	case len(codings) == 1 && strings.EqualFold(codings[0], "chunked"):
 		err = r.readChunks(in)
 	case len(codings) == 1:
 		err = fmt.Errorf("coding %q", codings[0])

@@ -76,6 +76,7 @@ func known() map[string]string {
 		},
 		"net/http takes any byte in a target":            {"targets/UTF-8", "targets/invalid UTF-8", "targets/overlong UTF-8", "targets/fragment", "targets/asterisk with GET"},
 		"net/http decodes targets":                       {"targets/as sent /%"},
+		"net/http hands on an Upgrade of HTTP/1.0":       {"connections/Upgrade of HTTP 1.0"},
 		"net/http limits the head as a whole":            {"targets/too long"},
 		"net/http wants a host and a port after CONNECT": {"targets/CONNECT"},
 		"net/http skips what is around a chunk's size": {

@@ -14,6 +14,7 @@ var errNoImages = errors.New("this platform keeps no images")
 
 func (noImages) Hold([]string) (func(), error) { return func() {}, nil }
 func (noImages) Kept([]string) bool            { return true }
+func (noImages) Durable([]string) error        { return nil }
 func (noImages) Usage() ([]LayerUsage, error)  { return nil, errNoImages }
 func (noImages) Space() (Space, error)         { return Space{}, errNoImages }
 func (noImages) Room() error                   { return nil }

@@ -52,7 +52,8 @@ type BuildRequest struct {
 
 // Builder turns a source tree into an image.
 type Builder interface {
-	// Build blocks until the image is complete and durable in the content store, or ctx ends.
+	// Build blocks until the image is complete in the content store, or ctx ends. Before it counts as live its
+	// layers must be durable: see Images.
 	// Equal trees give equal images. A failure the pusher can mend is an *Error of kind Failed.
 	// A cancelled or crashed build leaves nothing but cached layers behind. No value of req.Config gets into
 	// a layer by the Builder's doing, into the name of one, or into a hash without a key.
@@ -113,6 +114,9 @@ type Images interface {
 	Hold(layers []string) (drop func(), err error)
 	// Kept tells whether all of the layers are there.
 	Kept(layers []string) bool
+	// Durable returns when a power cut takes none of the layers. It blocks on the disk for those that a build has
+	// just made.
+	Durable(layers []string) error
 	// Usage measures every layer, by name. It blocks on the disk for layers that are new to it.
 	Usage() ([]LayerUsage, error)
 	// Space tells how full the disk is; it costs what Usage costs.

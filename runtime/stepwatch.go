@@ -34,7 +34,7 @@ type stepWatch struct {
 
 	cpu      time.Duration // used until measured
 	measured time.Time
-	last     pace // the zero value is moderate
+	last     pace
 	gives    bool // it keeps off a processor
 }
 
@@ -71,7 +71,9 @@ func (h heard) Write(p []byte) (int, error) {
 func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resource, used int64) {
 	tick := time.NewTicker(stepLook)
 	defer tick.Stop()
-	defer w.runtime.tempo.note(w, moderate)
+	w.last = content
+	w.runtime.tempo.note(w, content)
+	defer w.runtime.tempo.note(w, gone)
 	for {
 		select {
 		case <-c.gone:

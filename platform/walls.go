@@ -46,7 +46,8 @@ type BuildRequest struct {
 	Choice BuildChoice
 	Story  *Story
 	Limits BuildLimits     // zero fields: the Builder's defaults
-	Alone  bool            // no layer that the app's own commands made is another app's too
+	Team   string          // layers that apps' own commands made are shared within it; "" is one too
+	Alone  bool            // and not even there
 	Report func(BuildStep) // if not nil, to be called for every layer, bottom first, when it is there or has failed
 }
 

@@ -129,6 +129,8 @@ type Images interface {
 	// Expected is how many bytes the app's next build will write, as far as its last ones tell; 0 if it
 	// had none.
 	Expected(app App) int64
+	// Estimate is how many bytes a first build of the tree will write at least; 0 if nothing tells.
+	Estimate(source Tree) (int64, error)
 	// Pieces measures all that can be removed by itself, and says what next builds need and who has it.
 	// What releases need its caller knows. It costs what Usage costs. apps are all that there are.
 	Pieces(ctx context.Context, apps []App) ([]Piece, error)

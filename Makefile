@@ -29,9 +29,10 @@ lint: ## gofmt, go vet, golangci-lint, shellcheck
 	GOLANGCI_LINT_CACHE=$(abspath $(BIN))/lint $(GO) run $(LINTER) run $(PKGS)
 	shellcheck $(SCRIPTS)
 
-# Prints a benchmark's lines of figures, and everything else as an error.
-FIGURES := awk -F '\t' 'NF >= 4 { print; fflush(); next } \
-	/^=== |^PASS|^ok|^---/ { if (!/FAIL/) next } { print > "/dev/stderr"; bad = 1 } END { exit bad }'
+# Prints a benchmark's lines of figures. What tests log is told only when one fails; everything else is an error.
+FIGURES := awk -F '\t' '!/^ / && NF >= 4 { print; fflush(); next } \
+	/^=== |^PASS|^ok|^---|^ / { if (!/FAIL/) { held = held $$0 "\n"; next } } \
+	{ printf "%s", held > "/dev/stderr"; held = ""; print > "/dev/stderr"; bad = 1 } END { exit bad }'
 
 bench: bench-runtime bench-build bench-router ## everything side by side with its peers: crun, runc, bubblewrap, nginx, sshd (root; apt has them)
 	@$(GO) test -count 1 -timeout 25m -run '^TestPeers$$' ./cmd/paas -peers -v | $(FIGURES)
@@ -39,8 +40,11 @@ bench: bench-runtime bench-build bench-router ## everything side by side with it
 bench-runtime: ## containers side by side with crun, runc and bubblewrap (root; Debian packages; ten minutes)
 	@$(GO) test -count 1 -timeout 45m -run '^TestPeers$$' ./runtime -peers -v | $(FIGURES)
 
-bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages)
+bench-build: ## what people wait for after git push, as ratios of what is allowed (root; Debian packages, a Go module proxy; half an hour)
 	@$(GO) test -count 1 -timeout 45m -run '^TestBuildPeers$$' ./cmd/paas -peers -v | $(FIGURES)
+	@$(GO) test -count 1 -timeout 45m -run '^TestPeersWeb$$' ./buildpacks -peers -v | $(FIGURES)
+	@$(GO) test -count 1 -timeout 45m -run '^TestPeers$$' ./buildpacks/dockerfile -peers -v | $(FIGURES)
+	@$(GO) test -count 1 -timeout 45m -run '^TestFairness$$' ./cmd/paas -peers -v | $(FIGURES)
 
 bench-router: bench-wake ## the router side by side with nginx, HAProxy (root; Debian packages) and Caddy (its module); twenty minutes, two processors
 	@$(GO) test -count 1 -timeout 45m -run '^TestRouterPeers$$' ./router -peers -v | $(FIGURES)

@@ -55,7 +55,7 @@ if grep -E '^(Err|W: Failed to fetch|E:)' /tmp/update; then exit 1; fi`
 
 // aptTidy removes what apt leaves that nobody needs.
 const aptTidy = `
-rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old`
+rm -rf /var/log/*.log /var/log/apt /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig/aux-cache`
 
 // aptInstall installs the packages that the script gets as arguments, and tells its long story only when that fails.
 const (

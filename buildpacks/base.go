@@ -23,8 +23,11 @@ import (
 //	DIR/stacks/LAYER.tar.zst   an OCI layer archive
 //	DIR/stacks/LAYER           its digest before compression
 
+// making changes when what is made of the same recipe is better, and no app finds another image in it.
+const making = 2
+
 // pin is where the engine keeps which base image it has made.
-func pin() string { return fmt.Sprint("base ", suite, recipe, runPackages, leftOut) }
+func pin() string { return fmt.Sprint("base ", suite, recipe, making, runPackages, leftOut) }
 
 // baseNote is by which another engine over the same content store finds it.
 func baseNote() string { return "base image: Debian " + suite + " " + keyOf(pin())[:12] }

@@ -197,7 +197,7 @@ func (b *build) dockerRequest() (req client.Request, err error) {
 	req = client.Request{
 		App: b.req.App, Story: b.req.Story, Tree: b.req.Source, Files: b.files, Name: b.plan.Dockerfile, Bounds: b.bounds(),
 		Report: b.req.Report, Secrets: b.req.Config, Keys: sshKeys(b.req.Config),
-		Salt: b.secret.derived("instructions"), Alone: b.req.Alone,
+		Salt: b.secret.derived("instructions"), Team: b.req.Team, Alone: b.req.Alone,
 	}
 	if req.Dockerfile, err = tree.Read(b.plan.Dockerfile, maxDockerfile); err != nil {
 		return req, err

@@ -128,6 +128,7 @@ type build struct {
 
 	defaults map[string]string // of config vars, as a buildpack's bin/release names them
 	squashes []squash          // to do when all is done
+	settles  []func() error    // that put layers on the disk
 	answers  map[int]string    // the layer that each buildpack's step made
 
 	imagePath []string // the part of path that the image has
@@ -141,6 +142,7 @@ func (e *Engine) Build(ctx context.Context, req platform.BuildRequest) (platform
 		return platform.Image{}, err
 	}
 	defer done()
+	defer b.settle()
 	if err := b.prepare(ctx); err != nil {
 		return platform.Image{}, err
 	}
@@ -297,6 +299,18 @@ func (e *Engine) layer(ctx context.Context, story *platform.Story, p product, fi
 
 // layerFor is layer for what is made for all apps: purpose says what.
 func (e *Engine) layerFor(ctx context.Context, story *platform.Story, purpose string, p product, fill func(dir string) error) error {
+	return e.draft(ctx, story, p, func(draft *image.Draft) error {
+		if err := fill(draft.Dir); err != nil {
+			return err
+		}
+		draft.Made = purpose
+		e.holding.note(p.key, e.now())
+		return draft.Commit(p.key)
+	})
+}
+
+// draft finds a layer, or has it made of a draft.
+func (e *Engine) draft(ctx context.Context, story *platform.Story, p product, finish func(*image.Draft) error) error {
 	if err := e.holding.hold(p.key); err != nil {
 		return err
 	}
@@ -315,12 +329,8 @@ func (e *Engine) layerFor(ctx context.Context, story *platform.Story, purpose st
 		return err
 	}
 	defer func() { _ = draft.Discard() }()
-	if err := fill(draft.Dir); err != nil {
-		return err
-	}
-	draft.Note, draft.Made = p.note, purpose
-	e.holding.note(p.key, e.now())
-	return draft.Commit(p.key)
+	draft.Note = p.note
+	return finish(draft)
 }
 
 // hostLayer is layer for what every app on the host shares and takes long to make: no other process makes

@@ -45,11 +45,14 @@ func (b *build) stepKey(s plan.Step, files []platform.File) string {
 	return b.own(keyOf("step", b.key, s, filesKey(files), config, tools, b.searchPath(b.path), appUser))
 }
 
-// own makes a key one of the app's alone if its owner wants that: whoever makes a layer first decides what all get that
-// have the key, and can see whether somebody had it.
+// own makes a key one of the app's team, or of the app alone if its owner wants that: whoever makes a layer first
+// decides what all get that have the key, and can see whether somebody had it.
 func (b *build) own(key string) string {
-	if !b.req.Alone {
-		return key
+	switch {
+	case b.req.Alone:
+		return keyOf("own", b.req.App.ID, key)
+	case b.req.Team != "":
+		return keyOf("team", b.req.Team, key)
 	}
-	return keyOf("own", b.req.App.ID, key)
+	return key
 }

@@ -30,6 +30,11 @@ func (b *build) begins(name string, kind platform.StepKind, inputs ...platform.B
 func (b *build) tell(t timed, key string, err error) error {
 	t.Key, t.Failed, t.Seconds, t.MemoryPeak = key, err != nil, b.now().Sub(t.began).Seconds(), b.peak
 	t.Reused = err == nil && !b.holding.madeSince(t.began, b.layers[t.from:])
+	if t.Reused {
+		for _, layer := range b.layers[t.from:] {
+			t.Saved += b.Images.Took(layer).Seconds()
+		}
+	}
 	if err == nil {
 		b.below = append(b.below, platform.BuildInput{Kind: belowKind(t.Kind), Name: t.Name, Digest: t.shown()})
 	}

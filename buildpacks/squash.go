@@ -29,7 +29,7 @@ func (b *build) squashLater() {
 	for _, s := range b.squashes {
 		b.sweeps.Go(func() {
 			behind := &build{Engine: b.Engine, steps: s.steps}
-			behind.req.App, behind.req.Alone, behind.req.Story = b.req.App, b.req.Alone, platform.NewStory(io.Discard, nil)
+			behind.req.App, behind.req.Team, behind.req.Alone, behind.req.Story = b.req.App, b.req.Team, b.req.Alone, platform.NewStory(io.Discard, nil)
 			if err := behind.squash(b.life, s); err != nil && b.life.Err() == nil {
 				b.Log.Warn("squash the source's layers", "app", b.req.App.Name, "err", err)
 			}

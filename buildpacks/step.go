@@ -44,7 +44,7 @@ func (b *build) commands(ctx context.Context, s plan.Step, files []platform.File
 		}
 	}
 	ran := false
-	err := b.layer(ctx, b.req.Story, product{key, stepNote(s)}, func(dir string) error {
+	err := b.settling(ctx, product{key, stepNote(s)}, func(dir string) error {
 		ran = true
 		return b.runStep(ctx, s, files, dir)
 	})
@@ -110,6 +110,7 @@ func (b *build) runStep(ctx context.Context, s plan.Step, files []platform.File,
 		return err
 	}
 	defer b.emptyScratch()
+	b.settle() // the command takes longer
 	for _, command := range s.Commands {
 		b.req.Story.Line("$ %s", command)
 		spec.Argv = []string{"/bin/bash", "-e", "-c", command}

@@ -56,7 +56,7 @@ type BuildPhase struct {
 }
 
 // BuildStep is one layer, or one instruction of a Dockerfile: what it was made from and what became of it.
-// Whoever builds fills everything but Why and Changes.
+// Whoever builds fills everything but Why and Changes, and Saved if it knows.
 type BuildStep struct {
 	Name   string   `json:"name"` // the same from build to build, and unique in one: "dependencies", "2/5 RUN make"
 	Kind   StepKind `json:"kind"`
@@ -66,7 +66,8 @@ type BuildStep struct {
 	Failed bool     `json:"failed,omitempty"`
 
 	Seconds    float64 `json:"seconds"`
-	MemoryPeak int64   `json:"memory_peak,omitempty"` // bytes; 0: not known
+	Saved      float64 `json:"saved_seconds,omitempty"` // what making it took once, if it is reused; 0: not known
+	MemoryPeak int64   `json:"memory_peak,omitempty"`   // bytes; 0: not known
 
 	Inputs []BuildInput `json:"-"` // what Key was made from but files; empty if that is not known
 	Files  []File       `json:"-"` // the source files among that, in path order

@@ -21,6 +21,7 @@ type madeStep struct {
 	Key    string       `json:"key"`
 	Place  string       `json:"place,omitempty"`
 	Failed bool         `json:"failed,omitempty"`
+	Cost   float64      `json:"cost,omitempty"` // seconds that making it took, whenever that was; 0: not known
 	Inputs []BuildInput `json:"inputs"`
 	Files  fileList     `json:"files"`
 }
@@ -122,9 +123,10 @@ func (last stepInputs) next(steps []BuildStep, number int, whole bool) (next ste
 		}
 		before, known := last.of(*s, steps)
 		s.explain(before, known, made)
+		made.Cost = s.cost()
 		if known && before.Key == s.Key && before.Failed == s.Failed {
 			made.Since = before.Since
-			changed = changed || !slices.Equal(before.Inputs, made.Inputs)
+			changed = changed || !slices.Equal(before.Inputs, made.Inputs) || before.Cost == 0 && made.Cost > 0
 		} else {
 			changed = true
 		}

@@ -83,7 +83,7 @@ func buildKnobs() []buildKnob {
 			func(r buildRules) string { return spellDuration(r.Silence) }},
 		{"on-hangup", "what the end of the pusher's connection does: cancel or detach", false, setHangup,
 			func(r buildRules) string { return map[bool]string{true: "detach", false: "cancel"}[r.Detach] }},
-		{"cache", "whose layers of equal steps are taken: shared, all apps', or own", false, setCache,
+		{"cache", "whose layers of equal steps are taken: shared, those of apps that the same people deploy, or own", false, setCache,
 			func(r buildRules) string { return map[bool]string{true: "own", false: "shared"}[r.Alone] }},
 		{"places", "how many builds run at once", true,
 			func(r *buildRules, v string) error { return setCount(&r.Places, v, 1, 1000) },

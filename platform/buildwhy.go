@@ -17,10 +17,30 @@ func (s *BuildStep) explain(before madeStep, known bool, now madeStep) {
 	if known {
 		s.Changes = changesOf(before, now)
 	}
+	if s.Reused && s.Saved == 0 && known && s.sameAs(before) {
+		s.Saved = before.Cost
+	}
 	s.Why = s.why(before, known)
 	if secrets := only(s.Changes, SecretInput); len(secrets) > 0 && before.Key == s.Key {
 		s.Why += "; " + summary(secrets) + ", which is in no key"
 	}
+}
+
+// sameAs tells whether a reused step is the one of before. That is known from the key, and of a Dockerfile's
+// instruction when only the layers below have other names: it was found by what they contain.
+func (s *BuildStep) sameAs(before madeStep) bool {
+	return before.Key == s.Key || s.Kind == InstructionStep && len(only(s.Changes, LayerInput)) == len(s.Changes)
+}
+
+// cost is what making the step took, now or once.
+func (s *BuildStep) cost() float64 {
+	switch {
+	case s.Failed:
+		return 0
+	case s.Reused:
+		return s.Saved
+	}
+	return s.Seconds
 }
 
 func only(changes []InputChange, kind InputKind) []InputChange {
@@ -33,7 +53,7 @@ func (s *BuildStep) why(before madeStep, known bool) string {
 		return "an earlier build, maybe another app's, was made from the same"
 	case s.Reused && before.Key == s.Key:
 		return fmt.Sprintf("nothing it is made from has changed since build %d", before.Since)
-	case s.Reused && s.Kind == InstructionStep && len(only(s.Changes, LayerInput)) == len(s.Changes):
+	case s.Reused && s.sameAs(before):
 		return "what it takes from the layers below is the same, though these were made again"
 	case s.Reused:
 		return "an earlier build was made from the same; since the last one " + summary(s.Changes)
@@ -194,14 +214,22 @@ func (p *Platform) ExplainBuild(ctx context.Context, _ Call, in ExplainInput) (B
 func (e BuildExplanation) Text(w io.Writer) error {
 	var rows [][]string
 	for _, s := range e.Steps {
-		rows = append(rows, []string{s.Name, s.result(), fmt.Sprintf("%.2fs", s.Seconds), printable(s.Why)})
+		rows = append(rows, []string{s.Name, s.result(), fmt.Sprintf("%.2fs", s.Seconds), s.saved(), printable(s.Why)})
 		for _, c := range s.Changes {
 			if detail := c.detail(); detail != "" {
-				rows = append(rows, []string{"", "", "", "  " + detail})
+				rows = append(rows, []string{"", "", "", "", "  " + detail})
 			}
 		}
 	}
-	return table(w, []string{"STEP", "RESULT", "SECONDS", "WHY"}, rows)
+	return table(w, []string{"STEP", "RESULT", "SECONDS", "SAVED", "WHY"}, rows)
+}
+
+// saved is what reusing a step saved.
+func (s BuildStep) saved() string {
+	if s.Saved == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2fs", max(s.Saved-s.Seconds, 0))
 }
 
 func (s BuildStep) result() string {

@@ -143,3 +143,30 @@ func TestStepFailure(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// What making a step took is known as long as it is reused, from build to build, also of instructions that were found
+// by what lies below them.
+func TestSavedSeconds(t *testing.T) {
+	run := func(key string, seconds float64, reused bool, below string) BuildStep {
+		return BuildStep{Name: "RUN make", Kind: InstructionStep, Key: key, Reused: reused, Seconds: seconds, Inputs: []BuildInput{{LayerInput, "", below}}}
+	}
+	var last stepInputs
+	for i, c := range []struct {
+		step  BuildStep
+		saved float64
+	}{
+		{run("a", 41, false, "1"), 0}, {run("a", 0, true, "1"), 41}, {run("b", 0, true, "2"), 41}, {run("b", 0.1, true, "2"), 41}, {run("c", 7, false, "3"), 0},
+		{run("c", 0, true, "3"), 7},
+	} {
+		steps := []BuildStep{c.step}
+		last, _ = last.next(steps, i+1, true)
+		if steps[0].Saved != c.saved {
+			t.Errorf("build %d: %v saved, want %v", i+1, steps[0].Saved, c.saved)
+		}
+	}
+	var out strings.Builder
+	e := BuildExplanation{Steps: []BuildStep{{Name: "x", Reused: true, Seconds: 0.5, Saved: 41}, {Name: "y", Seconds: 2}}}
+	if err := e.Text(&out); err != nil || !strings.Contains(out.String(), "40.50s") || !strings.Contains(out.String(), " - ") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}

@@ -156,6 +156,9 @@ func (p *Platform) advance(ctx context.Context, w want, stay, excess []Instance,
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = p.durable(w)
+	}
 	if err == nil && w.note != nil {
 		err = w.note(ctx)
 	}
@@ -164,6 +167,14 @@ func (p *Platform) advance(ctx context.Context, w want, stay, excess []Instance,
 		return err
 	}
 	return p.adoptRelease(context.WithoutCancel(ctx), w, append(stay, started...), excess)
+}
+
+// durable waits until the disk has what is about to be live. The app has started meanwhile.
+func (p *Platform) durable(w want) error {
+	if err := p.Images.Durable(slices.Concat(w.release.Image.Layers, w.canary.Image.Layers)); err != nil {
+		return fmt.Errorf("put v%d of %s on the disk: %w", w.release.Number, w.app.Name, err)
+	}
+	return nil
 }
 
 // adoptRelease is the point of no return: the swap, the record, the farewell.

@@ -14,12 +14,14 @@ var errNoImages = errors.New("this platform keeps no images")
 
 func (noImages) Hold([]string) (func(), error) { return func() {}, nil }
 func (noImages) Kept([]string) bool            { return true }
+func (noImages) Durable([]string) error        { return nil }
 func (noImages) Usage() ([]LayerUsage, error)  { return nil, errNoImages }
 func (noImages) Space() (Space, error)         { return Space{}, errNoImages }
 func (noImages) Room() error                   { return nil }
 func (noImages) Report() []string              { return nil }
 func (noImages) Left() (int64, error)          { return math.MaxInt64, nil }
 func (noImages) Expected(App) int64            { return 0 }
+func (noImages) Estimate(Tree) (int64, error)  { return 0, nil }
 func (noImages) Pieces(context.Context, []App) ([]Piece, error) {
 	return nil, errNoImages
 }

@@ -101,5 +101,9 @@ func (p *Platform) buildRequest(ctx context.Context, app App, src Source) (Build
 		return BuildRequest{}, err
 	}
 	choice, err := p.buildChoice(ctx, app.Name)
-	return BuildRequest{App: app, Source: src.Tree, Commit: src.Commit, Config: config, Choice: choice}, err
+	if err != nil {
+		return BuildRequest{}, err
+	}
+	team, err := p.team(ctx, app.Name)
+	return BuildRequest{App: app, Source: src.Tree, Commit: src.Commit, Config: config, Choice: choice, Team: team}, err
 }

@@ -91,9 +91,22 @@ func (p *Platform) RoomForPush(ctx context.Context, app App) (room int64, err er
 	return max(left-more, 0), err
 }
 
-// roomForBuild is makeRoom for a build, which tells what went.
+// toldEstimate is from how many bytes on people are told of an estimate.
+const toldEstimate = 256 << 20
+
+// roomForBuild is makeRoom for a build, which tells what went. What a first build writes is estimated.
 func (p *Platform) roomForBuild(ctx context.Context, req BuildRequest) error {
-	freed, err := p.makeRoom(ctx, p.Images.Expected(req.App))
+	more := p.Images.Expected(req.App)
+	if more == 0 {
+		var err error
+		if more, err = p.Images.Estimate(req.Source); err != nil {
+			return fmt.Errorf("estimate the first build of %s: %w", req.App.Name, err)
+		}
+		if more >= toldEstimate {
+			req.Story.Line("What the lock files ask for takes about %s of disk", Bytes(more))
+		}
+	}
+	freed, err := p.makeRoom(ctx, more)
 	if freed > 0 {
 		req.Story.Line("The disk was nearly full: removed %s of layers and caches that nobody needs", Bytes(freed))
 	}

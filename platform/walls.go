@@ -46,13 +46,15 @@ type BuildRequest struct {
 	Choice BuildChoice
 	Story  *Story
 	Limits BuildLimits     // zero fields: the Builder's defaults
-	Alone  bool            // no layer that the app's own commands made is another app's too
+	Team   string          // layers that apps' own commands made are shared within it; "" is one too
+	Alone  bool            // and not even there
 	Report func(BuildStep) // if not nil, to be called for every layer, bottom first, when it is there or has failed
 }
 
 // Builder turns a source tree into an image.
 type Builder interface {
-	// Build blocks until the image is complete and durable in the content store, or ctx ends.
+	// Build blocks until the image is complete in the content store, or ctx ends. Before it counts as live its
+	// layers must be durable: see Images.
 	// Equal trees give equal images. A failure the pusher can mend is an *Error of kind Failed.
 	// A cancelled or crashed build leaves nothing but cached layers behind. No value of req.Config gets into
 	// a layer by the Builder's doing, into the name of one, or into a hash without a key.
@@ -113,6 +115,9 @@ type Images interface {
 	Hold(layers []string) (drop func(), err error)
 	// Kept tells whether all of the layers are there.
 	Kept(layers []string) bool
+	// Durable returns when a power cut takes none of the layers. It blocks on the disk for those that a build has
+	// just made.
+	Durable(layers []string) error
 	// Usage measures every layer, by name. It blocks on the disk for layers that are new to it.
 	Usage() ([]LayerUsage, error)
 	// Space tells how full the disk is; it costs what Usage costs.
@@ -124,6 +129,8 @@ type Images interface {
 	// Expected is how many bytes the app's next build will write, as far as its last ones tell; 0 if it
 	// had none.
 	Expected(app App) int64
+	// Estimate is how many bytes a first build of the tree will write at least; 0 if nothing tells.
+	Estimate(source Tree) (int64, error)
 	// Pieces measures all that can be removed by itself, and says what next builds need and who has it.
 	// What releases need its caller knows. It costs what Usage costs. apps are all that there are.
 	Pieces(ctx context.Context, apps []App) ([]Piece, error)

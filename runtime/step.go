@@ -31,22 +31,38 @@ func (r *Runtime) Step(ctx context.Context, s platform.StepSpec, out io.Writer) 
 	if !filepath.IsAbs(s.Upper) {
 		return platform.Exit{}, fmt.Errorf("run %s: %q is not an absolute path", o.what, s.Upper)
 	}
+	w := r.watchStep(s)
+	var err error
+	if w.quota, err = boundStep(s); err != nil {
+		return platform.Exit{}, fmt.Errorf("run %s: %w", o.what, err)
+	}
+	exit, err := r.watched(ctx, o, w, out)
+	if err = errors.Join(err, w.quota.lift()); err != nil {
+		return exit, err
+	}
+	return exit, r.settleOwners(o)
+}
+
+// watched runs the step, and says of what it took too much. Where the kernel refuses it more disk, the step itself
+// ends as it likes.
+func (r *Runtime) watched(ctx context.Context, o *order, w *stepWatch, out io.Writer) (platform.Exit, error) {
 	streams, err := oneOutput(o)
 	if err != nil {
 		return platform.Exit{}, err
 	}
-	w := r.watchStep(s)
 	streams.copyOut(streams.ours[1], w.hearing(out))
 	var over platform.Resource
 	var used int64
 	exit, err := r.runStreams(ctx, o, streams, (*container).kill, func(c *container) { over, used = w.run(ctx, c) })
+	if over == "" && err == nil && exit.Code != 0 && w.quota != nil {
+		if bytes, full := w.quota.wrote(); full {
+			over, used = platform.DiskResource, bytes
+		}
+	}
 	if over != "" {
 		exit.Over, exit.Used = over, used
 	}
-	if err != nil {
-		return exit, err
-	}
-	return exit, r.settleOwners(o)
+	return exit, err
 }
 
 // settleOwners gives what a step wrote the owners that a layer has.

@@ -17,8 +17,9 @@ import (
 
 // A build step is looked after while it runs, for what the kernel does not bound by itself:
 //
-//	disk       what was written since the step began to where it may write. Asking the file system what is
-//	           free costs nothing; only when that shrinks are the files looked at.
+//	disk       what was written since the step began to where it may write. Where there are project quotas the
+//	           kernel keeps it (see stepQuota). Elsewhere asking the file system what is free costs nothing; only
+//	           when that shrinks are the files looked at.
 //	silence    how long nothing was printed
 //	processes  a fork bomb that is at its limit goes on trying for ever
 //	memory     on cgroup v1 the kernel kills one process of many, and the rest goes on for ever
@@ -28,13 +29,14 @@ type stepWatch struct {
 	began   time.Time
 	heard   atomic.Int64 // when something was printed, in nanoseconds since began
 
-	free   int64 // of the file system, at the beginning
+	quota  *stepQuota // nil: the files are looked at
+	free   int64      // of the file system, at the beginning
 	looked time.Time
 	rounds int // looks in a row that found it at its limit of processes
 
 	cpu      time.Duration // used until measured
 	measured time.Time
-	last     pace // the zero value is moderate
+	last     pace
 	gives    bool // it keeps off a processor
 }
 
@@ -71,7 +73,9 @@ func (h heard) Write(p []byte) (int, error) {
 func (w *stepWatch) run(ctx context.Context, c *container) (over platform.Resource, used int64) {
 	tick := time.NewTicker(stepLook)
 	defer tick.Stop()
-	defer w.runtime.tempo.note(w, moderate)
+	w.last = content
+	w.runtime.tempo.note(w, content)
+	defer w.runtime.tempo.note(w, gone)
 	for {
 		select {
 		case <-c.gone:
@@ -137,6 +141,9 @@ func (w *stepWatch) wrote() (bytes int64, over bool) {
 	if limit <= 0 {
 		return 0, false
 	}
+	if w.quota != nil {
+		return w.quota.wrote()
+	}
 	lost := w.free - freeBytes(w.spec.Upper)
 	if lost < limit && time.Since(w.looked) < diskLook {
 		return 0, false
@@ -146,9 +153,12 @@ func (w *stepWatch) wrote() (bytes int64, over bool) {
 		return 0, false
 	}
 	bytes = writtenSince(w.began, w.spec.Upper)
-	for _, b := range w.spec.Binds {
-		if !b.ReadOnly {
-			bytes += writtenSince(w.began, b.Source)
+	for _, dir := range writable(w.spec) {
+		bytes += writtenSince(w.began, dir)
+	}
+	for _, m := range w.spec.Mounts {
+		if m.Upper != "" && len(m.Layers) > 0 && !m.ReadOnly {
+			bytes += writtenSince(w.began, m.Upper)
 		}
 	}
 	w.looked = time.Now().Add(diskLookCost * time.Since(began))

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,8 +42,7 @@ func TestStepBounds(t *testing.T) {
 	}
 }
 
-// Builds that take much are idle to everybody else, those that get little are not, and the weight comes back
-// with that.
+// Builds are idle to everybody else, unless one of them gets less than it wants, and the weight comes back with that.
 func TestTempo(t *testing.T) {
 	b := newBench(t)
 	dir, ok := cgroup{b.groups, b.groups.path(buildsGroup)}.dir("cpu")
@@ -56,7 +57,7 @@ func TestTempo(t *testing.T) {
 		pace pace
 		idle string
 	}{
-		{one, greedy, "1"}, {two, starved, "0"}, {two, greedy, "1"}, {one, moderate, "1"}, {two, moderate, "0"},
+		{one, content, "1"}, {two, starved, "0"}, {two, content, "1"}, {one, gone, "1"}, {two, gone, "0"},
 	} {
 		b.tempo.note(c.step, c.pace)
 		if got := controlText(filepath.Join(dir, buildsControl)); got != c.idle {
@@ -66,6 +67,34 @@ func TestTempo(t *testing.T) {
 	if got := controlNumber(filepath.Join(dir, weight)); got != usual || usual >= usualShares/2 {
 		t.Errorf("the weight is %d, was %d", got, usual)
 	}
+}
+
+// A step that rests is not starved, and one that computes shows that it could run.
+func TestStepsThatRestDoNotWait(t *testing.T) {
+	b := newBench(t)
+	for script, want := range map[string]bool{"exec sleep 1000": false, "while :; do :; done": true} {
+		i := b.begin(spec(script))
+		group := *b.containers[i.ID].group
+		eventually(t, fmt.Sprintf("%s: whether it waits is %v", script, want), func() bool { return group.waits() == want })
+	}
+}
+
+// A step gives way from its first moment, not after a look at what it takes.
+func TestStepIsIdleAtOnce(t *testing.T) {
+	b := newBench(t)
+	dir, _ := cgroup{b.groups, b.groups.path(buildsGroup)}.dir("cpu")
+	s, discard := b.step("sleep 1000")
+	defer discard()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Step(ctx, s, io.Discard)
+		ended <- err
+	}()
+	eventually(t, "it is idle", func() bool { return controlText(filepath.Join(dir, buildsControl)) == "1" })
+	cancel()
+	<-ended
+	equal(t, "idle after it", controlText(filepath.Join(dir, buildsControl)), "0")
 }
 
 func TestLoad(t *testing.T) {

@@ -1,15 +1,18 @@
 package runtime
 
 import (
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// tempo says how the slice of builds stands to all else on the host. A step that gets much of the processors
-// is made idle: everybody who wakes up goes first, at once. But who is idle may get nothing while an app or
-// something else on the host never sleeps, and a fix for that app would never be built; so a step that gets
-// little is not idle, and has the slice's small weight.
+// tempo says how the slice of builds stands to all else on the host. A step is idle from its beginning: everybody
+// who wakes up goes before it, at once, and alone on the host it loses nothing by that. But who is idle may get nothing
+// while an app or something else on the host never sleeps, and a fix for that app would never be built; so a step that
+// gets little and wants more is not idle, and has the slice's small weight.
 type tempo struct {
 	groups *cgroups
 
@@ -22,21 +25,21 @@ type tempo struct {
 type pace int
 
 const (
-	moderate pace = iota
-	starved
-	greedy
+	gone    pace = iota // it has ended
+	starved             // little, and it waits for more
+	content             // all that it wants, or much
 )
 
 // In processors' worth of time.
 const (
 	tempoWindow   = time.Second
-	greedyShare   = 0.5
+	contentShare  = 0.5
 	starvedShare  = 0.15
 	buildsWeight  = 25 // of usualWeight, when it is not idle
 	buildsControl = "cpu.idle"
 )
 
-// note takes a step's pace; the end of the step is moderate.
+// note takes a step's pace.
 func (t *tempo) note(w *stepWatch, p pace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,12 +47,12 @@ func (t *tempo) note(w *stepWatch, p pace) {
 		t.steps = map[*stepWatch]pace{}
 	}
 	t.steps[w] = p
-	if p == moderate {
+	if p == gone {
 		delete(t.steps, w)
 	}
 	idle := len(t.steps) > 0
 	for _, p := range t.steps {
-		idle = idle && p == greedy
+		idle = idle && p == content
 	}
 	if idle != t.idle {
 		t.idle = idle
@@ -57,41 +60,69 @@ func (t *tempo) note(w *stepWatch, p pace) {
 	}
 }
 
-// setIdle does nothing on kernels before 5.15, which have the weight only. A group that is not idle any more
-// has the usual weight (sched_group_set_idle in kernel/sched/fair.c), so its own is written again.
+// setIdle gives the slice the least weight on kernels before 5.15, which know no idle groups. A group that is not idle
+// any more has the usual weight (sched_group_set_idle in kernel/sched/fair.c), so its own is written again.
 func (c *cgroups) setIdle(idle bool) {
-	value := "0"
-	if idle {
-		value = "1"
-	}
 	g := cgroup{c, c.path(buildsGroup)}
-	if dir, ok := g.dir("cpu"); ok {
-		_ = writeControl(filepath.Join(dir, buildsControl), value)
+	dir, ok := g.dir("cpu")
+	if !ok {
+		return
 	}
-	if !idle {
+	err := writeControl(filepath.Join(dir, buildsControl), map[bool]string{true: "1", false: "0"}[idle])
+	switch {
+	case !idle:
 		_ = c.apply(g.path, weights(c.v2, buildsGroup))
+	case err != nil:
+		_ = c.apply(g.path, []setting{leastWeight(c.v2)})
 	}
+}
+
+// leastWeight is what the kernel takes at least (cgroup-v2.rst; sched-design-CFS.rst for v1).
+func leastWeight(v2 bool) setting {
+	if v2 {
+		return setting{"cpu", "cpu.weight", "1", true, false}
+	}
+	return setting{"cpu", "cpu.shares", "2", true, false}
 }
 
 // pace measures what the container got since the last time, once a window is over.
 func (w *stepWatch) pace(c *container) (p pace, known bool) {
 	took := time.Since(w.measured)
 	if took < tempoWindow {
-		return moderate, false
+		return w.last, false
 	}
 	before := w.cpu
 	w.cpu, w.measured = c.group.processorTime(), time.Now()
-	switch share := float64(w.cpu-before) / float64(took); {
-	case share >= greedyShare:
-		return greedy, true
-	case share < starvedShare:
-		return starved, true
-	default:
+	share := float64(w.cpu-before) / float64(took)
+	if contentShare > share && share >= starvedShare {
 		return w.last, true
 	}
+	if share < starvedShare && c.group.waits() {
+		return starved, true
+	}
+	return content, true
 }
 
-// keepTempo makes a step that takes much make way, and one that gets little not.
+// waits tells whether a thread of the group could run at this moment. Without it a step that gets little wants no more:
+// it sleeps, or waits for the network or the disk.
+func (g cgroup) waits() bool {
+	for _, pid := range processesIn(g.dirs()[0]) {
+		task := "/proc/" + strconv.Itoa(pid) + "/task"
+		threads, err := os.ReadDir(task)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, t := range threads {
+			stat := controlText(filepath.Join(task, t.Name(), "stat"))
+			if _, state, ok := strings.Cut(stat, ") "); ok && strings.HasPrefix(state, "R") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// keepTempo makes a step give way as long as it gets what it wants.
 func (w *stepWatch) keepTempo(c *container) {
 	p, known := w.pace(c)
 	if known && p != w.last {

@@ -173,10 +173,8 @@ func (j *job) request(ctx context.Context) (frontend.SolveRequest, error) {
 	if j.req.Target != "" {
 		opts["target"] = j.req.Target
 	}
-	if j.req.Alone || mayHoldSecrets(j.req.Dockerfile) {
-		// What such a step leaves behind is this app's alone: another's Dockerfile of the same text shall not
-		// be given it. A step's host name is part of its key.
-		opts["hostname"] = fmt.Sprintf("app-%d", j.req.App)
+	if name := j.hostName(); name != "" {
+		opts["hostname"] = name
 	}
 	for name, value := range j.req.Args {
 		if !strings.HasPrefix(name, "BUILDKIT_") {
@@ -193,6 +191,18 @@ func (j *job) request(ctx context.Context) (frontend.SolveRequest, error) {
 		inputs[name] = def.ToPB()
 	}
 	return frontend.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opts, FrontendInputs: inputs}, nil
+}
+
+// hostName is that of steps, which is a part of their keys. What one that may hold secrets leaves behind is the app's
+// alone, and of all others its team's: another's Dockerfile of the same text shall not be given it.
+func (j *job) hostName() string {
+	switch {
+	case j.req.Alone || mayHoldSecrets(j.req.Dockerfile):
+		return fmt.Sprintf("app-%d", j.req.App)
+	case j.req.Team != "":
+		return "team-" + j.req.Team
+	}
+	return ""
 }
 
 // mayHoldSecrets errs on the side of yes.

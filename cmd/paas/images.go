@@ -99,6 +99,9 @@ func (i images) Tidy(_ context.Context, apps []platform.App, needed map[string]b
 // Expected implements platform.Images.
 func (i images) Expected(app platform.App) int64 { return i.builder.Expected(app.ID) }
 
+// Estimate implements platform.Images.
+func (i images) Estimate(source platform.Tree) (int64, error) { return i.builder.Estimate(source) }
+
 // Space implements platform.Images: build caches are under the budget too.
 func (i images) Space() (platform.Space, error) {
 	space, err := i.Store.Space()

@@ -26,6 +26,9 @@ type Draft struct {
 	store *Store
 	home  string   // holds both
 	held  *os.File // home, flocked while the draft lives; nil after Commit or Discard
+
+	announced chan error // has what became of the mark; nil without one
+	kept      bool       // the mark is the layer's
 }
 
 // Draft makes a fresh draft. A crash at any later moment leaves it to the next Open.
@@ -69,13 +72,14 @@ func mkdirExact(path string) error {
 // spent. If another draft was committed under the name first, this one is discarded. It blocks until
 // the content is on the disk. Nothing may write to Dir any more; an overlay on it must be unmounted.
 func (d *Draft) Commit(layer string) error {
-	if err := d.commit(layer); err != nil {
+	if err := d.commit(layer, true); err != nil {
 		return fmt.Errorf("commit layer %s: %w", layer, err)
 	}
 	return d.Discard()
 }
 
-func (d *Draft) commit(layer string) error {
+// commit gives the draft its name, when the disk has all of it or before.
+func (d *Draft) commit(layer string, durable bool) error {
 	if d.held == nil {
 		return errors.New("the draft is spent")
 	}
@@ -90,14 +94,24 @@ func (d *Draft) commit(layer string) error {
 	if err := d.store.writeNote(layer, note{text: d.Note, took: took, uses: 1, made: d.Made}); err != nil {
 		return fmt.Errorf("note: %w", err)
 	}
-	if err := syncTree(d.Dir); err != nil {
-		return fmt.Errorf("sync: %w", err)
+	if durable {
+		if err := syncTree(d.Dir); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
 	}
 	err = unix.Renameat2(unix.AT_FDCWD, d.Dir, unix.AT_FDCWD, d.store.Dir(layer), unix.RENAME_NOREPLACE)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
+	if err != nil && !errors.Is(err, unix.EEXIST) || !durable {
+		return ignoreExisting(err)
 	}
 	return syncPath(filepath.Dir(d.store.Dir(layer)))
+}
+
+// ignoreExisting is for who wants it to be there.
+func ignoreExisting(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // Discard removes the draft; after Commit or another Discard it does nothing.
@@ -107,7 +121,7 @@ func (d *Draft) Discard() error {
 	if held == nil {
 		return nil
 	}
-	return errors.Join(d.store.throwAway(d.home), held.Close())
+	return errors.Join(d.dropMark(), d.store.throwAway(d.home), held.Close())
 }
 
 // sweepDrafts throws away drafts that no live process holds; emptyTrash deletes them, without the lock.

@@ -63,6 +63,9 @@ func (s *Store) notePath(layer string) string { return filepath.Join(s.dir, "not
 // Note is what was said about how the layer was made, "" if nothing.
 func (s *Store) Note(layer string) string { return s.note(layer).text }
 
+// Took is what making the layer took; 0 if that is not known.
+func (s *Store) Took(layer string) time.Duration { return s.note(layer).took }
+
 func (s *Store) note(layer string) note {
 	if !layerName.MatchString(layer) {
 		return note{}

@@ -3,8 +3,8 @@
 //
 // A layer is a directory in the form overlayfs reads: a deleted path is a character device 0:0, a
 // directory that hides everything below it carries trusted.overlay.opaque=y. Owners on disk are those
-// a container sees, never shifted. A layer is complete and durable from the moment it has its name,
-// and never changes again.
+// a container sees, never shifted. A layer is complete from the moment it has its name, durable too
+// unless it is unsettled, and never changes again.
 //
 //	DIR/layers/NAME   a layer
 //	DIR/drafts/ID/fs  a layer in the making; its maker holds a flock on DIR/drafts/ID
@@ -13,6 +13,7 @@
 //	DIR/leases/ID     names of layers that somebody works with; its maker holds a flock on it
 //	DIR/notes/NAME    what made the layer; its time is the layer's last use
 //	DIR/shifted/BASE/NAME  a layer's copy with shifted owners, on hosts without id-mapped mounts
+//	DIR/unsettled/NAME.ID  a layer that the disk may not have yet
 //	DIR/lock          held shared to make drafts and leases, alone to sweep and collect
 package image
 
@@ -51,6 +52,8 @@ type Store struct {
 	used   map[string]time.Time // layer -> when Has last found it here
 	marked map[string]time.Time // layer -> when its note was last touched
 	size   map[string]int64     // layer -> bytes; layers never change
+
+	unsettled []*unsettled // that this process has made; guarded by mu
 
 	probe   sync.Once
 	probed  error
@@ -95,12 +98,12 @@ func (s *Store) open(dir string) (err error) {
 	if s.dir, err = filepath.EvalSymlinks(s.dir); err != nil {
 		return err
 	}
-	for _, name := range []string{"layers", "drafts", "trash", "leases", "notes", "shifted"} {
+	for _, name := range []string{"layers", "drafts", "trash", "leases", "notes", "shifted", unsettledDir} {
 		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o700); err != nil {
 			return err
 		}
 	}
-	return errors.Join(s.sweepDrafts(), s.sweepShifted(), s.emptyTrash())
+	return errors.Join(s.sweepDrafts(), s.sweepUnsettled(), s.sweepShifted(), s.emptyTrash())
 }
 
 // Path is the store's own directory.

@@ -33,7 +33,8 @@ type Request struct {
 	Bounds     platform.BuildLimits     // of each step
 	Report     func(platform.BuildStep) // if not nil, is told every instruction
 	Salt       []byte                   // of digests, which may be those of secrets
-	Alone      bool                     // no RUN is shared with other apps
+	Team       string                   // RUNs are shared within it
+	Alone      bool                     // and not even there
 }
 
 // job is a build that is under way.
@@ -69,7 +70,7 @@ func (c *Client) end(j *job) {
 func (j *job) message() wire.Build {
 	return wire.Build{
 		ID: j.id, App: j.App.ID, Dockerfile: j.Dockerfile, Name: j.Name, Ignore: j.Ignore, Target: j.Target,
-		Args: j.Args, Secrets: j.Secrets, Keys: j.Keys, Files: j.Request.Files, Salt: j.Salt, Alone: j.Alone,
+		Args: j.Args, Secrets: j.Secrets, Keys: j.Keys, Files: j.Request.Files, Salt: j.Salt, Team: j.Team, Alone: j.Alone,
 	}
 }
 

@@ -34,7 +34,8 @@ type Build struct {
 	Ignore     []byte            // the .dockerignore file that counts
 	Files      []platform.File   // of the context, before Ignore, in path order
 	Salt       []byte            // the digests that Made tells of are made with it
-	Alone      bool              // no RUN is shared with other apps
+	Team       string            // RUNs are shared with other apps of it
+	Alone      bool              // and not even there
 }
 
 // Event is what happens in a build. Exactly one field but Vertex is set.

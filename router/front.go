@@ -62,10 +62,10 @@ const (
 )
 
 func (f *front) open(r *Router, o Options) {
-	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers}
+	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers, Patience: r.patienceOf}
 	f.http3 = newHTTP3(std.Handler(r.Handler()))
 	f.http1 = &http1.Server{
-		Handler: r.Handler(), Log: r.log,
+		Handler: r.Handler(), Log: r.log, Patience: r.patienceOf,
 		Protocols: map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { _ = f.http2.Serve(c) }}, // strangers' broken ones are no news
 		Trusted:   func(a netip.Addr) bool { return contained(a.Unmap(), r.intake.Load().TrustedProxies, nil) },
 	}

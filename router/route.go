@@ -8,6 +8,7 @@ import (
 
 	"paas/platform"
 	"paas/router/edge"
+	"paas/router/wire"
 )
 
 // route is an app's way: its hosts lead here.
@@ -17,6 +18,7 @@ type route struct {
 	backends atomic.Pointer[[]*backend]
 	pools    atomic.Pointer[pools] // the same, sorted
 	rules    atomic.Pointer[edge.Rules]
+	patience atomic.Pointer[wire.Patience] // nil: the listener's
 	sleep    atomic.Pointer[sleep] // nil while the app is awake
 	turn     atomic.Uint32         // round robin
 	line     line                  // of requests that wait for an instance to be less busy
@@ -38,6 +40,7 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 		r.apps.Store(to.App, rt)
 	}
 	rt.rules.Store(edge.Compile(to.Edge, rt.rules.Load()))
+	rt.bePatient(to.Traffic)
 	var before []string
 	if was := rt.info.Swap(&to); was != nil {
 		before = was.Hosts

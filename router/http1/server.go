@@ -25,6 +25,9 @@ type Server struct {
 	// Trusted are clients whose connections are not counted, because they stand for many: the proxies of a CDN. nil
 	// is none.
 	Trusted func(netip.Addr) bool
+	// Patience is what the app of a name (SNI, as the client spelt it) has of own limits until the first request of a
+	// TLS connection has come; nil for the listener's. It must not block. nil: nobody has any.
+	Patience func(name string) *wire.Patience
 	Log     *slog.Logger // of faults of ours; nil for none
 
 	once     sync.Once

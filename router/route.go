@@ -19,11 +19,11 @@ type route struct {
 	pools    atomic.Pointer[pools] // the same, sorted
 	rules    atomic.Pointer[edge.Rules]
 	patience atomic.Pointer[wire.Patience] // nil: the listener's
-	sleep    atomic.Pointer[sleep] // nil while the app is awake
-	turn     atomic.Uint32         // round robin
-	line     line                  // of requests that wait for an instance to be less busy
-	inflight atomic.Int64          // requests, those that wait and WebSockets included
-	last     atomic.Int64          // end of the last one, unix nanoseconds
+	sleep    atomic.Pointer[sleep]         // nil while the app is awake
+	turn     atomic.Uint32                 // round robin
+	line     line                          // of requests that wait for an instance to be less busy
+	inflight atomic.Int64                  // requests, those that wait and WebSockets included
+	last     atomic.Int64                  // end of the last one, unix nanoseconds
 	stats    counters
 	access   accessBook
 }

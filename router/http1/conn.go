@@ -38,8 +38,8 @@ type conn struct {
 	aborted atomic.Bool // the exchange at hand was broken off
 	stopped atomic.Bool // nobody wants its body any more
 
-	in, out      atomic.Uint32 // what is waited for, see sweep.go
-	got          atomic.Int64  // bytes of bodies read
+	in, out      atomic.Uint32                 // what is waited for, see sweep.go
+	got          atomic.Int64                  // bytes of bodies read
 	patient      atomic.Pointer[wire.Patience] // of the app at hand; nil: the limits'
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64

@@ -42,7 +42,7 @@ func (f *front) newHTTP3() *http3.Server {
 // that gets half of what a head may take.
 func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Handler) {
 	f.http3.MaxHeaderBytes = in.MaxHead
-	f.http3.Handler = f.visits.count(handler(std.Limits{Fields: in.MaxFields, Target: in.MaxTarget, Stall: quicStall}))
+	f.http3.Handler = f.visits.count(handler(std.Limits{Fields: in.MaxFields, Target: in.MaxTarget, Body: in.HeaderTimeout, Stall: quicStall}))
 	f.http3.QUICConfig = &quic.Config{
 		MaxIncomingStreams: int64(in.MaxStreams), MaxIncomingUniStreams: quicControls, HandshakeIdleTimeout: in.HeaderTimeout / 2,
 		MaxIdleTimeout: quicDead, KeepAlivePeriod: quicDead / 3,

@@ -31,6 +31,10 @@ func Handler(h wire.Handler, l Limits) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		if err := x.lookForBody(l.Body); err != nil {
+			http.Error(w, http.StatusText(http.StatusRequestTimeout), http.StatusRequestTimeout)
+			return
+		}
 		h.Serve(x)
 		x.finish()
 	})
@@ -48,6 +52,7 @@ type exchange struct {
 	ended   bool
 	taken   bool // as a tunnel
 	in, out pace
+	begin   []byte // of a body, read already
 
 	mu      sync.Mutex
 	aborted bool
@@ -147,6 +152,11 @@ func (x *exchange) Request() *wire.Request { return &x.head }
 func (x *exchange) Read(p []byte) (int, error) {
 	var n int
 	var err error
+	if len(x.begin) > 0 {
+		n = copy(p, x.begin)
+		x.begin = x.begin[n:]
+		return n, nil
+	}
 	if x.in.limit == 0 || x.head.Length <= 0 { // one without a length may be a conversation
 		n, err = x.req.Body.Read(p)
 	} else {

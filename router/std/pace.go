@@ -1,14 +1,18 @@
 package std
 
 import (
+	"io"
 	"net/http"
 	"time"
+
+	"paas/router/wire"
 )
 
 // Limits are what the server below does not limit itself. Zero fields limit nothing.
 type Limits struct {
 	Fields int           // of a request's head
 	Target int           // bytes of path and query
+	Body   time.Duration // until a request that has none as a rule has begun one or ended; only HTTP/3 leaves that open
 	Stall  time.Duration // in which a client moves at least StallBytes of a body that it owes or wants
 }
 
@@ -28,6 +32,42 @@ func (l Limits) refuses(req *http.Request) int {
 		return http.StatusRequestHeaderFieldsTooLarge
 	}
 	return 0
+}
+
+// lookForBody finds out whether a request without a length has a body at all: over HTTP/3 that shows at the end of its
+// head's stream, which quic-go does not tell. A body of unknown length goes to the instance in chunks, and there are
+// instances that do not know what to do with an empty one behind a GET. Other methods may begin a conversation in
+// which the client waits for us to speak, so they are not waited for.
+func (x *exchange) lookForBody(wait time.Duration) error {
+	if x.head.Version != wire.HTTP3 || x.head.Length >= 0 || !bodiless(x.req.Method) {
+		return nil
+	}
+	if wait > 0 {
+		x.readDeadline(time.Now().Add(wait))
+		defer x.readDeadline(time.Time{})
+	}
+	for first := make([]byte, 1); ; {
+		n, err := x.req.Body.Read(first)
+		switch {
+		case n > 0:
+			x.begin = first
+			return nil
+		case err == io.EOF:
+			x.head.Length = 0
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// bodiless tells the methods for whose requests a body means nothing (RFC 9110, 9.3).
+func bodiless(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
 }
 
 // pace is how fast one direction of a body moves. Only the time in which the client is waited for counts.

@@ -46,7 +46,8 @@ type conn struct {
 	noise noise
 
 	mu         sync.Mutex
-	err        error // why nothing goes out any more
+	err        error  // why nothing goes out any more
+	pings      uint32 // of the client
 	streams    []*stream
 	paused     []*stream // finished ones
 	running    int       // handlers

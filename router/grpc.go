@@ -106,7 +106,7 @@ func (f *flight) requestHTTP2(ctx context.Context) (*http.Request, *farBody) {
 		URL:    &url.URL{Scheme: "http", Host: f.b.Addr.String(), Opaque: "//" + string(f.req.Authority) + string(f.req.Target)},
 		Header: headerOf(head), Proto: "HTTP/2.0", ProtoMajor: 2,
 	}
-	body := &farBody{f: f, req: req, small: f.body}
+	body := &farBody{f: f, req: req, small: f.body, whole: f.body != nil}
 	if f.req.Length != 0 {
 		req.Body = body
 	}
@@ -142,6 +142,10 @@ type farBody struct {
 	small []byte
 	mu    sync.Mutex
 	ended bool
+	whole bool // it was read before
+
+	closing sync.Mutex
+	over    bool
 }
 
 // Read implements io.Reader.
@@ -151,7 +155,7 @@ func (b *farBody) Read(p []byte) (int, error) {
 	switch {
 	case b.ended:
 		return 0, errClient
-	case b.f.body != nil:
+	case b.whole:
 		n := copy(p, b.small)
 		b.small = b.small[n:]
 		if n == 0 && len(p) > 0 {
@@ -162,6 +166,7 @@ func (b *farBody) Read(p []byte) (int, error) {
 	n, err := b.f.x.Read(p)
 	b.far.touch()
 	if err == io.EOF {
+		b.finished()
 		b.trailers()
 	}
 	return n, err
@@ -176,11 +181,30 @@ func (b *farBody) trailers() {
 	}
 }
 
-// Close implements io.Closer. The exchange's body is not closed by it.
-func (b *farBody) Close() error { return nil }
+// Close implements io.Closer. net/http calls it, from any goroutine and at any time, when it wants no more, and takes no
+// notice of anything until a Read that waits has returned.
+func (b *farBody) Close() error {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	if b.over || b.whole {
+		return nil
+	}
+	if s, ok := b.f.x.(wire.Stopper); ok {
+		s.StopRead()
+	}
+	return nil
+}
+
+// finished keeps Close from an exchange that is somebody else's by now, or whose body is at its end.
+func (b *farBody) finished() {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	b.over = true
+}
 
 // end returns when nobody reads, and nobody will.
 func (b *farBody) end(f *flight) {
+	b.finished()
 	if !b.mu.TryLock() {
 		if s, ok := f.x.(wire.Stopper); ok {
 			s.StopRead()

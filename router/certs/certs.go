@@ -44,6 +44,7 @@ type Options struct {
 	KeepTicket      time.Duration   // how long new sessions use one ticket key; 12 h
 	StapleEvery     time.Duration   // how often OCSP answers about owners' certificates are looked at; 1 min
 	LocalResponders bool            // OCSP is asked for at addresses that are not public, too: for tests
+	LazyQuota       int             // names an app gets in an hour because clients ask for them; 50
 	LockLease       time.Duration   // how long a process that was killed holds up others over the same vault; 30 s
 }
 
@@ -68,6 +69,9 @@ func (o Options) defaults() Options {
 	}
 	if o.StapleEvery == 0 {
 		o.StapleEvery = stapleLook
+	}
+	if o.LazyQuota == 0 {
+		o.LazyQuota = lazyQuota
 	}
 	if o.KeepTicket == 0 {
 		o.KeepTicket = 12 * time.Hour

@@ -39,6 +39,7 @@ type name struct {
 	mu      sync.Mutex
 	phase   string // as platform.CertificateStatus.State has it, while there is no certificate
 	failure failure
+	below   map[string]failure // of names below a wildcard that clients asked for
 }
 
 func (n *name) wildcard() bool { return strings.HasPrefix(n.host, "*.") }

@@ -94,6 +94,7 @@ type Intake struct {
 	MaxTarget      int            // bytes of path and query
 	MinRate        int            // bytes a second that a client must send of a body, or take of an answer, on average; -1: any
 	MaxStreams     int            // requests at once on one HTTP/2 or HTTP/3 connection
+	Handshakes     int            // HTTP/3 connections a second that may begin before their clients have shown their address; -1: none
 	MaxConnections int            // of one client's address or /64 network, but for loopback; -1: any number
 }
 
@@ -107,6 +108,7 @@ const (
 	defaultMinRate       = 1000
 	defaultMaxStreams    = 100
 	defaultConnections   = 1024
+	defaultHandshakes    = 100
 )
 
 // Defaults fills what is zero.
@@ -128,5 +130,6 @@ func (i Intake) Defaults() Intake {
 	fill(&i.MinRate, defaultMinRate)
 	fill(&i.MaxStreams, defaultMaxStreams)
 	fill(&i.MaxConnections, defaultConnections)
+	fill(&i.Handshakes, defaultHandshakes)
 	return i
 }

@@ -32,6 +32,7 @@ func TestRouterSettings(t *testing.T) {
 		{"balance", "sticky"}, {"concurrency=5", "queue=0", "queue-timeout=5s"}, {"slow-start", "0"}, {"drain", "5s"},
 		{"client-max-body-size", "10m"}, {"proxy-read-timeout", "90s"}, {"idle-timeout", "2h"}, {"backend-protocol", "h2c"},
 		{"access-log-format", "json"}, {"allow", "10.0.0.1", "192.168.7.7/16"}, {"rate-limit", "10/s"}, {"compression", "on"},
+		{"client-header-timeout=5s", "keepalive-timeout=20s"},
 	} {
 		w.check(w.set(words...))
 	}
@@ -42,7 +43,7 @@ func TestRouterSettings(t *testing.T) {
 	}
 	if got := r.Traffic; got.Trusted != nil || got.Balance != want.Balance || got.Concurrency != want.Concurrency || got.Queue != want.Queue ||
 		got.QueueWait != want.QueueWait || got.SlowStart != want.SlowStart || got.FirstByte != want.FirstByte || got.Idle != want.Idle ||
-		got.MaxBody != want.MaxBody || got.H2C != want.H2C || got.Access != want.Access {
+		got.MaxBody != want.MaxBody || got.HeadWait != 5*time.Second || got.KeepAlive != 20*time.Second || got.H2C != want.H2C || got.Access != want.Access {
 		t.Errorf("traffic %+v", got)
 	}
 	e := r.Edge

@@ -40,7 +40,9 @@ type edgeKnob struct {
 	show   func(edgeSettings) string
 }
 
-func edgeKnobs() []edgeKnob { return slices.Concat(trafficKnobs(), guardKnobs(), intakeKnobs()) }
+func edgeKnobs() []edgeKnob {
+	return slices.Concat(trafficKnobs(), guardKnobs(), patienceKnobs(), intakeKnobs())
+}
 
 func trafficKnobs() []edgeKnob {
 	return []edgeKnob{
@@ -131,16 +133,13 @@ func intakeKnobs() []edgeKnob {
 		{"trusted-proxies", true, "addresses of proxies whose X-Forwarded-… are believed",
 			func(s *edgeSettings, v string) error { return setPrefixes(&s.Intake.TrustedProxies, v) },
 			func(s edgeSettings) string { return showPrefixes(s.Intake.TrustedProxies) }},
-		{"client-header-timeout", true, "to send the head of a request",
-			func(s *edgeSettings, v string) error { return setDuration(&s.Intake.HeaderTimeout, v) },
-			func(s edgeSettings) string { return spellDuration(s.Intake.HeaderTimeout) }},
-		{"keepalive-timeout", true, "between two requests of a connection",
-			func(s *edgeSettings, v string) error { return setDuration(&s.Intake.KeepAlive, v) },
-			func(s edgeSettings) string { return spellDuration(s.Intake.KeepAlive) }},
 		count("max-head", "bytes of the head of a request", func(s *edgeSettings) *int { return &s.Intake.MaxHead }, 1<<10, 1<<20),
 		count("max-fields", "header fields of a request", func(s *edgeSettings) *int { return &s.Intake.MaxFields }, 10, 10_000),
 		count("max-target", "bytes of the path and query of a request", func(s *edgeSettings) *int { return &s.Intake.MaxTarget }, 256, 1<<20),
-		count("max-streams", "requests at once on an HTTP/2 connection", func(s *edgeSettings) *int { return &s.Intake.MaxStreams }, 1, 10_000),
+		count("max-streams", "requests at once on an HTTP/2 or HTTP/3 connection", func(s *edgeSettings) *int { return &s.Intake.MaxStreams }, 1, 10_000),
+		{"http3-handshakes", true, "new HTTP/3 connections a second, before clients must show their address",
+			func(s *edgeSettings, v string) error { return setOrNone(&s.Intake.Handshakes, v, 1_000_000) },
+			func(s edgeSettings) string { return strconv.Itoa(max(s.Intake.Handshakes, 0)) }},
 		{"max-connections", true, "of one client address; 0: any number",
 			func(s *edgeSettings, v string) error { return setOrNone(&s.Intake.MaxConnections, v, 1_000_000) },
 			func(s edgeSettings) string { return strconv.Itoa(max(s.Intake.MaxConnections, 0)) }},

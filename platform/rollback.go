@@ -108,6 +108,9 @@ func (p *Platform) Rollback(ctx context.Context, call Call, in RollbackInput) (R
 	if err := p.unlocked(ctx, app.Name); err != nil {
 		return RolledBack{}, err
 	}
+	if err := p.noCanary(ctx, app.Name); err != nil { // before what may be wrong with the target: it comes first
+		return RolledBack{}, err
+	}
 	begun := time.Now()
 	now, released, err := p.latest(ctx, app.Name)
 	if err != nil {

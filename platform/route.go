@@ -47,6 +47,8 @@ type Traffic struct {
 	SlowStart   time.Duration  // in which a new instance beside old ones gets to its share; negative: at once
 	FirstByte   time.Duration  // from the request's end to the answer's first byte
 	Idle        time.Duration  // of an answer or a WebSocket on which nothing moves
+	HeadWait    time.Duration  // for the head of a request, once the app is known; 0: what holds for all clients
+	KeepAlive   time.Duration  // between two requests of a connection, the same way
 	MaxBody     int64          // bytes of a request's body; 0: no bound
 	H2C         bool           // instances are spoken to in HTTP/2 without TLS; gRPC always is
 	Access      AccessFormat   // of the access log

@@ -41,7 +41,7 @@ type backend struct {
 
 func newBackend(r *Router, rt *route, b platform.Backend) *backend {
 	n := &backend{Backend: b, route: rt, idle: make(chan struct{}), token: token(r.secret, rt.app, b.ID)}
-	n.pool.addr, n.pool.keep = b.Addr, idleUpstream
+	n.pool.addr = b.Addr
 	n.frames.open()
 	return n
 }

@@ -50,8 +50,8 @@ type pool struct {
 	mu     sync.Mutex
 	idle   []*conn // the last one was used last, and is used next
 	all    *conn
-	keep   time.Duration // how long they may be idle
-	sweep  *time.Timer   // nil when nothing is idle
+	keep   patience
+	sweep  *time.Timer // nil when nothing is idle
 	closed bool
 }
 
@@ -71,11 +71,11 @@ func (p *pool) take(now time.Time, once bool) *conn {
 		case rested < probeAfter && !once:
 			return c
 		case rested < probeAfter && c.answers < 2:
-		case rested > p.limit():
+		case rested > p.limit(now):
 		case c.alive():
 			return c
 		default:
-			p.learn(rested)
+			p.learn(rested, now)
 		}
 		p.discard(c)
 	}
@@ -94,19 +94,17 @@ func (p *pool) pop() *conn {
 	return c
 }
 
-func (p *pool) limit() time.Duration {
+func (p *pool) limit(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.keep
+	return p.keep.now(now)
 }
 
-// learn notes that the instance closed a connection that had rested so long: the next ones go earlier.
-func (p *pool) learn(rested time.Duration) {
+// learn notes that the instance closed a connection that had rested so long.
+func (p *pool) learn(rested time.Duration, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if rested < p.keep && rested > idleLeast {
-		p.keep = max(rested*3/4, idleLeast)
-	}
+	p.keep.learn(rested, now)
 }
 
 // alive looks for the connection's end, or for bytes that nobody asked for, without waiting.
@@ -158,7 +156,7 @@ func (p *pool) put(c *conn, now time.Time) {
 	}
 	p.idle = append(p.idle, c)
 	if p.sweep == nil {
-		p.sweep = time.AfterFunc(p.keep, p.clean)
+		p.sweep = time.AfterFunc(p.keep.now(now), p.clean)
 	}
 	p.mu.Unlock()
 }
@@ -166,7 +164,9 @@ func (p *pool) put(c *conn, now time.Time) {
 // clean closes what was idle for too long, and comes again as long as something is.
 func (p *pool) clean() {
 	p.mu.Lock()
-	old := time.Now().Add(-p.keep)
+	now := time.Now()
+	keep := p.keep.now(now)
+	old := now.Add(-keep)
 	n := 0
 	for n < len(p.idle) && p.idle[n].freed.Before(old) {
 		n++
@@ -176,7 +176,7 @@ func (p *pool) clean() {
 	clear(p.idle[len(p.idle) : len(p.idle)+n])
 	p.sweep = nil
 	if len(p.idle) > 0 && !p.closed {
-		p.sweep = time.AfterFunc(max(p.keep/2, idleLeast), p.clean)
+		p.sweep = time.AfterFunc(max(keep/2, idleLeast), p.clean)
 	}
 	p.mu.Unlock()
 	for _, c := range gone {

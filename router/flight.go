@@ -97,6 +97,7 @@ func (f *flight) reset() {
 
 func (f *flight) run() {
 	why := f.admit()
+	f.bePatient()
 	if why != nil {
 		f.refuse(why)
 	}

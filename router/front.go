@@ -28,6 +28,10 @@ type front struct {
 	http3 *http3.Server
 	std   *http.Server // nil but for the reference
 
+	visits   visits
+	unproven unproven
+	handler  func(std.Limits) http.Handler
+
 	mu      sync.Mutex
 	serving bool
 }
@@ -46,6 +50,7 @@ func (f *front) limit(in platform.Intake) {
 	f.http2.Limits = http2.Limits{
 		Streams: in.MaxStreams, Head: in.MaxHead, Fields: in.MaxFields, Target: in.MaxTarget, Idle: in.KeepAlive, Begun: in.HeaderTimeout,
 	}
+	f.limitHTTP3(in, f.handler)
 }
 
 func (f *front) begin() {
@@ -62,16 +67,24 @@ const (
 )
 
 func (f *front) open(r *Router, o Options) {
-	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers}
-	f.http3 = newHTTP3(std.Handler(r.Handler()))
+	f.http2 = &http2.Server{Handler: r.Handler(), Covers: o.Covers, Patience: r.patienceOf}
+	f.handler = func(l std.Limits) http.Handler { return std.Handler(r.Handler(), l) }
+	f.http3 = f.newHTTP3()
 	f.http1 = &http1.Server{
-		Handler: r.Handler(), Log: r.log,
+		Handler: r.Handler(), Log: r.log, Patience: r.patienceOf,
 		Protocols: map[string]func(*tls.Conn){"h2": func(c *tls.Conn) { _ = f.http2.Serve(c) }}, // strangers' broken ones are no news
 		Trusted:   func(a netip.Addr) bool { return contained(a.Unmap(), r.intake.Load().TrustedProxies, nil) },
 	}
+	f.visits.enter = f.http1.Enter
+	f.visits.patience = func(name string) time.Duration {
+		if p := r.patienceOf(name); p != nil {
+			return p.Idle
+		}
+		return 0
+	}
 	if o.Reference {
 		f.std = &http.Server{
-			Handler: std.Handler(r.Handler()), ReadHeaderTimeout: referenceHeader, IdleTimeout: referenceIdle,
+			Handler: std.Handler(r.Handler(), std.Limits{}), ReadHeaderTimeout: referenceHeader, IdleTimeout: referenceIdle,
 			MaxHeaderBytes: referenceHead, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0),
 		}
 	}
@@ -99,7 +112,7 @@ func (r *Router) Serve(l net.Listener) error {
 func (r *Router) Leave(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.front.http2.Shutdown(ctx) }) // ctx is the caller's own
-	wg.Go(func() { _ = r.front.http3.Shutdown(ctx) })
+	wg.Go(func() { _ = r.front.leaveHTTP3(ctx) })
 	r.front.http1.Drain()
 	_ = r.front.http1.Wait(ctx)
 	wg.Wait()
@@ -116,7 +129,7 @@ func (f *front) shutdown(ctx context.Context) error {
 	}
 	others := make(chan error, 2)
 	go func() { others <- f.http2.Shutdown(ctx) }()
-	go func() { others <- f.http3.Shutdown(ctx) }()
+	go func() { others <- f.leaveHTTP3(ctx) }()
 	err := f.http1.Shutdown(ctx)
 	err = errors.Join(err, <-others, <-others)
 	if err != nil {

@@ -19,9 +19,10 @@ func (f *flight) speaksHTTP2() bool {
 	if f.req.Protocol != nil {
 		return false
 	}
-	if f.info.Traffic.H2C {
-		return true
-	}
+	return f.info.Traffic.H2C || f.isGRPC()
+}
+
+func (f *flight) isGRPC() bool {
 	kind := valueOf(f.req.Fields, "content-type")
 	return hasPrefix(kind, "application/grpc") && (len(kind) == 16 || kind[16] == '+' || kind[16] == ';')
 }
@@ -50,16 +51,24 @@ func (f *flight) askHTTP2() error {
 	}
 	ctx, cancel := context.WithCancel(f.b.frames.cut)
 	req, body := f.requestHTTP2(ctx)
-	f.far = &farAnswer{cancel: cancel, body: body, gone: make(chan struct{})}
-	go f.far.watch(f.x.Gone())
+	f.far = &farAnswer{cancel: cancel, body: body}
+	f.far.gone, f.far.ended, f.far.quiet = make(chan struct{}), make(chan struct{}), f.quiet(false)
+	body.far = f.far
+	f.far.touch()
+	go f.far.watch(f.x)
 	res, err := way.RoundTrip(req) //nolint:bodyclose // farAnswer.end does
 	var op *net.OpError
 	switch {
 	case err == nil:
 		f.far.res = res
+		// While it waits for more of the request, net/http looks at ctx no more.
+		context.AfterFunc(ctx, func() { _ = res.Body.Close() })
+		f.far.begin(f.quiet(true))
 		return nil
-	case f.far.left():
+	case f.far.struck.Load() == clientLeft:
 		err = errClient
+	case f.far.struck.Load() == wentSilent:
+		err = errSilent
 	case errors.As(err, &op) && op.Op == "dial":
 		err = errors.Join(errRefused, err)
 	default:
@@ -75,29 +84,10 @@ type farAnswer struct {
 	res    *http.Response
 	cancel context.CancelFunc
 	body   *farBody
-	gone   chan struct{} // closed at the end
-	mu     sync.Mutex
-	struck bool
+	silence
 }
 
-func (a *farAnswer) watch(gone <-chan struct{}) {
-	select {
-	case <-gone:
-		a.mu.Lock()
-		a.struck = true
-		a.mu.Unlock()
-		a.cancel()
-	case <-a.gone:
-	}
-}
-
-func (a *farAnswer) left() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.struck
-}
-
-// end waits until nobody reads the request any more.
+// end waits until nobody reads the request any more, and nobody looks after it.
 func (a *farAnswer) end(f *flight) {
 	close(a.gone)
 	if a.res != nil {
@@ -105,6 +95,7 @@ func (a *farAnswer) end(f *flight) {
 	}
 	a.cancel()
 	a.body.end(f)
+	<-a.ended
 }
 
 func (f *flight) requestHTTP2(ctx context.Context) (*http.Request, *farBody) {
@@ -115,7 +106,7 @@ func (f *flight) requestHTTP2(ctx context.Context) (*http.Request, *farBody) {
 		URL:    &url.URL{Scheme: "http", Host: f.b.Addr.String(), Opaque: "//" + string(f.req.Authority) + string(f.req.Target)},
 		Header: headerOf(head), Proto: "HTTP/2.0", ProtoMajor: 2,
 	}
-	body := &farBody{f: f, req: req, small: f.body}
+	body := &farBody{f: f, req: req, small: f.body, whole: f.body != nil}
 	if f.req.Length != 0 {
 		req.Body = body
 	}
@@ -147,9 +138,14 @@ func headerOf(head []byte) http.Header {
 type farBody struct {
 	f     *flight
 	req   *http.Request
+	far   *farAnswer
 	small []byte
 	mu    sync.Mutex
 	ended bool
+	whole bool // it was read before
+
+	closing sync.Mutex
+	over    bool
 }
 
 // Read implements io.Reader.
@@ -159,7 +155,7 @@ func (b *farBody) Read(p []byte) (int, error) {
 	switch {
 	case b.ended:
 		return 0, errClient
-	case b.f.body != nil:
+	case b.whole:
 		n := copy(p, b.small)
 		b.small = b.small[n:]
 		if n == 0 && len(p) > 0 {
@@ -168,7 +164,9 @@ func (b *farBody) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := b.f.x.Read(p)
+	b.far.touch()
 	if err == io.EOF {
+		b.finished()
 		b.trailers()
 	}
 	return n, err
@@ -183,11 +181,30 @@ func (b *farBody) trailers() {
 	}
 }
 
-// Close implements io.Closer. The exchange's body is not closed by it.
-func (b *farBody) Close() error { return nil }
+// Close implements io.Closer. net/http calls it, from any goroutine and at any time, when it wants no more, and takes no
+// notice of anything until a Read that waits has returned.
+func (b *farBody) Close() error {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	if b.over || b.whole {
+		return nil
+	}
+	if s, ok := b.f.x.(wire.Stopper); ok {
+		s.StopRead()
+	}
+	return nil
+}
+
+// finished keeps Close from an exchange that is somebody else's by now, or whose body is at its end.
+func (b *farBody) finished() {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	b.over = true
+}
 
 // end returns when nobody reads, and nobody will.
 func (b *farBody) end(f *flight) {
+	b.finished()
 	if !b.mu.TryLock() {
 		if s, ok := f.x.(wire.Stopper); ok {
 			s.StopRead()
@@ -210,23 +227,27 @@ func (f *flight) deliverFar() {
 		f.cut = errors.Join(errClient, err)
 		return
 	}
-	if err := f.copyFar(a.res.Body); err != nil {
-		f.breakOff(err)
+	if err := f.copyFar(a.res); err != nil {
+		f.breakOffFar(err)
 		return
 	}
 	f.cut = f.x.End(fieldsOf(a.res.Trailer))
 }
 
-func (f *flight) copyFar(body io.Reader) error {
+func (f *flight) copyFar(res *http.Response) error {
+	if res.ContentLength == 0 {
+		return nil // the head is the end: gRPC's clients take a status in it for one only if nothing follows
+	}
 	if err := f.x.Flush(); err != nil {
 		return errors.Join(errClient, err)
 	}
 	buf := f.r.takeBuffer()
 	defer f.r.putBuffer(buf)
 	for {
-		n, err := body.Read(*buf)
+		n, err := res.Body.Read(*buf)
 		f.bytes += int64(n)
 		if n > 0 {
+			f.far.touch()
 			_, werr := f.x.Write((*buf)[:n])
 			if werr == nil {
 				werr = f.x.Flush()
@@ -239,7 +260,7 @@ func (f *flight) copyFar(body io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return f.far.why(err)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestReservedHosts(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 		req.Host = host
 		w := httptest.NewRecorder()
-		std.Handler(r.Handler()).ServeHTTP(w, req)
+		std.Handler(r.Handler(), std.Limits{}).ServeHTTP(w, req)
 		if w.Code != want {
 			t.Errorf("%s: status %d, want %d", host, w.Code, want)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"paas/platform"
 	"paas/router/edge"
+	"paas/router/wire"
 )
 
 // route is an app's way: its hosts lead here.
@@ -17,11 +18,12 @@ type route struct {
 	backends atomic.Pointer[[]*backend]
 	pools    atomic.Pointer[pools] // the same, sorted
 	rules    atomic.Pointer[edge.Rules]
-	sleep    atomic.Pointer[sleep] // nil while the app is awake
-	turn     atomic.Uint32         // round robin
-	line     line                  // of requests that wait for an instance to be less busy
-	inflight atomic.Int64          // requests, those that wait and WebSockets included
-	last     atomic.Int64          // end of the last one, unix nanoseconds
+	patience atomic.Pointer[wire.Patience] // nil: the listener's
+	sleep    atomic.Pointer[sleep]         // nil while the app is awake
+	turn     atomic.Uint32                 // round robin
+	line     line                          // of requests that wait for an instance to be less busy
+	inflight atomic.Int64                  // requests, those that wait and WebSockets included
+	last     atomic.Int64                  // end of the last one, unix nanoseconds
 	stats    counters
 	access   accessBook
 }
@@ -38,6 +40,7 @@ func (r *Router) Swap(to platform.Route) (drained func(context.Context)) {
 		r.apps.Store(to.App, rt)
 	}
 	rt.rules.Store(edge.Compile(to.Edge, rt.rules.Load()))
+	rt.bePatient(to.Traffic)
 	var before []string
 	if was := rt.info.Swap(&to); was != nil {
 		before = was.Hosts

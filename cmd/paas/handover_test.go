@@ -26,14 +26,14 @@ const (
 )
 
 // newDoorsPlatform runs the doors app on a platform whose program is its own, to be replaced.
-func newDoorsPlatform(t *testing.T) (p *platformUnderTest, dir string) {
+func newDoorsPlatform(t *testing.T, flags ...func(*platformUnderTest) []string) (p *platformUnderTest, dir string) {
 	t.Helper()
 	binary, template := prepared(t)
 	own := t.TempDir()
 	for _, name := range []string{"paas", "paas-init"} {
 		copyProgram(t, filepath.Join(filepath.Dir(binary), name), filepath.Join(own, name))
 	}
-	p = startPlatform(t, filepath.Join(own, "paas"), template)
+	p = startPlatform(t, filepath.Join(own, "paas"), template, flags...)
 	dir = p.repository(t, filepath.Join(examples(), "..", "cmd", "paas", "testdata", "apps", "doors"), "doors")
 	p.run(t, dir, "git", "push", "paas", "main")
 	return p, dir

@@ -37,7 +37,7 @@ func (h host) Leads(ctx context.Context, name string) error {
 
 // Inspect implements platform.Host.
 func (h host) Inspect(ctx context.Context) []platform.Finding {
-	return []platform.Finding{h.webPort(ctx), h.httpsFinding(), h.sshPort(), h.domain(ctx), h.service(), h.firewall()}
+	return []platform.Finding{h.webPort(ctx), h.httpsFinding(), h.sshPort(), h.domain(ctx), h.service(), h.firewall(), daemonFinding()}
 }
 
 // webPort: visitors type no port, so 80 it should be, and we should be who answers there.

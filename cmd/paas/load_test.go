@@ -35,16 +35,20 @@ func newPlainPlatform(t *testing.T) *platformUnderTest {
 	return startPlatform(t, buildBinary(t, t.TempDir()), template)
 }
 
-func startPlatform(t *testing.T, binary, template string) *platformUnderTest {
+func startPlatform(t *testing.T, binary, template string, flags ...func(*platformUnderTest) []string) *platformUnderTest {
 	t.Helper()
 	p, err := newPlatform(binary, template, t.TempDir())
 	if p != nil {
 		t.Cleanup(func() { p.tearDown(t) })
 	}
-	if err == nil {
-		err = p.start()
-	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, f := range flags {
+		words = append(words, f(p)...)
+	}
+	if err := p.start(words...); err != nil {
 		t.Fatal(err)
 	}
 	return p

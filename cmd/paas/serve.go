@@ -19,6 +19,7 @@ import (
 	"paas/platform"
 	"paas/router"
 	"paas/router/handover"
+	"paas/router/packets"
 	"paas/router/ports"
 	"paas/router/sockets"
 	"paas/runtime"
@@ -57,8 +58,8 @@ type daemon struct {
 	systemd  sockets.Systemd
 	sockets  *sockets.Set
 	http     *front
-	https    *front       // nil: it is not served
-	quic     *net.UDPConn // of HTTP/3; nil: it is not served
+	https    *front          // nil: it is not served
+	quic     *packets.Socket // of HTTP/3; nil: it is not served
 	web      *router.Router
 	ports    *ports.Ports
 	traffic  *handover.Traffic
@@ -180,6 +181,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err := d.succeed(); err != nil {
 		return err
 	}
+	defer d.endQUIC()
 	for {
 		after, err := d.reign(ctx)
 		if after == nil {

@@ -21,7 +21,7 @@ var soaksFor = flag.Duration("soak", 20*time.Second, "how long everything happen
 
 // Releases, crashes, sleeps, scaling, domains that come and go, restarts and upgrades of the daemon, all at once and in
 // any order, under mixed load of three apps: every answer is whole and its own app's, and none is lost. Afterwards
-// the daemon holds no more descriptors than before.
+// the daemon holds no more goroutines, descriptors and memory than before.
 func TestSoak(t *testing.T) {
 	p, dir := newDoorsPlatform(t)
 	for _, app := range []string{"sleeper", "crasher"} {
@@ -34,30 +34,60 @@ func TestSoak(t *testing.T) {
 	before := s.atRest(t)
 	s.under(t, *soaksFor/2, []disturbance{s.release, s.sleep, s.crash, s.scale, s.domain})
 	t.Logf("%d requests; disturbances: %v", s.asked.done.Load(), s.done)
-	if after := s.atRest(t); after > before+idleConnections {
-		t.Errorf("the daemon holds %d descriptors, %d before the load", after, before)
+	after := s.atRest(t)
+	t.Logf("the daemon held %+v, then %+v", before, after)
+	if after.descriptors > before.descriptors+idleConnections || after.goroutines > before.goroutines+idleConnections || after.memory > before.memory+idleMemory {
+		t.Errorf("the daemon holds %+v, and held %+v before the load", after, before)
 	}
 }
 
 // idleConnections is how many connections to instances may wait for the next request. Of the thousands of requests
-// none leaves a descriptor behind.
-const idleConnections = 64
+// none leaves a descriptor or a goroutine behind.
+const (
+	idleConnections = 64
+	idleMemory      = 96 << 20 // bytes: the collector, and the race detector's notes, give back when they like
+)
 
-// atRest is how many descriptors the daemon holds with the same instances, all awake, and nothing kept: the least of
-// some seconds, since what ends takes its time.
-func (s *soak) atRest(t *testing.T) int {
+// held is what the daemon holds.
+type held struct{ descriptors, goroutines, memory int }
+
+// atRest is what the daemon holds with the same instances, all awake, and nothing kept: the least of some seconds, since
+// what ends takes its time.
+func (s *soak) atRest(t *testing.T) held {
 	t.Helper()
 	for _, words := range [][]string{{"ps:scale", "doors", "web=2"}, {"ps:wake", "sleeper"}, {"releases:set", "doors", "keep-previous", "off"}, {"releases:set", "doors", "keep-previous"}} {
 		if err := s.paas(words...); err != nil {
 			t.Error(err)
 		}
 	}
-	least := openDescriptors(t, s.pid())
-	for range 50 {
-		time.Sleep(100 * time.Millisecond)
-		least = min(least, openDescriptors(t, s.pid()))
+	least := s.held(t)
+	for range 10 {
+		time.Sleep(500 * time.Millisecond)
+		now := s.held(t)
+		least = held{min(least.descriptors, now.descriptors), min(least.goroutines, now.goroutines), min(least.memory, now.memory)}
 	}
 	return least
+}
+
+// held asks the daemon how many goroutines it has, and the kernel for the rest.
+func (s *soak) held(t *testing.T) held {
+	t.Helper()
+	h := held{descriptors: openDescriptors(t, s.pid())}
+	out, _ := s.try(s.home, "paas", "doctor", "--json") // it fails when it finds something
+	if at := strings.Index(out, "It has "); at < 0 {
+		t.Fatalf("doctor does not say what the daemon takes: %s", out)
+	} else if _, err := fmt.Sscanf(out[at:], "It has %d goroutines", &h.goroutines); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.pid()))
+	if err == nil {
+		_, err = fmt.Sscan(string(text), new(int), &h.memory)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.memory *= os.Getpagesize()
+	return h
 }
 
 type soak struct {

@@ -149,7 +149,7 @@ func (d *daemon) drain(ctx context.Context, s *successor) {
 		d.https.socket.Pause()
 	}
 	if d.quic != nil {
-		_ = errors.Join(d.web.EndHTTP3(), d.quic.Close()) // the successor reads from it now
+		d.quic.Leave() // the successor reads from it now
 	}
 	d.ports.Pause()
 	d.sockets.Leave()

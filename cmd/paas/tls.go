@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 
 	"paas/platform"
 	"paas/router/certs"
+	"paas/router/packets"
 )
 
 // listenTLS opens HTTPS, or nothing when that is off. Where nobody asked for it, a port that somebody else has is
@@ -34,11 +36,26 @@ func (d *daemon) listenQUIC() (err error) {
 		return nil
 	}
 	addr := d.https.Addr().String()
-	if d.quic, err = d.sockets.ListenPacket("http3", addr); err != nil {
+	c, err := d.sockets.ListenPacket("http3", addr)
+	if err != nil {
 		return platform.Errorf(platform.Failed, "cannot listen on UDP %s for HTTP/3: %v", addr, err).
 			WithHint("free that port, or leave out --http3")
 	}
-	return nil
+	d.quic, err = packets.Open(c, filepath.Join(d.settings.Data, packetsName))
+	return err
+}
+
+// packetsName is where processes that serve HTTP/3 reach each other, below the data directory.
+const packetsName = "http3"
+
+// endQUIC is for the end of the process, when clients were let go.
+func (d *daemon) endQUIC() {
+	if d.quic == nil {
+		return
+	}
+	if err := errors.Join(d.web.EndHTTP3(), d.quic.Close()); err != nil {
+		d.log.Warn("close HTTP/3", "err", err)
+	}
 }
 
 // altSvc tells clients of HTTP/3, for a day (RFC 7838).

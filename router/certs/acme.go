@@ -172,7 +172,7 @@ func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 	}
 	switch n.source {
 	case fromOwner:
-		return n.own, nil
+		return m.stapled(n), nil
 	case fromInternal:
 		return m.internalLeaf(n)
 	case fromACME:

@@ -231,6 +231,42 @@ func TestOnDemand(t *testing.T) {
 	}
 }
 
+// Below a wildcard clients choose the names: one that fails keeps no other from its certificate, an hour has so many of
+// them, and nothing is asked of the authority for names of no app.
+func TestOnDemandAbuse(t *testing.T) {
+	s := newSite(t, acmetest.Options{Refuses: []string{"bad.shop.example.com"}})
+	s.stop()
+	s.o.LazyQuota, s.o.Backoff = 3, []time.Duration{time.Hour}
+	s.listen()
+	s.open()
+	s.agree()
+	w := wish("*.shop.example.com")
+	w.Lazy = true
+	s.Want("shop", w)
+	for range 3 {
+		if _, err := s.handshake("bad.shop.example.com"); !refusedName(err) {
+			t.Errorf("a name that fails: %v", err)
+		}
+	}
+	for _, host := range []string{"alice.shop.example.com", "bob.shop.example.com"} {
+		if _, err := s.handshake(host); err != nil {
+			t.Errorf("%s, after another one's failure: %v", host, err)
+		}
+	}
+	orders := s.ca.Orders()
+	for _, host := range []string{"carol.shop.example.com", "dave.shop.example.com", "shop.example.org", "alice.shop.example.com.evil.test"} {
+		if _, err := s.handshake(host); !refusedName(err) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if got := s.ca.Orders(); got != orders {
+		t.Errorf("%d orders, then %d", orders, got)
+	}
+	if _, err := s.handshake("bob.shop.example.com"); err != nil {
+		t.Errorf("what there is, beyond the quota: %v", err)
+	}
+}
+
 // Another authority is asked for everything, and what the former signed is served until then.
 func TestAnotherAuthority(t *testing.T) {
 	s := newSite(t, acmetest.Options{})

@@ -39,10 +39,13 @@ type Options struct {
 	// ProbePort is where the world finds HTTPPort: 80 unless a test says otherwise.
 	ProbePort int
 
-	RenewEvery time.Duration   // how often certificates are looked at; 10 min
-	Backoff    []time.Duration // waits after failures, the last one for good
-	KeepTicket time.Duration   // how long new sessions use one ticket key; 12 h
-	LockLease  time.Duration   // how long a process that was killed holds up others over the same vault; 30 s
+	RenewEvery      time.Duration   // how often certificates are looked at; 10 min
+	Backoff         []time.Duration // waits after failures, the last one for good
+	KeepTicket      time.Duration   // how long new sessions use one ticket key; 12 h
+	StapleEvery     time.Duration   // how often OCSP answers about owners' certificates are looked at; 1 min
+	LocalResponders bool            // OCSP is asked for at addresses that are not public, too: for tests
+	LazyQuota       int             // names an app gets in an hour because clients ask for them; 50
+	LockLease       time.Duration   // how long a process that was killed holds up others over the same vault; 30 s
 }
 
 func (o Options) defaults() Options {
@@ -63,6 +66,12 @@ func (o Options) defaults() Options {
 	}
 	if o.LockLease == 0 {
 		o.LockLease = 30 * time.Second
+	}
+	if o.StapleEvery == 0 {
+		o.StapleEvery = stapleLook
+	}
+	if o.LazyQuota == 0 {
+		o.LazyQuota = lazyQuota
 	}
 	if o.KeepTicket == 0 {
 		o.KeepTicket = 12 * time.Hour
@@ -96,9 +105,12 @@ type Manager struct {
 	asked  atomic.Pointer[authority]
 	news   chan platform.CertificateNews
 
-	mu     sync.Mutex // of changes
-	wishes map[platform.AppName]platform.Wish
-	lazies map[platform.AppName]*quota // of names obtained at a handshake
+	mu      sync.Mutex // of changes
+	wishes  map[platform.AppName]platform.Wish
+	lazies  map[platform.AppName]*quota // of names obtained at a handshake
+	staples map[string]*staple          // of owners' certificates
+
+	stapleKick chan struct{} // there is a new one
 
 	tickets tickets
 	slots   chan struct{}
@@ -116,6 +128,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		nobody:  name{host: "paas.internal"},
 		Options: o.defaults(), news: make(chan platform.CertificateNews, newsBuffer),
 		wishes: map[platform.AppName]platform.Wish{}, lazies: map[platform.AppName]*quota{},
+		staples: map[string]*staple{}, stapleKick: make(chan struct{}, 1),
 		slots: make(chan struct{}, obtaining), loads: make(chan struct{}, loading),
 	}
 	m.storage = newStorage(o.Vault, m.LockLease)
@@ -140,6 +153,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	}
 	m.tasks.Go(m.keepTickets)
 	m.tasks.Go(m.tidy)
+	m.tasks.Go(m.keepStaples)
 	return m, nil
 }
 

@@ -31,6 +31,7 @@ type name struct {
 	wish   *platform.Wish
 	source source
 	own    *tls.Certificate
+	staple *staple                         // of own; nil: its authority is not asked
 	leaf   atomic.Pointer[tls.Certificate] // of the internal authority, made when it is asked for
 	ready  atomic.Bool                     // its ACME certificate is in certmagic's cache
 	end    context.CancelFunc              // of who tends it; guarded by Manager.mu
@@ -38,6 +39,7 @@ type name struct {
 	mu      sync.Mutex
 	phase   string // as platform.CertificateStatus.State has it, while there is no certificate
 	failure failure
+	below   map[string]failure // of names below a wildcard that clients asked for
 }
 
 func (n *name) wildcard() bool { return strings.HasPrefix(n.host, "*.") }
@@ -101,7 +103,7 @@ func (m *Manager) place(app platform.AppName, host string, w *platform.Wish, own
 	n := &name{host: host, app: app, wish: w, phase: "pending", own: cover(own, host)}
 	switch {
 	case n.own != nil:
-		n.source = fromOwner
+		n.source, n.staple = fromOwner, m.stapleOf(n.own)
 	case w.Issuer == platform.IssuerNone:
 		n.source = fromNobody
 	case w.Issuer == platform.IssuerInternal, w.Issuer != platform.IssuerACME && private(host):

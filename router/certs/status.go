@@ -48,6 +48,7 @@ func (m *Manager) status(n *name) platform.CertificateStatus {
 	switch n.source {
 	case fromOwner:
 		m.describeLeaf(&s, n.own.Leaf)
+		s.Error = n.staple.describe()
 	case fromInternal:
 		c, err := m.internalLeaf(n)
 		if err != nil {

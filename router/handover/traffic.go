@@ -70,8 +70,13 @@ func (t *Traffic) Remove(app platform.AppName) {
 	}
 }
 
-// Stats implements platform.Router, for the first room.
-func (t *Traffic) Stats(app platform.AppName) platform.RequestStats { return t.rooms[0].Stats(app) }
+// Stats implements platform.Router, for all rooms together.
+func (t *Traffic) Stats(app platform.AppName) (sum platform.RequestStats) {
+	for _, room := range t.rooms {
+		sum = sum.Plus(room.Stats(app))
+	}
+	return sum
+}
 
 // Configure implements platform.Router.
 func (t *Traffic) Configure(in platform.Intake) {

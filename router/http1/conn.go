@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"paas/router/wire"
 )
 
 // conn is a client's connection. While it waits for a request it is this and a goroutine.
@@ -36,8 +38,9 @@ type conn struct {
 	aborted atomic.Bool // the exchange at hand was broken off
 	stopped atomic.Bool // nobody wants its body any more
 
-	in, out      atomic.Uint32 // what is waited for, see sweep.go
-	got          atomic.Int64  // bytes of bodies read
+	in, out      atomic.Uint32                 // what is waited for, see sweep.go
+	got          atomic.Int64                  // bytes of bodies read
+	patient      atomic.Pointer[wire.Patience] // of the app at hand; nil: the limits'
 	readTimeout  atomic.Int64
 	writeTimeout atomic.Int64
 	poke         sync.Mutex
@@ -129,6 +132,9 @@ func (c *conn) handshake(t *tls.Conn) bool {
 		return false
 	}
 	state := t.ConnectionState()
+	if c.s.Patience != nil {
+		c.patient.Store(c.s.Patience(state.ServerName))
+	}
 	switch state.NegotiatedProtocol {
 	case "", "http/1.1", "http/1.0":
 		c.tls = &state

@@ -22,7 +22,7 @@ var (
 	errStopped  = errors.New("the body is not wanted any more")
 )
 
-// exchange implements wire.Exchange, wire.Limited and wire.Stopper.
+// exchange implements wire.Exchange, wire.Limited, wire.Patient and wire.Stopper.
 type exchange struct {
 	c    *conn
 	req  wire.Request
@@ -221,6 +221,13 @@ func (x *exchange) SetWriteTimeout(d time.Duration) {
 	if d > 0 {
 		x.limited = true
 		x.c.writeTimeout.Store(int64(d))
+	}
+}
+
+// SetPatience implements wire.Patient.
+func (x *exchange) SetPatience(p *wire.Patience) {
+	if x.c.patient.Load() != p { // nearly never: a connection asks for one app
+		x.c.patient.Store(p)
 	}
 }
 

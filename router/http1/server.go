@@ -25,7 +25,10 @@ type Server struct {
 	// Trusted are clients whose connections are not counted, because they stand for many: the proxies of a CDN. nil
 	// is none.
 	Trusted func(netip.Addr) bool
-	Log     *slog.Logger // of faults of ours; nil for none
+	// Patience is what the app of a name (SNI, as the client spelt it) has of own limits until the first request of a
+	// TLS connection has come; nil for the listener's. It must not block. nil: nobody has any.
+	Patience func(name string) *wire.Patience
+	Log      *slog.Logger // of faults of ours; nil for none
 
 	once     sync.Once
 	limits   Limits
@@ -130,6 +133,16 @@ func (s *Server) enter(n net.Conn) *conn {
 	s.conns.add(c)
 	s.sweepWhileNeeded()
 	return c
+}
+
+// Enter counts in a connection of another protocol that a client has. What it returns counts it out again; ok is false
+// where the client has too many. Safe for concurrent use.
+func (s *Server) Enter(a netip.Addr) (leave func(), ok bool) {
+	s.once.Do(s.start)
+	if !s.clients.counts(a, s.Trusted) {
+		return func() {}, true
+	}
+	return func() { s.clients.leave(a) }, s.clients.enter(a)
 }
 
 // Drain lets the connections go: every answer from now on says that its connection closes, and a connection whose

@@ -102,13 +102,23 @@ func (c *conn) glanceHead(now time.Time, phase uint32) {
 			return
 		}
 	}
-	longest := c.s.limits.Idle
-	if phase == heading {
-		longest = c.s.limits.Header
-	}
-	if now.Sub(w.since) >= longest {
+	if now.Sub(w.since) >= c.longest(phase) {
 		c.end(word)
 	}
+}
+
+// longest is how long a head may take, or its first byte.
+func (c *conn) longest(phase uint32) time.Duration {
+	l, p := &c.s.limits, c.patient.Load()
+	switch {
+	case phase == heading && p != nil && p.Head > 0:
+		return p.Head
+	case phase == heading:
+		return l.Header
+	case p != nil && p.Idle > 0:
+		return p.Idle
+	}
+	return l.Idle
 }
 
 // slow counts a glance at a direction in which something should move, and tells whether it was too little in a

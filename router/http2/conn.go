@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -45,7 +46,8 @@ type conn struct {
 	noise noise
 
 	mu         sync.Mutex
-	err        error // why nothing goes out any more
+	err        error  // why nothing goes out any more
+	pings      uint32 // of the client
 	streams    []*stream
 	paused     []*stream // finished ones
 	running    int       // handlers
@@ -179,10 +181,24 @@ func (c *conn) secure() error {
 	}
 	s := state.ConnectionState()
 	c.tls = &s
+	c.bePatient(s.ServerName)
 	if s.Version < tls.VersionTLS12 || s.Version == tls.VersionTLS12 && !goodSuite(s.CipherSuite) {
 		return connError{codeInsecure, "HTTP/2 wants TLS 1.2 with an ephemeral key exchange and an AEAD cipher"}
 	}
 	return nil
+}
+
+// bePatient takes the limits of the app whose name the client said.
+func (c *conn) bePatient(name string) {
+	if c.server.Patience == nil {
+		return
+	}
+	p := c.server.Patience(name)
+	if p == nil {
+		return
+	}
+	c.limits.Begun, c.limits.Idle = cmp.Or(p.Head, c.limits.Begun), cmp.Or(p.Idle, c.limits.Idle)
+	c.in.begun = c.limits.Begun
 }
 
 // shake does the handshake of TLS if nobody has yet.

@@ -11,7 +11,17 @@ type exchange struct {
 	id uint32
 }
 
-var _ wire.Exchange = (*exchange)(nil)
+var (
+	_ wire.Exchange = (*exchange)(nil)
+	_ wire.Lively   = (*exchange)(nil)
+)
+
+// Signs implements wire.Lively.
+func (e *exchange) Signs() uint32 {
+	e.c.mu.Lock()
+	defer e.unlock()
+	return e.c.pings
+}
 
 func (e *exchange) serve() {
 	e.c.server.Handler.Serve(e)

@@ -260,6 +260,7 @@ func (c *conn) ping(f *frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !f.has(flagAck) {
+		c.pings++
 		c.say(func(b []byte) []byte { return appendPing(b, flagAck, f.payload) })
 	} else if string(f.payload) == leavePing {
 		c.lastCall()

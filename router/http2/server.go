@@ -51,6 +51,9 @@ type Server struct {
 	// stand for is answered 421 (RFC 9110, 15.5.20). Nil: any. It is asked on TLS connections only, by the
 	// reader, and must not block.
 	Covers func(state *tls.ConnectionState, authority []byte) bool
+	// Patience is what the app of a TLS connection's name (SNI) has of own limits, for the whole connection: its
+	// requests share what is limited. nil: nobody has any.
+	Patience func(name string) *wire.Patience
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}

@@ -57,7 +57,8 @@ type Ports struct {
 	mu     sync.Mutex
 	apps   map[platform.AppName]map[key]*mapped
 	routes map[platform.AppName]platform.Route
-	busy   map[platform.AppName]time.Time // when somebody was last seen to use an app's ports
+	closed map[platform.AppName]platform.RequestCounts // of ports that were
+	busy   map[platform.AppName]time.Time              // when somebody was last seen to use an app's ports
 	intake platform.Intake
 	retry  *time.Timer // of ports that could not be had
 	left   bool        // a successor takes what comes
@@ -97,7 +98,8 @@ func New(o Options) *Ports {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Ports{options: o, apps: map[platform.AppName]map[key]*mapped{}, routes: map[platform.AppName]platform.Route{}, busy: map[platform.AppName]time.Time{}}
+	return &Ports{options: o, apps: map[platform.AppName]map[key]*mapped{}, routes: map[platform.AppName]platform.Route{}, busy: map[platform.AppName]time.Time{},
+		closed: map[platform.AppName]platform.RequestCounts{}}
 }
 
 func keyOf(m platform.Mapping) key { return key{m.Transport(), m.HostPort} }
@@ -255,6 +257,7 @@ func (p *Ports) shut(app platform.AppName, k key) (gone []farewell) {
 	at := p.apps[app][k]
 	delete(p.apps[app], k)
 	if at.door != nil {
+		p.keepCounts(app, at.door)
 		gone = at.door.close()
 		p.options.Sockets.Close(socketName(k))
 	}
@@ -287,6 +290,7 @@ func (p *Ports) Remove(app platform.AppName) {
 	gone := p.swap(platform.Route{App: app})
 	delete(p.apps, app)
 	delete(p.routes, app)
+	delete(p.closed, app)
 	p.mu.Unlock()
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -403,6 +403,16 @@ func TestSite(t *testing.T) {
 			t.Errorf("%s: %q", host, text)
 		}
 	}
+	counted := func() platform.RequestStats { return o.Stats("app") }
+	for deadline := time.Now().Add(10 * time.Second); counted().Requests < 3 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	}
+	if s := counted(); s.Requests != 3 || s.Status[2] != 3 || s.Instances[platform.InstanceID(l.Addr().String())].Requests != 3 {
+		t.Errorf("counted %+v", s)
+	}
+	o.Swap(platform.Route{App: "app"})(context.Background())
+	if s := counted(); s.Requests != 3 || s.InFlight != 0 {
+		t.Errorf("after the port was closed: %+v", s)
+	}
 }
 
 // Ports that cannot be had are said to be so, and one that another program had is tried again.

@@ -19,11 +19,20 @@ import (
 )
 
 // Handler serves net/http's requests as exchanges.
-func Handler(h wire.Handler) http.Handler {
+func Handler(h wire.Handler, l Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		x := &exchange{w: w, rc: http.NewResponseController(w), req: req}
+		x.in.limit, x.out.limit = l.Stall, l.Stall
+		if status := l.refuses(req); status != 0 {
+			http.Error(w, http.StatusText(status), status)
+			return
+		}
 		if err := x.read(); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := x.lookForBody(l.Body); err != nil {
+			http.Error(w, http.StatusText(http.StatusRequestTimeout), http.StatusRequestTimeout)
 			return
 		}
 		h.Serve(x)
@@ -42,6 +51,8 @@ type exchange struct {
 	begun   bool
 	ended   bool
 	taken   bool // as a tunnel
+	in, out pace
+	begin   []byte // of a body, read already
 
 	mu      sync.Mutex
 	aborted bool
@@ -139,7 +150,18 @@ func (x *exchange) Request() *wire.Request { return &x.head }
 
 // Read implements wire.Exchange.
 func (x *exchange) Read(p []byte) (int, error) {
-	n, err := x.req.Body.Read(p)
+	var n int
+	var err error
+	if len(x.begin) > 0 {
+		n = copy(p, x.begin)
+		x.begin = x.begin[n:]
+		return n, nil
+	}
+	if x.in.limit == 0 || x.head.Length <= 0 { // one without a length may be a conversation
+		n, err = x.req.Body.Read(p)
+	} else {
+		n, err = x.in.move(x.readDeadline, x.req.Body.Read, p)
+	}
 	switch {
 	case err == nil || err == io.EOF:
 		return n, err
@@ -207,13 +229,26 @@ func (x *exchange) Write(p []byte) (int, error) {
 	if err := x.broken(); err != nil {
 		return 0, err
 	}
-	n, err := x.w.Write(p)
+	var n int
+	var err error
+	if x.out.limit == 0 {
+		n, err = x.w.Write(p)
+	} else {
+		n, err = x.out.move(x.writeDeadline, x.w.Write, p)
+	}
 	x.written += int64(n)
 	return n, err
 }
 
 // Flush implements wire.Exchange.
-func (x *exchange) Flush() error { return errors.Join(x.broken(), x.rc.Flush()) }
+func (x *exchange) Flush() error {
+	err := x.broken()
+	if err != nil || x.out.limit == 0 {
+		return errors.Join(err, x.rc.Flush())
+	}
+	_, err = x.out.move(x.writeDeadline, x.flush, nil)
+	return err
+}
 
 // Splice implements wire.Splicer: net/http's writer has the kernel do it where that is possible.
 func (x *exchange) Splice(c *net.TCPConn, n int64) (int64, error) {

@@ -115,7 +115,7 @@ func (t *Table) Call(ctx context.Context, s Session, name string, values map[str
 	}
 	out, err := t.carryOut(ctx, s.Actor, v, args, platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr})
 	if err != nil {
-		return Answer{}, withUsage(err, v)
+		return Answer{}, withNext(err, v)
 	}
 	a := Answer{Output: out}
 	if e, ok := out.(exiting); ok {

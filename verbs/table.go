@@ -205,7 +205,7 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 	defer stop()
 	out, err := t.carryOut(ctx, s.Actor, v, args, call)
 	if err != nil {
-		return 0, withUsage(args.common.late(ctx, err), v)
+		return 0, withNext(args.common.late(ctx, err), v)
 	}
 	if args.common.json {
 		err = writeJSON(s.Stdout, out)
@@ -218,11 +218,17 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 	return 0, err
 }
 
-// withUsage shows how to use the verb when the words did not fit and nobody said more.
-func withUsage(err error, v Verb) error {
+// withNext tells what to type next when nobody did: how to use the verb if the words did not fit, and what there is for
+// who may not.
+func withNext(err error, v Verb) error {
 	var e *platform.Error
-	if errors.As(err, &e) && e.Kind == platform.Usage && e.Hint == "" {
+	switch {
+	case !errors.As(err, &e) || e.Hint != "":
+		return err
+	case e.Kind == platform.Usage:
 		return e.WithHint("%s", v.usage())
+	case e.Kind == platform.Denied:
+		return e.WithHint("see what you may do, and ask an admin for more: ssh paas whoami")
 	}
 	return err
 }

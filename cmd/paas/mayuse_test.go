@@ -59,14 +59,13 @@ func (w *walker) lows(v verbs.Description) (list []low) {
 		switch p.Access {
 		case "":
 		case "admin":
-			all := values(v, mineApp, false)
-			delete(all, "app")
+			all := values(v, "A", false) // where an app stands otherwise is a key then
 			all[p.Name] = "true"
-			list = append(list, low{all, "is for admins"})
+			list = append(list, low{all, "for admins"})
 		default:
 			app := appOf(levelBelow(p.Access))
 			some := values(v, app, false)
-			some[p.Name] = "true"
+			some["app"], some[p.Name] = app, "true"
 			list = append(list, low{some, "needs the role " + p.Access + " on " + app + ", and you have " + levelBelow(p.Access)})
 		}
 	}
@@ -95,7 +94,7 @@ func (w *walker) api(t *testing.T) {
 	for _, v := range w.verbs {
 		w.apiMisused(t, v)
 		for _, at := range places(v) {
-			there, missing := w.call(t, "bob", v.Name, at.at(v, hiddenApp)), w.call(t, "bob", v.Name, at.at(v, absentApp))
+			there, missing := w.call(t, "bob", v, at.at(v, hiddenApp)), w.call(t, "bob", v, at.at(v, absentApp))
 			want := 404
 			if v.Access == verbs.Admin {
 				want = 403
@@ -105,17 +104,22 @@ func (w *walker) api(t *testing.T) {
 			}
 		}
 		for _, c := range w.lows(v) {
-			if s := w.call(t, "bob", v.Name, c.values); s.code != 403 || !strings.Contains(s.err, c.says) {
+			if s := w.call(t, "bob", v, c.values); s.code != 403 || !strings.Contains(s.err, c.says) {
 				t.Errorf("%s %v: %s", v.Name, c.values, s)
 			}
 		}
+		if v.Access > verbs.View {
+			if s := w.call(t, "looker", v, values(v, mineApp, false)); s.code != 403 || !strings.Contains(s.err, "needs the scope") {
+				t.Errorf("%s with a token that may look: %s", v.Name, s)
+			}
+		}
 		if v.Access == verbs.Admin {
-			if s := w.call(t, "bob", v.Name, values(v, mineApp, false)); s.code != 403 || !strings.Contains(s.err, v.Name+" is for admins") {
+			if s := w.call(t, "bob", v, values(v, mineApp, false)); s.code != 403 || !strings.Contains(s.err, v.Name+" is for admins") {
 				t.Errorf("%s: %s", v.Name, s)
 			}
 		}
 	}
-	w.unchanged(t, before, refusals, "user_tokens ")
+	w.unchanged(t, before, refusals, "tokens ") // when they were last used
 }
 
 func (w *walker) apiMisused(t *testing.T, v verbs.Description) {
@@ -133,7 +137,7 @@ func (w *walker) apiMisused(t *testing.T, v verbs.Description) {
 		calls = append(calls, at.at(v, malformedApp))
 	}
 	for _, c := range calls {
-		if s := w.call(t, "alice", v.Name, c); s.code != 400 || !strings.Contains(s.err, `"kind":"usage"`) {
+		if s := w.call(t, "alice", v, c); s.code != 400 || !strings.Contains(s.err, `"kind":"usage"`) {
 			t.Errorf("%s %v: %s", v.Name, c, s)
 		}
 	}

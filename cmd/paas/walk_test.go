@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ const (
 	hiddenApp, absentApp, mineApp = "hidden", "absent", "mine"
 	walkers                       = 4 // at a time: a key has eight sessions
 	walkPatience                  = 60 * time.Second
+	fewestCalls                   = 800
 )
 
 func appOf(role string) string { return role + "-app" }
@@ -50,6 +52,9 @@ func TestWalk(t *testing.T) {
 	t.Run("a role too low", w.tooLow)
 	t.Run("for admins", w.forAdmins)
 	t.Run("API", w.api)
+	if n := w.calls.Load(); n < fewestCalls {
+		t.Errorf("the walk was only %d calls by ssh", n)
+	}
 }
 
 type walker struct {
@@ -58,6 +63,7 @@ type walker struct {
 	db      *sql.DB
 	masters []*exec.Cmd
 	tokens  map[string]string // by user
+	calls   atomic.Int64
 }
 
 // said is what one call came to, without the name of its request.
@@ -142,6 +148,7 @@ var requestNamed = regexp.MustCompile(`Request [0-9a-f]{8}\n|"request":"[0-9a-f]
 // say carries a command line out.
 func (w *walker) say(t *testing.T, host, line string) said {
 	t.Helper()
+	w.calls.Add(1)
 	ctx, cancel := context.WithTimeout(context.Background(), walkPatience)
 	defer cancel()
 	cmd := w.ssh(ctx, host, line)
@@ -183,6 +190,7 @@ func (w *walker) people(t *testing.T) {
 	w.master(t, "paas-bob")
 	scopes := "apps:manage,config:write,config:reveal,logs:read"
 	w.tokens["bob"] = strings.TrimSpace(w.must(t, "paas-bob", "tokens:create walk --scope "+scopes))
+	w.tokens["looker"] = strings.TrimSpace(w.must(t, "paas-bob", "tokens:create look --scope apps:read"))
 	w.tokens["alice"] = strings.TrimSpace(w.must(t, "paas", "tokens:create walk --scope server:manage,"+scopes))
 }
 
@@ -339,16 +347,30 @@ func (w *walker) unchanged(t *testing.T, before map[string]bool, but ...string) 
 	}
 }
 
-// call is the same over the JSON API.
-func (w *walker) call(t *testing.T, user, verb string, body any) said {
+// body is what the JSON API takes for them.
+func body(v verbs.Description, values map[string]string) map[string]any {
+	members := map[string]any{}
+	for name, value := range values {
+		members[name] = value
+	}
+	for _, p := range v.Params {
+		if value, ok := values[p.Name]; ok && p.List {
+			members[p.Name] = strings.Fields(value)
+		}
+	}
+	return members
+}
+
+// call carries a verb out over the JSON API.
+func (w *walker) call(t *testing.T, user string, v verbs.Description, values map[string]string) said {
 	t.Helper()
-	text, err := json.Marshal(body)
+	text, err := json.Marshal(body(v, values))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), walkPatience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/api/v1/verbs/%s", w.p.http, verb), bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/api/v1/verbs/%s", w.p.http, v.Name), bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,13 +379,13 @@ func (w *walker) call(t *testing.T, user, verb string, body any) said {
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Errorf("%s: %v", verb, err)
+		t.Errorf("%s: %v", v.Name, err)
 		return said{}
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Errorf("%s: %v", verb, err)
+		t.Errorf("%s: %v", v.Name, err)
 	}
 	return said{code: res.StatusCode, err: requestNamed.ReplaceAllString(string(answer), "Request")}
 }

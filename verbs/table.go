@@ -205,7 +205,7 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 	defer stop()
 	out, err := t.carryOut(ctx, s.Actor, v, args, call)
 	if err != nil {
-		return 0, withNext(args.common.late(ctx, err), v)
+		return 0, withNext(args.common.late(ctx, v, err), v)
 	}
 	if args.common.json {
 		err = writeJSON(s.Stdout, out)
@@ -213,13 +213,13 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 		err = out.Text(letters(s, out, s.page(s.Stdout, args.common.header)))
 	}
 	if e, ok := out.(exiting); ok {
-		return e.ExitStatus(), err
+		return e.ExitStatus(), errors.Join(err, args.common.cut(ctx, v, e))
 	}
 	return 0, err
 }
 
-// withNext tells what to type next when nobody did: how to use the verb if the words did not fit, and what there is for
-// who may not.
+// withNext tells what to type next when nobody did: how to use the verb if the words or the state of things did not fit,
+// and what there is for who may not.
 func withNext(err error, v Verb) error {
 	var e *platform.Error
 	switch {
@@ -229,6 +229,8 @@ func withNext(err error, v Verb) error {
 		return e.WithHint("%s", v.usage())
 	case e.Kind == platform.Denied:
 		return e.WithHint("see what you may do, and ask an admin for more: ssh paas whoami")
+	case e.Kind == platform.NotFound || e.Kind == platform.Conflict:
+		return e.WithHint("how it is used: ssh paas help %s", v.Name)
 	}
 	return err
 }

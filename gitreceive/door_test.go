@@ -430,6 +430,7 @@ func lacks(t *testing.T, out string, not ...string) {
 type commands struct {
 	mu    sync.Mutex
 	ended []string // verbs whose ctx ended
+	taken []string // what was read, and how the input ended
 }
 
 func (c *commands) cancelled() []string {
@@ -461,6 +462,11 @@ func (c *commands) Run(ctx context.Context, s verbs.Session, line string) int {
 		_, _ = fmt.Fprintln(s.Stdout, s.Actor.Name, s.Actor.Admin, s.Prefix)
 	case "cat":
 		_, _ = io.Copy(s.Stdout, s.Stdin)
+	case "take":
+		text, err := io.ReadAll(s.Stdin)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.taken = append(c.taken, fmt.Sprint(string(text), " ", err))
 	case "echo":
 		_, _ = io.WriteString(s.Stdout, "ready\r\n")
 		_, _ = io.Copy(s.Stdout, s.Stdin)
@@ -517,4 +523,10 @@ func (c *commands) terminal(ctx context.Context, s verbs.Session) int {
 			return 130
 		}
 	}
+}
+
+func (c *commands) takings() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.taken)
 }

@@ -20,6 +20,9 @@ type idle struct {
 	over    bool
 }
 
+// timedOut is the exit status of a session that was ended so, the one that verbs have for it.
+const timedOut = 6
+
 // newIdle watches a session's streams.
 func newIdle(c *client, limit time.Duration) *idle {
 	i := &idle{limit: limit}
@@ -28,7 +31,8 @@ func newIdle(c *client, limit time.Duration) *idle {
 	i.timer = time.AfterFunc(limit, func() {
 		_, _ = io.WriteString(stderr, " !     Nothing came or went for "+spellIdle(limit)+", so this session ends.\r\n")
 		c.cancel()
-		if channel != nil {
+		if channel != nil { // nothing else ends a read
+			_, _ = channel.SendRequest("exit-status", false, gossh.Marshal(struct{ Status uint32 }{timedOut}))
 			_ = channel.Close()
 		}
 	})

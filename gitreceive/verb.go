@@ -18,6 +18,7 @@ func (d *Server) verb(c *client, line string, ch *channel, term *platform.Termin
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	if !d.options.Commands.Endures(line) {
+		c.in = &whole{in: c.in, channel: ch.raw}
 		defer newIdle(c, d.options.Idle).stop()
 	}
 	s := verbs.Session{

@@ -3,6 +3,7 @@ package platform
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -63,6 +64,15 @@ func confirm(call Call, name, given, what string) error {
 		return refusal
 	}
 	return nil
+}
+
+// firstLine reads a line of at most so many bytes. That the input ends with it is no error.
+func firstLine(in io.Reader, most int64) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, most)).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return line, err
 }
 
 const maxTypedLine = 64 << 10 // bytes; what is typed beyond is not taken

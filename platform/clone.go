@@ -10,7 +10,7 @@ import (
 // CloneInput is apps:clone.
 type CloneInput struct {
 	App            string `arg:"app"`
-	To             string `arg:"new-name"`
+	To             string `arg:"new-name" app:"new"`
 	SkipDeploy     bool   `flag:"skip-deploy" help:"do not start it: its first push, or ps:rebuild, does"`
 	IgnoreExisting bool   `flag:"ignore-existing" help:"succeed when the new app is there already"`
 }

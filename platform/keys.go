@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -110,9 +109,11 @@ func (p *Platform) AddKey(ctx context.Context, call Call, in AddKeyInput) (KeyVi
 	if in.Admin && !call.Actor.Admin {
 		return KeyView{}, Errorf(Denied, "making admins is for admins, and %s is not one", call.Actor.said())
 	}
-	line := strings.Join(in.Key, " ")
+	line, err := strings.Join(in.Key, " "), error(nil)
 	if line == "" && call.In != nil {
-		line, _ = bufio.NewReader(io.LimitReader(call.In, maxKeyLine)).ReadString('\n') // its end is no error
+		if line, err = firstLine(call.In, maxKeyLine); err != nil {
+			return KeyView{}, err
+		}
 	}
 	public, fingerprint, err := ParsePublicKey(line)
 	if err != nil {

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"regexp"
@@ -57,7 +56,9 @@ func (p *Platform) Login(ctx context.Context, call Call, in LoginInput) (Done, e
 	}
 	secret := ""
 	if call.In != nil && call.Terminal == nil { // a terminal would show it
-		secret, _ = bufio.NewReader(io.LimitReader(call.In, 16<<10)).ReadString('\n') // its end is no error
+		if secret, err = firstLine(call.In, 16<<10); err != nil {
+			return Done{}, err
+		}
 	}
 	if secret = strings.TrimRight(secret, "\r\n"); secret == "" {
 		return Done{}, Errorf(Usage, "the password comes on standard input, and there is none").

@@ -100,14 +100,3 @@ func (p *Platform) ReportNetwork(ctx context.Context, call Call, in AppInput) (N
 	}
 	return r, err
 }
-
-// NoNetworkInput takes what people type for Dokku's networks.
-type NoNetworkInput struct {
-	Words []string `arg:"words" rest:"optional"`
-}
-
-// NoNetwork says what there is in the place of networks.
-func (p *Platform) NoNetwork(context.Context, Call, NoNetworkInput) (Done, error) {
-	return Done{}, Errorf(Usage, "there are no networks to make or attach: every app has its own, closed to the others").
-		WithHint("open a way from one app to another: ssh paas links:add shop payments; see it: ssh paas network:report shop")
-}

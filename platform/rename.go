@@ -18,7 +18,7 @@ import (
 // RenameInput is apps:rename.
 type RenameInput struct {
 	App        string `arg:"app"`
-	To         string `arg:"new-name"`
+	To         string `arg:"new-name" app:"new"`
 	SkipDeploy bool   `flag:"skip-deploy" help:"Dokku's; what runs is replaced all the same"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,21 @@ type LimitInput struct {
 	App     string   `arg:"app"`
 	Changes []string `arg:"key=value" rest:"optional" help:"memory=512m cpu=1.5 pids=512 …; clear unsets; none prints them"`
 	Type    string   `flag:"process-type" short:"p" value:"TYPE" help:"only this process type, like web; without it every one"`
+	Memory  string   `flag:"memory" short:"m" value:"SIZE" help:"the same as memory=SIZE; a bare number is MiB"`
+	CPU     string   `flag:"cpu" value:"N" help:"the same as cpu=N"`
+}
+
+// Turned lets people say "--memory 256 --cpu 2", as Dokku has it.
+func (in LimitInput) Turned() LimitInput {
+	if _, err := strconv.Atoi(in.Memory); err == nil {
+		in.Memory += "m"
+	}
+	for _, f := range []struct{ key, value string }{{"memory", in.Memory}, {"cpu", in.CPU}} {
+		if f.value != "" {
+			in.Changes = append(in.Changes, f.key+"="+f.value)
+		}
+	}
+	return in
 }
 
 // ClearLimitsInput is resource:limit-clear.

@@ -97,12 +97,21 @@ func missing(name string, known []App) error {
 	if strings.ContainsAny(name, "= /") {
 		return Errorf(Usage, "%q is not an app; name the app first, or with -a APP", name)
 	}
+	_, err := ParseAppName(name)
+	kind := NotFound
+	if err != nil { // no app can be called so
+		kind = Usage
+	}
+	const look = "see what is there: ssh paas apps:list"
 	for _, a := range known {
 		if Near(name, string(a.Name)) {
-			return Errorf(NotFound, "there is no app %q; did you mean %q?", name, a.Name)
+			return Errorf(kind, "there is no app %q; did you mean %q?", name, a.Name).WithHint(look)
 		}
 	}
-	return Errorf(NotFound, "there is no app %q", name).WithHint("see what is there: ssh paas apps:list")
+	if err != nil {
+		return Errorf(Usage, "%s", sentence(err)).WithHint(look)
+	}
+	return Errorf(NotFound, "there is no app %q", name).WithHint(look)
 }
 
 // Permit is nil when the actor may do with an app what needs the role. The app's existence is no secret to who has

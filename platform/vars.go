@@ -163,6 +163,9 @@ func parseVars(in io.Reader, words []string) (Config, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read value of %s: %w", key, err)
 			}
+			if len(text) == 0 {
+				return nil, Errorf(Usage, "no value of %s came on standard input", key).WithHint("an empty one must be meant: ssh paas config:set APP %s=", key)
+			}
 			value = strings.TrimSuffix(string(text), "\n")
 		}
 		if len(value) > maxConfigValue || strings.ContainsRune(value, 0) {

@@ -31,6 +31,9 @@ type Param struct {
 	Help     string
 	Default  string
 	Required bool
+	Flag     bool   // on a command line it is an option
+	App      string // which app it names, if it names one: see permit.go
+	Access   string // that using it needs by itself, "" for no more than the verb does
 	List     bool
 	Type     reflect.Kind // Bool, Int or String
 }
@@ -65,9 +68,18 @@ func (v Verb) describe() Description {
 		}
 		d.Params = append(d.Params, Param{
 			Name: p.name, Help: p.help, Default: p.fallback, Required: !p.flag && !p.optional, List: p.kind == reflect.Slice, Type: p.elem(),
+			Flag: p.flag, App: p.names(), Access: p.access,
 		})
 	}
 	return d
+}
+
+// names tells in which way the parameter names an app, "" for none.
+func (p param) names() string {
+	if p.app == "" && p.name == appArg {
+		return "same"
+	}
+	return p.app
 }
 
 func (p param) elem() reflect.Kind {
@@ -103,7 +115,7 @@ func (t *Table) Call(ctx context.Context, s Session, name string, values map[str
 	}
 	out, err := t.carryOut(ctx, s.Actor, v, args, platform.Call{In: s.Stdin, Out: s.Stdout, Err: s.Stderr})
 	if err != nil {
-		return Answer{}, withUsage(err, v)
+		return Answer{}, withNext(err, v)
 	}
 	a := Answer{Output: out}
 	if e, ok := out.(exiting); ok {

@@ -22,6 +22,7 @@ func dokkuHabits() []habitOf {
 		noNginx   = "the router needs no configuration file; settings: ssh paas router:report APP"
 		noDocker  = "containers get no docker options; see ssh paas help resource, storage, security and ports"
 		databases = "paas runs no databases for you yet; run one as an app of its own: ssh paas git:from-image db docker.io/library/IMAGE, then ssh paas links:add APP db"
+		noNetwork = "there are no networks to make or attach, every app has its own, closed to the others; open a way from one to another: ssh paas links:add shop payments"
 		itself    = "certificates are got and renewed by themselves: ssh paas certs:report APP"
 	)
 	list := []habitOf{
@@ -56,6 +57,8 @@ func dokkuHabits() []habitOf {
 		{"logs:vector-logs", "logs need no other program: ssh paas logs APP"},
 		{"domains:enable", "ssh paas domains:add APP DOMAIN"},
 		{"buildpacks:set-property", "ssh paas stacks:use APP STACK"},
+		{"network:create", noNetwork}, {"network:set", noNetwork}, {"network:destroy", noNetwork}, {"network:exists", noNetwork},
+		{"network:info", "ssh paas network:report APP"}, {"network:rebuild", "networks mend themselves: ssh paas doctor"},
 		{"network:rebuildall", "networks mend themselves: ssh paas doctor"}, {"builds:prune-records", "ssh paas builds:prune"},
 	}
 	for _, service := range []string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse"} {

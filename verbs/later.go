@@ -263,11 +263,22 @@ func (s switches) within(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, s.timeout)
 }
 
+// cut says of what only watches, and so ended well, that it ended because its time was up.
+func (s switches) cut(ctx context.Context, v Verb, out exiting) error {
+	if !v.Watch || out.ExitStatus() != status[platform.Interrupted] {
+		return nil
+	}
+	return s.late(ctx, v, nil)
+}
+
 // late says of what failed because its time was up that it did.
-func (s switches) late(ctx context.Context, err error) error {
+func (s switches) late(ctx context.Context, v Verb, err error) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || s.timeout == 0 {
 		return err
 	}
-	return platform.Errorf(platform.Timeout, "it took longer than %s and was called off", s.timeout).Because(err).
-		WithHint("give it more with --timeout, or do not wait: --no-wait")
+	e := platform.Errorf(platform.Timeout, "it took longer than %s and was called off", s.timeout).Because(err)
+	if !v.waits() {
+		return e.WithHint("give it more: ssh paas %s --timeout 10m", v.Name)
+	}
+	return e.WithHint("give it more with --timeout, or do not wait: ssh paas %s --no-wait", v.Name)
 }

@@ -206,6 +206,9 @@ func (t *Table) carryOut(ctx context.Context, actor platform.Actor, v Verb, args
 		return nil, err
 	}
 	r := v.requestFor(ready.in, actor)
+	if err := r.wellFormed(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if g := actor.Token; g != nil && !g.Until.IsZero() {
@@ -230,6 +233,15 @@ func (t *Table) carryOut(ctx context.Context, actor platform.Actor, v Verb, args
 	}
 	call.Audit.End(err)
 	return out, err
+}
+
+// wellFormed is nil unless no app can be called what an app shall be called: that is a slip, and nothing to note.
+func (r request) wellFormed() error {
+	if r.fresh == "" {
+		return nil
+	}
+	_, err := platform.ParseAppName(string(r.fresh))
+	return err
 }
 
 func (r request) audited() bool { return (!r.verb.reads() || r.raised) && !r.dry }

@@ -112,7 +112,7 @@ func moved(words []Word) []Word {
 		switch words[end].Text {
 		case "-a", "--app":
 			end += 2
-		case "--json", "--quiet", "--no-color", "--header":
+		case "--json", "--quiet", "--no-color", "--header", "--force": // what --force does is the verb's to say
 			end++
 		case "--":
 			return append(slices.Clone(words[:end]), words[end+1:]...)

@@ -205,7 +205,7 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 	defer stop()
 	out, err := t.carryOut(ctx, s.Actor, v, args, call)
 	if err != nil {
-		return 0, withUsage(args.common.late(ctx, err), v)
+		return 0, withNext(args.common.late(ctx, v, err), v)
 	}
 	if args.common.json {
 		err = writeJSON(s.Stdout, out)
@@ -213,16 +213,24 @@ func (t *Table) call(ctx context.Context, s Session, v Verb, args arguments) (in
 		err = out.Text(letters(s, out, s.page(s.Stdout, args.common.header)))
 	}
 	if e, ok := out.(exiting); ok {
-		return e.ExitStatus(), err
+		return e.ExitStatus(), errors.Join(err, args.common.cut(ctx, v, e))
 	}
 	return 0, err
 }
 
-// withUsage shows how to use the verb when the words did not fit and nobody said more.
-func withUsage(err error, v Verb) error {
+// withNext tells what to type next when nobody did: how to use the verb if the words or the state of things did not fit,
+// and what there is for who may not.
+func withNext(err error, v Verb) error {
 	var e *platform.Error
-	if errors.As(err, &e) && e.Kind == platform.Usage && e.Hint == "" {
+	switch {
+	case !errors.As(err, &e) || e.Hint != "":
+		return err
+	case e.Kind == platform.Usage:
 		return e.WithHint("%s", v.usage())
+	case e.Kind == platform.Denied:
+		return e.WithHint("see what you may do, and ask an admin for more: ssh paas whoami")
+	case e.Kind == platform.NotFound || e.Kind == platform.Conflict:
+		return e.WithHint("how it is used: ssh paas help %s", v.Name)
 	}
 	return err
 }

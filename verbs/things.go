@@ -55,7 +55,5 @@ func things() []Verb {
 			Example: "network:list", Another: "network:list --json"}, (*p).ListNetworks),
 		define(Verb{Name: "network:report", Aliases: []string{"network"}, Access: View, Summary: "Show an app's names inside, its links and its internet",
 			Example: "network:report shop", Another: "network:report shop --json"}, (*p).ReportNetwork),
-		define(Verb{Name: "network:create", Aliases: []string{"network:set", "network:destroy", "network:rebuild"}, Access: Anyone, Summary: "Dokku's: there are links instead; this says which",
-			Example: "network:create backend", Another: "network:set shop attach-post-deploy backend"}, (*p).NoNetwork),
 	}
 }

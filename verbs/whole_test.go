@@ -34,7 +34,7 @@ func TestEveryVerbIsWhole(t *testing.T) {
 			seen[name] = true
 		}
 		if !slices.ContainsFunc(append([]string{v.Name}, v.Aliases...), func(n string) bool { return scenarios[n] }) {
-			t.Errorf("%s: no scenario in cmd/paas/testdata uses it", v.Name)
+			t.Errorf("%s: no scenario in cmd/paas/testdata shows it succeed", v.Name)
 		}
 		for line := range strings.SplitSeq(run(tab, true, "help", v.Name).out, "\n") {
 			if utf8.RuneCountInString(line) > helpWidth {
@@ -138,23 +138,60 @@ func namedFields(t *testing.T, verb string, typ reflect.Type, seen map[reflect.T
 	}
 }
 
-// typed is every word that stands behind `ssh paas`, or another name of the server, or paas in the scenarios.
+// typed is every verb that a scenario calls with success, by ssh under any name of the server or by paas.
 func typed(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("../cmd/paas/testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scenarios", err)
 	}
-	called := regexp.MustCompile(`(?:ssh (?:-\S+ )*paas(?:-\w+)?|exec paas|[ '"&|(;]paas)(?: -- | )["']?([a-z_][a-z0-9:_-]*)`)
 	words := map[string]bool{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range called.FindAllStringSubmatch(string(text), -1) {
-			words[m[1]] = true
+		for line := range strings.SplitSeq(string(text), "\n") {
+			for _, word := range succeeding(line) {
+				words[word] = true
+			}
 		}
 	}
 	return words
+}
+
+var (
+	called = regexp.MustCompile(`(?:ssh (?:-\S+ )*paas(?:-\w+)?|exec paas|[ '"&|(;]paas|^paas)(?: -- | )(?:(?:-a|--app) \S+ )?["']*([a-z_][a-z0-9:_-]*)`)
+	calls  = regexp.MustCompile(`^(exec|eventually|repeat \d+|terminal|ssh|paas) `)
+	fails  = regexp.MustCompile(`test \$\? (=|-eq) *[1-9]|test \$\? (!=|-ne) *0|; true|\|\| `)
+)
+
+// succeeding are the verbs that a line of a scenario calls, unless it is about a call that fails.
+func succeeding(line string) (words []string) {
+	if !calls.MatchString(line) || fails.MatchString(line) {
+		return nil
+	}
+	for _, m := range called.FindAllStringSubmatch(line, -1) {
+		words = append(words, m[1])
+	}
+	return words
+}
+
+func TestSucceeding(t *testing.T) {
+	for line, want := range map[string]string{
+		"exec ssh paas apps:create blog":                         "apps:create",
+		"exec ssh paas -- --app blog ps:report":                  "ps:report",
+		"exec paas apps:list":                                    "apps:list",
+		"exec sh -c 'ssh paas a:b > x; paas c:d x > y; cmp x y'": "a:b c:d",
+		"exec sh -c 'ssh paas-bob users:info bob; test $? = 0'":  "users:info",
+		"! exec ssh paas apps:create blog":                       "",
+		"exec sh -c 'ssh paas apps:create; test $? = 2'":         "",
+		"stderr 'see ssh paas apps:create'":                      "",
+		"# ssh paas apps:create":                                 "",
+		`exec ssh paas "config:set blog A='b c'"`:                "config:set",
+	} {
+		if got := strings.Join(succeeding(line), " "); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
 }

@@ -99,7 +99,7 @@ func (r *reign) host() host {
 // open makes the doors, and has everything that runs already routed.
 func (r *reign) open(ctx context.Context) (err error) {
 	if r.door, err = gitreceive.Open(gitreceive.Options{
-		Dir: r.settings.Data, Repos: r.rooms.repos, Platform: r.platform, Commands: r.table(), Log: r.log,
+		Dir: r.settings.Data, Repos: r.rooms.repos, Platform: r.platform, Commands: r.table(), Log: r.log, Idle: r.settings.sshIdle(),
 	}); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type settings struct {
 	KeepReleases int    `toml:"keep_releases"`
 	SessionWait  string `toml:"session_wait"` // of a handover for pushes and commands, like "10m"
 	DrainWait    string `toml:"drain_wait"`   // for clients' connections after it
+	SSHIdle      string `toml:"ssh_idle"`     // after which an SSH connection without a session ends, and a session that waits for its client
 
 	PortsAddress      string `toml:"ports_address"`       // of this host, on which mapped ports are; empty: that of HTTP
 	HTTPProxyProtocol string `toml:"http_proxy_protocol"` // networks whose connections begin with a PROXY protocol header; empty: none
@@ -65,6 +66,7 @@ func readSettings(name string, args []string, env environ, more func(*flag.FlagS
 	set.StringVar(&s.HostStorage, "host-storage", "", "directory below which admins may mount directories of this host into apps (default: none)")
 	set.StringVar(&s.SessionWait, "session-wait", "", "how long a handover waits for pushes and commands that run (default 10m)")
 	set.StringVar(&s.DrainWait, "drain-wait", "", "how long clients' connections may last after a handover (default 5m)")
+	set.StringVar(&s.SSHIdle, "ssh-idle", "", "how long an SSH connection may say nothing; run and what follows logs may (default 60m)")
 	set.StringVar(&s.PortsAddress, "ports-address", "", "address of this host on which mapped ports are (default: that of --http)")
 	set.StringVar(&s.HTTPProxyProtocol, "http-proxy-protocol", "", "balancers whose HTTP connections begin with a PROXY protocol header, like 10.0.0.0/8,192.0.2.1 (default: none)")
 	set.StringVar(&s.file, "config", "", "configuration file (default "+defaultConfig+" when it is there)")
@@ -93,7 +95,7 @@ func (s settings) complete() (settings, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return s, platform.Errorf(platform.Usage, "%s has the unknown key %q", path, unknown[0].String()).
-			WithHint("known are data, http, https, http3, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, host_storage, session_wait, drain_wait, ports_address, http_proxy_protocol and [bases]")
+			WithHint("known are data, http, https, http3, ssh, domain, subnet, disk_budget, cache_budget, disk_reserve, keep_releases, buildpacks, host_storage, session_wait, drain_wait, ssh_idle, ports_address, http_proxy_protocol and [bases]")
 	}
 	first := func(values ...string) string {
 		for _, v := range values {
@@ -124,7 +126,8 @@ func (s settings) complete() (settings, error) {
 	s.KeepReleases = cmp.Or(s.KeepReleases, file.KeepReleases)
 	s.SessionWait = first(s.SessionWait, file.SessionWait, "10m")
 	s.DrainWait = first(s.DrainWait, file.DrainWait, "5m")
-	for _, text := range []string{s.SessionWait, s.DrainWait} {
+	s.SSHIdle = first(s.SSHIdle, file.SSHIdle, "60m")
+	for _, text := range []string{s.SessionWait, s.DrainWait, s.SSHIdle} {
 		if d, err := time.ParseDuration(text); err != nil || d < 0 {
 			return s, platform.Errorf(platform.Usage, "%q is no time: write it like 90s or 10m", text)
 		}
@@ -144,6 +147,8 @@ func (s settings) complete() (settings, error) {
 // sessionWait and drainWait were checked when the settings were read.
 func (s settings) sessionWait() time.Duration { return duration(s.SessionWait) }
 func (s settings) drainWait() time.Duration   { return duration(s.DrainWait) }
+
+func (s settings) sshIdle() time.Duration { return duration(s.SSHIdle) }
 
 func duration(text string) time.Duration {
 	d, _ := time.ParseDuration(text)

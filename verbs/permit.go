@@ -224,7 +224,7 @@ func (t *Table) carryOut(ctx context.Context, actor platform.Actor, v Verb, args
 			return nil, err
 		}
 	}
-	out, err := ready.do(ctx, t.platform, call)
+	out, err := ready.do(call.Audit.Within(ctx), t.platform, call)
 	if lost := context.Cause(ctx); platform.KindOf(lost) == platform.Denied || platform.KindOf(lost) == platform.NotFound {
 		err = lost
 	}

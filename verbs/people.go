@@ -48,7 +48,7 @@ func shows() []string {
 	return []string{
 		"apps:list", "events", "stacks:list", "stacks:export", "images:pulled", "images:list", "images:tree", "images:explore",
 		"disk", "doctor", "registry:list", "certs:ca", "help", "version", "network:list", "network:create", "run:list", "storage:info",
-		"requests", "completion", "__complete", "git:auth-status", "git:public-key", "trash:list",
+		"requests", "completion", "__complete", "git:auth-status", "git:public-key",
 	}
 }
 

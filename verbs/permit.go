@@ -176,7 +176,7 @@ func (r request) scope() platform.Scope {
 		return ""
 	case v.Access == Admin: // see admits
 		return ""
-	case v.Name == "apps:create":
+	case v.Name == "apps:create", v.Name == "trash:restore":
 		return platform.ScopeAppsManage
 	case v.Access == Anyone && v.reads():
 		return platform.ScopeAppsRead

@@ -157,6 +157,7 @@ func (p *Platform) restoreConfig(ctx context.Context, call Call, t Trashed, in R
 	for _, app := range apps {
 		if app.ID == t.AppID {
 			r.Name = string(app.Name)
+			call.Audit.About(app.Name)
 		}
 	}
 	if in.DryRun {

@@ -64,7 +64,7 @@ func unwatched() []string {
 	return []string{
 		"users", "keys", "roles", "tokens", "token_apps",
 		"releases", "release_links", "links", "images", "builds", "build_inputs", "cron_marks", "events", "commands",
-		"setting_changes", "oom_kills", "sleeps", "former_names", "troubles", "vault", "vault_locks",
+		"setting_changes", "oom_kills", "sleeps", "former_names", "spreads", "errands", "troubles", "vault", "vault_locks",
 	}
 }
 

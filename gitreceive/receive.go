@@ -43,6 +43,7 @@ type push struct {
 	screen *screen
 	unread bool  // the client still sends its pack
 	came   error // what it failed of; nil if all was taken
+	entry  *platform.Entry
 }
 
 // receivePack serves one push and returns the exit status.
@@ -101,6 +102,7 @@ func (p *push) serve(created bool, refs map[plumbing.ReferenceName]pack.ID) int 
 		p.tell(err)
 		return 1
 	}
+	p.entry, p.client.ctx = entry, entry.Within(p.client.ctx)
 	unpacked := p.run(refs)
 	p.audit(entry)
 	p.tellRefusals()
@@ -283,7 +285,7 @@ func (p *push) deploy(store *pack.Store, v *verdict) error {
 	app, branch := p.app, v.Name.Short()
 	_, err = p.door.options.Platform.Push(p.client.ctx, platform.Push{
 		Actor: p.client.actor, App: app, Branch: branch, Commit: v.New.String(), Source: source, Out: p.screen,
-		Detached: p.door.ctx,
+		Detached: p.entry.Within(p.door.ctx),
 	})
 	if err != nil || app.DeployBranch != "" {
 		return err

@@ -44,27 +44,10 @@ func (c *EventClass) UnmarshalText(text []byte) error {
 // their own beside it.
 const EventCommand EventKind = "command"
 
-// Alteration is one thing that a command changed. Secrets are masked.
-type Alteration struct {
-	What string `json:"what"`
-	Old  string `json:"old"` // "" if it was not there
-	New  string `json:"new"` // "" if it is not there any more
-}
-
-// String is "web: 1 → 3".
-func (c Alteration) String() string {
-	none := func(s string) string {
-		if s == "" {
-			return "none"
-		}
-		return s
-	}
-	return fmt.Sprintf("%s: %s → %s", c.What, none(c.Old), none(c.New))
-}
-
 // Journal is the part of a Store that knows which commands are under way, so that the end of the daemon hides none.
 type Journal interface {
-	// BeginCommand notes a command; AddEvents with its request forgets it in the same transaction.
+	// BeginCommand notes a command; AddEvents with its request forgets it in the same transaction. Until then each
+	// method notes with the command of its ctx what it changes (see Within), and the event has it beside its own changes.
 	BeginCommand(ctx context.Context, e Event) error
 	// CutCommands makes events, of outcome "cut off", of all that are noted.
 	CutCommands(ctx context.Context) error
@@ -76,12 +59,6 @@ type Entry struct {
 	mu    sync.Mutex
 	event Event
 }
-
-// mostAltered and mostText bound what one command leaves in the audit; the text in bytes.
-const (
-	mostAltered = 50
-	mostText    = 400
-)
 
 // Begin notes that an actor does something that changes the platform. app is what it is about, "" for none. End must be
 // called, when it is over.
@@ -111,16 +88,14 @@ func (a Actor) credential() string {
 	return a.Fingerprint
 }
 
-// Changed adds to what the command is known to have changed.
+// Changed adds to what the command is known to have changed: what no Store sees, such as what was done to processes.
 func (c *Entry) Changed(what, before, after string) {
 	if c == nil || before == after {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.event.Changes) < mostAltered {
-		c.event.Changes = append(c.event.Changes, Alteration{clip(what, mostText), clip(before, mostText), clip(after, mostText)})
-	}
+	c.event.Changes = Altered(c.event.Changes, Alteration{What: what, Old: before, New: after})
 }
 
 // About sets the app that the command turned out to be about.

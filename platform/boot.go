@@ -49,6 +49,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.tendShelves)
 	p.spawn(p.keepTrash)
 	errs = append(errs, p.comeUp(ctx, apps))
+	p.spawn(p.finishSpreads)
 	p.stopStrangers(apps, all)
 	return errors.Join(errs...)
 }

@@ -205,6 +205,7 @@ func (p *Platform) CancelBuild(ctx context.Context, call Call, in BuildNumberInp
 	for _, b := range p.underWay(app.ID) {
 		if now := b.now(); now.Number == build.Number && !now.Status.Over() {
 			b.cancel(Errorf(Interrupted, "the build was cancelled by %s; nothing changed", call.Actor.Name))
+			call.Audit.Changed(fmt.Sprintf("build %d", build.Number), string(now.Status), string(BuildCancelled))
 			return donef("Cancelled build %d of %s.", build.Number, app.Name), nil
 		}
 	}

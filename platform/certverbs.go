@@ -313,6 +313,7 @@ func (p *Platform) RenewCertificates(ctx context.Context, call Call, in CertHost
 		if err := p.Certificates.Obtain(ctx, s.Host, in.Force); err != nil {
 			return CertReport{}, withHint(err, "see how it stands: ssh paas certs:report %s", app.Name)
 		}
+		call.Audit.Changed("certificate of "+s.Host, s.State, "obtained anew")
 	}
 	return p.ReportCertificates(ctx, call, CertReportInput{App: in.App})
 }
@@ -365,6 +366,7 @@ func (p *Platform) RevokeCertificate(ctx context.Context, call Call, in RevokeCe
 	if err := p.Certificates.Revoke(ctx, hosts[0], reason); err != nil {
 		return Done{}, err
 	}
+	call.Audit.Changed("certificate of "+hosts[0], "valid", "revoked")
 	p.say(Event{Kind: EventCertRevoked, App: app.Name, Actor: call.Actor.Name, Text: "the certificate of " + hosts[0] + " was revoked: " + in.Reason})
 	return donef("Revoked the certificate of %s; another one is asked for.", hosts[0]), nil
 }

@@ -242,6 +242,7 @@ func (p *Platform) RunChecks(ctx context.Context, call Call, in CheckRunInput) (
 		for _, result := range results {
 			r.Passed = r.Passed && (result.Passed || result.Warns)
 		}
+		call.Audit.Changed("checks of "+i.Name(), "", "made")
 		r.Results = append(r.Results, results...)
 	}
 	return r, nil

@@ -227,6 +227,7 @@ func noVar(name, key string, vars Config) error {
 
 // sayRevealed writes down who saw which secrets.
 func (p *Platform) sayRevealed(call Call, scope string, vars Config, how string) {
+	call.Audit.Changed(fmt.Sprintf("values of %d config vars", len(vars)), "hidden", how)
 	e := Event{Kind: EventRevealed, Actor: call.Actor.Name, Text: fmt.Sprintf("the values of %d config vars were %s", len(vars), how)}
 	if scope != GlobalScope {
 		e.App = AppName(scope)

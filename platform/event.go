@@ -108,12 +108,14 @@ const (
 
 // EventQuery chooses events.
 type EventQuery struct {
-	App   AppName   // "" for all
-	Actor string    // "" for all
-	Kind  EventKind // "" for all
-	After int64     // only those with a larger id
-	Since time.Time // only those as late
-	Last  int       // at most so many, the latest; 0 for all
+	App     AppName   // "" for all
+	Actor   string    // "" for all
+	Kind    EventKind // "" for all
+	After   int64     // only those with a larger id
+	Since   time.Time // only those as late
+	Until   time.Time // only those before; zero for all
+	Request string    // only those of this one; "" for all
+	Last    int       // at most so many, the latest; 0 for all
 
 	Apps    []AppName // with Limited, only events of these, as they are now: not of others that had their names before
 	Limited bool

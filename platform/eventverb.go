@@ -120,8 +120,11 @@ func (e Event) line() string {
 	for _, c := range e.Changes {
 		text += "; " + c.String()
 	}
-	if e.Outcome != "" && e.Outcome != "ok" {
+	switch {
+	case e.Outcome != "" && e.Outcome != "ok":
 		text += ": " + e.Outcome
+	case e.Kind == EventCommand && len(e.Changes) == 0:
+		text += "; nothing changed"
 	}
 	var who []string
 	for _, s := range []string{e.Actor, strings.TrimSpace(string(e.Door) + " " + e.Remote), e.Request} {

@@ -31,6 +31,7 @@ func (p *Platform) CopyOut(ctx context.Context, call Call, in CopyOutInput) (Str
 	if err := p.Runner.CopyOut(ctx, i.ID, in.Path, call.Out); err != nil {
 		return Streamed{}, fmt.Errorf("copy %s out of %s of %s: %w", in.Path, i.Name(), in.App, err)
 	}
+	call.Audit.Changed(in.Path+" of "+i.Name(), "", "copied out")
 	p.sayOf(EventCopiedOut, i, call.Actor.Name, "%s was copied out of %s", in.Path, i.Name())
 	return Streamed{}, nil
 }
@@ -62,6 +63,7 @@ func (p *Platform) CopyIn(ctx context.Context, call Call, in CopyInInput) (Done,
 	if err := p.Runner.CopyIn(ctx, i.ID, to, call.In); err != nil {
 		return Done{}, fmt.Errorf("copy into %s of %s: %w", i.Name(), in.App, err)
 	}
+	call.Audit.Changed(in.Dir+" of "+i.Name(), "", "an archive was copied there")
 	p.sayOf(EventCopiedIn, i, call.Actor.Name, "an archive was copied to %s of %s", in.Dir, i.Name())
 	return donef("Copied to %s of %s.", in.Dir, i.Name()), nil
 }

@@ -122,6 +122,7 @@ func (p *Platform) SyncGit(ctx context.Context, call Call, in SyncGitInput) (Syn
 		err = p.Store.ChangeDeployBranch(context.WithoutCancel(ctx), app.Name, done.Branch)
 	}
 	if done.Changed {
+		call.Audit.Changed(done.Branch, shortCommit(f.Before), shortCommit(f.Commit))
 		p.say(Event{Kind: EventSynced, App: app.Name, Release: done.Release, Actor: call.Actor.Name,
 			Text: fmt.Sprintf("commit %s was fetched from %s", shortCommit(f.Commit), withoutPassword(in.URL))})
 	}

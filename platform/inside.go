@@ -62,6 +62,7 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	if what == "" {
 		what = "a shell"
 	}
+	call.Audit.Changed("command in "+i.Name(), "", "started")
 	p.sayOf(EventEntered, i, call.Actor.Name, "%s was entered for %s", i.Name(), what)
 	exit, err := p.Runner.Enter(ctx, i.ID, cmd, call.In, call.Out, call.Err)
 	if err != nil {

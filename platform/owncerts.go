@@ -324,7 +324,7 @@ func (s ShownCertificate) Text(w io.Writer) error {
 }
 
 // ShowCertificate prints a certificate that the owner brought, or its key.
-func (p *Platform) ShowCertificate(ctx context.Context, _ Call, in ShowCertInput) (ShownCertificate, error) {
+func (p *Platform) ShowCertificate(ctx context.Context, call Call, in ShowCertInput) (ShownCertificate, error) {
 	if err := oneOf(in.What, "crt", "key"); err != nil {
 		return ShownCertificate{}, err
 	}
@@ -337,6 +337,7 @@ func (p *Platform) ShowCertificate(ctx context.Context, _ Call, in ShowCertInput
 		return ShownCertificate{}, err
 	}
 	if in.What == "key" {
+		call.Audit.Changed("private key of "+list[0].Fingerprint, "hidden", "shown")
 		return ShownCertificate{string(list[0].Key)}, nil
 	}
 	return ShownCertificate{string(list[0].Chain)}, nil

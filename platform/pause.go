@@ -35,6 +35,7 @@ func (p *Platform) Pause(ctx context.Context, call Call, in PauseInput) (Done, e
 			p.mark(ctx, app, []Instance{i}, false)
 			return Done{}, fmt.Errorf("pause %s of %s: %w", i.Name(), app.Name, err)
 		}
+		call.Audit.Changed(i.Name(), "running", "paused")
 		p.sayOf(EventPaused, i, call.Actor.Name, "%s was paused", i.Name())
 	}
 	return donef("Paused %s of %s.", names(list), app.Name), nil
@@ -64,6 +65,7 @@ func (p *Platform) Resume(ctx context.Context, call Call, in ResumeInput) (Done,
 			return Done{}, fmt.Errorf("resume %s of %s: %w", i.Name(), app.Name, err)
 		}
 		p.mark(ctx, app, []Instance{i}, false)
+		call.Audit.Changed(i.Name(), "paused", "running")
 		p.sayOf(EventResumed, i, call.Actor.Name, "%s goes on", i.Name())
 	}
 	return donef("Resumed %s of %s.", names(list), app.Name), nil

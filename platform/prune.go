@@ -62,7 +62,7 @@ func (r PruneResult) Text(w io.Writer) error {
 }
 
 // Prune removes what nobody needs, at once.
-func (p *Platform) Prune(ctx context.Context, _ Call, in PruneInput) (PruneResult, error) {
+func (p *Platform) Prune(ctx context.Context, call Call, in PruneInput) (PruneResult, error) {
 	if in.Keep < 0 {
 		return PruneResult{}, Errorf(Usage, "--keep is %d: it is a number from 1 up", in.Keep)
 	}
@@ -82,6 +82,7 @@ func (p *Platform) Prune(ctx context.Context, _ Call, in PruneInput) (PruneResul
 		if len(v.Apps) == 1 {
 			one.App = v.Apps[0]
 		}
+		call.Audit.Changed(fmt.Sprintf("%s %s", v.Kind, v.Name), Bytes(v.Bytes), "")
 		r.Removed = append(r.Removed, one)
 	}
 	return r, err

@@ -134,6 +134,7 @@ func (p *Platform) PushImage(ctx context.Context, call Call, in ImagePushInput) 
 	if err != nil {
 		return PushedView{}, fmt.Errorf("push %s v%d to %s: %w", r.App, r.Number, in.Reference, err)
 	}
+	call.Audit.Changed("image "+in.Reference, "", digest)
 	return PushedView{r.App, r.Number, in.Reference, digest}, nil
 }
 
@@ -204,5 +205,6 @@ func (p *Platform) SaveImage(ctx context.Context, call Call, in SaveInput) (Stre
 	if err := p.Distribution.Save(ctx, r.Image, name, in.OCI, call.Out); err != nil {
 		return Streamed{}, fmt.Errorf("save %s: %w", name, err)
 	}
+	call.Audit.Changed("image "+name, "", "written as an archive")
 	return Streamed{}, nil
 }

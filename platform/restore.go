@@ -48,7 +48,7 @@ func (r Restored) Text(w io.Writer) error {
 // RestoreTrash brings back what was destroyed. An app comes with its releases, config, repository, settings, volumes,
 // certificates, log, and those of its domains and ports that nobody took, and runs again.
 func (p *Platform) RestoreTrash(ctx context.Context, call Call, in RestoreInput) (Restored, error) {
-	t, err := p.trashNamed(ctx, in.What)
+	t, err := p.trashNamed(ctx, call.Actor, in.What)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -91,6 +91,7 @@ func (p *Platform) restoreApp(ctx context.Context, call Call, t Trashed, word st
 		return r, elsewhere(err, t)
 	}
 	r.Lost = append(r.Lost, lost...)
+	call.Audit.About(name)
 	p.say(Event{Kind: EventAppRestored, App: name, Actor: call.Actor.Name, Text: "the app was brought back from the trash"})
 	ctx = context.WithoutCancel(ctx) // it is back: half of it would help nobody
 	if err := p.returned(ctx, t, name); err != nil {
@@ -156,6 +157,7 @@ func (p *Platform) restoreConfig(ctx context.Context, call Call, t Trashed, in R
 	for _, app := range apps {
 		if app.ID == t.AppID {
 			r.Name = string(app.Name)
+			call.Audit.About(app.Name)
 		}
 	}
 	if in.DryRun {

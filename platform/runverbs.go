@@ -139,6 +139,7 @@ func (p *Platform) StopRun(ctx context.Context, call Call, in RunStopInput) (One
 	var all sync.WaitGroup
 	for _, o := range list {
 		p.say(Event{Kind: EventRunStopped, App: app.Name, Process: o.Name(), Release: o.Release, Actor: call.Actor.Name, Text: o.Name() + " was told to end"})
+		call.Audit.Changed(o.Name(), string(o.Status), string(OneOffStopped))
 		all.Go(func() { p.endOneOff(ctx, o, OneOffStopped) })
 	}
 	all.Wait()

@@ -56,7 +56,7 @@ type Grant struct {
 	Apps    []AppName // only these; empty for all that its user has
 	OfAdmin bool      // its user is an admin
 	Until   time.Time // when it ends; zero: never
-	hash    string
+	Hash    string    // of its secret, see Token
 }
 
 // covers tells whether the token is for an app, apart from what it may do there. No token is for all.

@@ -82,7 +82,7 @@ func (p *Platform) again(ctx context.Context, a Actor) (Actor, error) {
 	gone := Errorf(Denied, "you may not come in any more")
 	switch {
 	case a.Token != nil:
-		t, err := p.Store.TokenByHash(ctx, a.Token.hash)
+		t, err := p.Store.TokenByHash(ctx, a.Token.Hash)
 		if KindOf(err) == NotFound {
 			return a, gone
 		}

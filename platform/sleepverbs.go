@@ -24,7 +24,8 @@ func (p *Platform) PutToSleep(ctx context.Context, call Call, in SleepInput) (Do
 	if err := p.readIdle(ctx, app.Name); err != nil {
 		return Done{}, err
 	}
-	if p.lane(app.Name).depth() == Awake {
+	before := p.lane(app.Name).depth()
+	if before == Awake {
 		err = p.fall(ctx, app.Name, 0)
 	}
 	if errors.Is(err, errBusy) {
@@ -37,21 +38,24 @@ func (p *Platform) PutToSleep(ctx context.Context, call Call, in SleepInput) (Do
 	if in.Stop && p.lane(app.Name).depth() == Frozen && !p.sink(ctx, app.Name, call.Actor.Name+" asked for it") {
 		return Done{}, Errorf(Conflict, "%s was woken, or is being changed", app.Name)
 	}
+	call.Audit.Changed("sleep", string(before), string(p.lane(app.Name).depth()))
 	return donef("%s sleeps; a request wakes it.", app.Name), nil
 }
 
 // RouseApp is ps:wake.
-func (p *Platform) RouseApp(ctx context.Context, _ Call, in AppInput) (Done, error) {
+func (p *Platform) RouseApp(ctx context.Context, call Call, in AppInput) (Done, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return Done{}, err
 	}
-	if p.lane(app.Name).depth() == Awake {
+	before := p.lane(app.Name).depth()
+	if before == Awake {
 		return donef("%s is awake.", app.Name), nil
 	}
 	if err := p.Wake(ctx, app.Name); err != nil {
 		return Done{}, err
 	}
+	call.Audit.Changed("sleep", string(before), "awake")
 	return donef("Woke %s.", app.Name), nil
 }
 

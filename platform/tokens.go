@@ -110,7 +110,7 @@ func (p *Platform) Bearer(ctx context.Context, secret string, door Door, remote 
 
 // actorOf is who comes in with a token.
 func (*Platform) actorOf(t Token) Actor {
-	g := &Grant{Name: t.Name, Scopes: t.Scopes, Apps: t.Apps, OfAdmin: t.OfAdmin, Until: t.ExpiresAt, hash: t.Hash}
+	g := &Grant{Name: t.Name, Scopes: t.Scopes, Apps: t.Apps, OfAdmin: t.OfAdmin, Until: t.ExpiresAt, Hash: t.Hash}
 	return Actor{
 		Name: t.User, Token: g, Admin: t.OfAdmin && len(t.Apps) == 0 && g.Holds(ScopeServerManage),
 		Creates: t.OfAdmin && len(t.Apps) == 0 && g.Holds(ScopeAppsManage),

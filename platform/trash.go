@@ -277,34 +277,32 @@ func (l TrashList) Text(w io.Writer) error {
 	return table(w, []string{"ID", "KIND", "NAME", "SIZE", "BY", "DESTROYED", "KEPT"}, rows)
 }
 
-// ListTrash shows what can be had back.
-func (p *Platform) ListTrash(ctx context.Context, _ Call, _ struct{}) (TrashList, error) {
+// ListTrash shows what the caller can have back.
+func (p *Platform) ListTrash(ctx context.Context, call Call, _ struct{}) (TrashList, error) {
 	keep, err := p.trashTime(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, err := p.Store.Trash(ctx)
+	all, err := p.trashOf(ctx, call.Actor, ScopeServerRead)
 	list := TrashList{}
 	for _, t := range all {
-		if !t.Purging {
-			list = append(list, TrashView{
-				ID: t.ID, Kind: t.Kind, Name: t.Name, Bytes: t.Bytes, Actor: t.Actor, At: t.At, Until: t.At.Add(keep),
-				Domains: t.Detail.Domains, now: p.Now(),
-			})
-		}
+		list = append(list, TrashView{
+			ID: t.ID, Kind: t.Kind, Name: t.Name, Bytes: t.Bytes, Actor: t.Actor, At: t.At, Until: t.At.Add(keep),
+			Domains: t.Detail.Domains, now: p.Now(),
+		})
 	}
 	return list, err
 }
 
 // trashNamed finds what a person means: by name, or by number where several have one.
-func (p *Platform) trashNamed(ctx context.Context, word string) (found Trashed, err error) {
-	all, err := p.Store.Trash(ctx)
+func (p *Platform) trashNamed(ctx context.Context, actor Actor, word string) (found Trashed, err error) {
+	all, err := p.trashOf(ctx, actor, ScopeServerManage)
 	if err != nil {
 		return found, err
 	}
 	var ids []string
 	for _, t := range all {
-		if t.Purging || t.Name != word && strconv.FormatInt(t.ID, 10) != word {
+		if t.Name != word && strconv.FormatInt(t.ID, 10) != word {
 			continue
 		}
 		found = t
@@ -334,7 +332,7 @@ func (p *Platform) EmptyTrash(ctx context.Context, call Call, in EmptyInput) (Do
 	name := "trash"
 	if err == nil && in.What != "" {
 		var one Trashed
-		one, err = p.trashNamed(ctx, in.What)
+		one, err = p.trashNamed(ctx, call.Actor, in.What)
 		all, name = []Trashed{one}, one.Name
 	}
 	if err != nil {

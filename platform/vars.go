@@ -87,7 +87,7 @@ func (v Value) Text(w io.Writer) error {
 }
 
 // GetConfig prints one value.
-func (p *Platform) GetConfig(ctx context.Context, _ Call, in GetConfigInput) (Value, error) {
+func (p *Platform) GetConfig(ctx context.Context, call Call, in GetConfigInput) (Value, error) {
 	app, words := scoped(in.App, in.Global, optionalWord(in.Key))
 	if len(words) != 1 {
 		return Value{}, Errorf(Usage, "key is missing").WithHint("like this: ssh paas config:get %s DATABASE_URL", orElse(app, GlobalScope))
@@ -100,6 +100,7 @@ func (p *Platform) GetConfig(ctx context.Context, _ Call, in GetConfigInput) (Va
 	if !ok {
 		return Value{}, noVar(name, words[0], vars)
 	}
+	call.Audit.Changed("value of "+words[0], "hidden", "shown")
 	return Value{value}, nil
 }
 

@@ -190,6 +190,7 @@ type Store interface {
 	OneOffs
 	Globals
 	GitHosts
+	Errands
 	CreateApp(ctx context.Context, name AppName) (App, error)
 	// CreateAppFor makes an app with its owner, unless there is no user of that name.
 	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)

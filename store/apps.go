@@ -21,9 +21,12 @@ func scanApp(r row) (platform.App, error) {
 }
 
 // CreateApp implements platform.Store.
-func (s *Store) CreateApp(ctx context.Context, name platform.AppName) (platform.App, error) {
-	app, err := scanApp(s.write.QueryRowContext(ctx,
-		"INSERT INTO apps (name, created_at) VALUES (?, ?) RETURNING "+appColumns, name, millis(s.now())))
+func (s *Store) CreateApp(ctx context.Context, name platform.AppName) (app platform.App, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
+		app, err = scanApp(tx.QueryRowContext(ctx,
+			"INSERT INTO apps (name, created_at) VALUES (?, ?) RETURNING "+appColumns, name, millis(s.now())))
+		return err
+	})
 	if taken(err) {
 		return app, platform.Errorf(platform.Conflict, "the app %q exists already", name)
 	}
@@ -82,9 +85,11 @@ func dropImages(ctx context.Context, tx *sql.Tx) error {
 // SetDeployBranch implements platform.Store.
 func (s *Store) SetDeployBranch(ctx context.Context, name platform.AppName, branch string) (string, error) {
 	var got string
-	err := s.write.QueryRowContext(ctx,
-		"UPDATE apps SET deploy_branch = iif(deploy_branch = '', ?, deploy_branch) WHERE name = ? RETURNING deploy_branch",
-		branch, name).Scan(&got)
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx,
+			"UPDATE apps SET deploy_branch = iif(deploy_branch = '', ?, deploy_branch) WHERE name = ? RETURNING deploy_branch",
+			branch, name).Scan(&got)
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", noApp(name)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 
 	"paas/platform"
 )
@@ -55,18 +54,14 @@ func insertEvent(ctx context.Context, tx *sql.Tx, e platform.Event) (int64, erro
 	if e.Class == platform.ByItself && e.Actor != "" {
 		e.Class = platform.Deed
 	}
-	changes := ""
-	if len(e.Changes) > 0 {
-		text, err := json.Marshal(e.Changes)
-		if err != nil {
-			return 0, err
-		}
-		changes = string(text)
-	}
 	if e.Kind == platform.EventCommand {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM commands WHERE request = ?", e.Request); err != nil {
+		if err := endCommand(ctx, tx, &e); err != nil {
 			return 0, err
 		}
+	}
+	changes, err := writeChanges(e.Changes)
+	if err != nil {
+		return 0, err
 	}
 	res, err := tx.ExecContext(ctx, `INSERT INTO events (at, kind, app, process, instance, release, actor, text, class, key, door, remote, request, outcome, changes)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -100,48 +95,10 @@ func (s *Store) Events(ctx context.Context, q platform.EventQuery) ([]platform.E
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM (SELECT * FROM events
 		WHERE id > ?1 AND (?2 = '' OR app = ?2) AND at >= ?3 AND (?4 = '' OR actor = ?4) AND (?5 = '' OR kind = ?5)
+		AND (?9 = '' OR request = ?9) AND (?10 <= 0 OR at < ?10)
 		AND (NOT ?6 OR app IN (SELECT value FROM json_each(?7)) AND at >= (SELECT created_at FROM apps WHERE name = app)) ORDER BY id DESC LIMIT ?8) ORDER BY id`,
-		q.After, q.App, max(millis(q.Since), 0), q.Actor, q.Kind, q.Limited, string(apps), limit)
+		q.After, q.App, max(millis(q.Since), 0), q.Actor, q.Kind, q.Limited, string(apps), limit, q.Request, max(millis(q.Until), 0))
 	return collect(rows, err, scanEvent)
-}
-
-// BeginCommand implements platform.Journal.
-func (s *Store) BeginCommand(ctx context.Context, e platform.Event) error {
-	text, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	_, err = s.write.ExecContext(ctx, "INSERT INTO commands (request, event) VALUES (?, ?)", e.Request, string(text))
-	return err
-}
-
-// CutCommands implements platform.Journal.
-func (s *Store) CutCommands(ctx context.Context) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, "DELETE FROM commands RETURNING event")
-		cut, err := collect(rows, err, scanCommand)
-		if err != nil {
-			return err
-		}
-		for _, e := range cut {
-			e.Class, e.Outcome = platform.Refusal, "cut off"
-			if _, err := insertEvent(ctx, tx, e); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func scanCommand(r row) (e platform.Event, err error) {
-	var text string
-	if err := r.Scan(&text); err != nil {
-		return e, err
-	}
-	if err := json.Unmarshal([]byte(text), &e); err != nil {
-		return e, fmt.Errorf("read noted command: %w", err)
-	}
-	return e, nil
 }
 
 // RestartPolicy implements platform.Ledger.

@@ -29,8 +29,26 @@ func globalConfig(ctx context.Context, q queries) (platform.Config, error) {
 }
 
 // SetGlobalConfig implements platform.Globals.
-func (s *Store) SetGlobalConfig(ctx context.Context, c platform.Config) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error { return writeGlobals(ctx, tx, c) })
+func (s *Store) SetGlobalConfig(ctx context.Context, c platform.Config, then platform.Spread) (platform.Spread, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := writeGlobals(ctx, tx, c); err != nil || then == (platform.Spread{}) {
+			return err
+		}
+		return tx.QueryRowContext(ctx, "INSERT INTO spreads (actor, description) VALUES (?, ?) RETURNING id", then.Actor, then.Description).Scan(&then.ID)
+	})
+	return then, err
+}
+
+// Spreads implements platform.Globals.
+func (s *Store) Spreads(ctx context.Context) ([]platform.Spread, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT id, actor, description FROM spreads ORDER BY id")
+	return collect(rows, err, func(r row) (t platform.Spread, err error) { return t, r.Scan(&t.ID, &t.Actor, &t.Description) })
+}
+
+// EndSpread implements platform.Globals.
+func (s *Store) EndSpread(ctx context.Context, t platform.Spread) error {
+	_, err := s.write.ExecContext(ctx, "DELETE FROM spreads WHERE id = ?", t.ID)
+	return err
 }
 
 func writeGlobals(ctx context.Context, tx *sql.Tx, c platform.Config) error {

@@ -23,7 +23,7 @@ func TestReleaseKeepsGlobals(t *testing.T) {
 	}
 	made := func(global platform.Config, r platform.Release) platform.Release {
 		r.App, r.Image.ID = "blog", "sha256:1"
-		if err := s.SetGlobalConfig(ctx, global); err != nil {
+		if _, err := s.SetGlobalConfig(ctx, global, platform.Spread{}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err = s.AddRelease(ctx, r); err != nil {

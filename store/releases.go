@@ -74,7 +74,7 @@ func (s *Store) AddRelease(ctx context.Context, r platform.Release) (platform.Re
 		if err := fixGlobals(ctx, tx, id, &r); err != nil {
 			return err
 		}
-		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r), forgetReleases(ctx, tx, id, r.Number))
+		return errors.Join(writeConfig(ctx, tx, id, r.Config), addReleaseLinks(ctx, tx, id, r), forgetReleases(ctx, tx, id, r.Number), passOver(ctx, tx, id))
 	})
 	return r, err
 }
@@ -103,8 +103,12 @@ func (s *Store) SetCurrent(ctx context.Context, name platform.AppName, number in
 		if err != nil {
 			return err
 		}
+		var before int
+		if err := tx.QueryRowContext(ctx, "SELECT release FROM apps WHERE id = ?", id).Scan(&before); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, "UPDATE apps SET release = ? WHERE id = ?", number, id)
-		return errors.Join(err, holdLinks(ctx, tx, id, number))
+		return errors.Join(err, holdLinks(ctx, tx, id, number), noteRelease(ctx, tx, name, before, number))
 	})
 }
 
@@ -115,7 +119,7 @@ func (s *Store) FailRelease(ctx context.Context, name platform.AppName, number i
 		if err != nil {
 			return err
 		}
-		return restoreWanted(ctx, tx, id)
+		return errors.Join(restoreWanted(ctx, tx, id), passOver(ctx, tx, id))
 	})
 }
 

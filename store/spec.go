@@ -85,9 +85,17 @@ func (s *Store) SetDraft(ctx context.Context, name platform.AppName, c platform.
 	if err != nil {
 		return err
 	}
+	before, err := s.Spec(ctx, name)
+	if err != nil {
+		return err
+	}
+	changes := platform.ReleaseAlterations(platform.Release{App: name, Spec: before}, platform.Release{App: name, Spec: spec})
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		id, err := appID(ctx, tx, name)
 		if err != nil {
+			return err
+		}
+		if err := addSeen(ctx, tx, changes); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "UPDATE apps SET draft = ? WHERE id = ?", text, id); err != nil {

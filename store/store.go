@@ -24,7 +24,7 @@ var migrations embed.FS
 // Store implements platform.Store. SQLite allows one writer at a time, so there is exactly one writing
 // connection, and readers have a pool of their own that never waits for it (WAL).
 type Store struct {
-	write *sql.DB
+	write writer
 	read  *sql.DB
 	now   func() time.Time
 }
@@ -37,18 +37,15 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := createPrivate(path); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	write, err := open(path, "rw", 1)
+	if err := migrate(ctx, path); err != nil {
+		return nil, fmt.Errorf("migrate %s: %w", path, err)
+	}
+	write := pool(sql.OpenDB(watcher{address(path, "rw")}), 1)
+	read, err := sql.Open("sqlite3", address(path, "ro"))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close())
 	}
-	s := &Store{write: write, now: time.Now}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("migrate %s: %w", path, err), write.Close())
-	}
-	if s.read, err = open(path, "ro", readers); err != nil {
-		return nil, errors.Join(err, write.Close())
-	}
-	return s, nil
+	return &Store{write: writer{write}, read: pool(read, readers), now: time.Now}, nil
 }
 
 // createPrivate makes sure that the file exists and is its owner's alone: config vars are secrets.
@@ -60,7 +57,7 @@ func createPrivate(path string) error {
 	return f.Close()
 }
 
-func open(path, mode string, connections int) (*sql.DB, error) {
+func address(path, mode string) string {
 	q := url.Values{
 		"mode": {mode}, "_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"},
 		"_foreign_keys": {"on"}, "_busy_timeout": {"5000"},
@@ -68,45 +65,50 @@ func open(path, mode string, connections int) (*sql.DB, error) {
 	if mode == "ro" {
 		q.Del("_journal_mode") // the writer has set it; a reader may not
 	}
-	db, err := sql.Open("sqlite3", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+func pool(db *sql.DB, connections int) *sql.DB {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
-	return db, nil
+	return db
 }
 
 // Close closes the database. It waits for transactions that run.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.db.Close()) }
 
-// migrate runs each migration once, in order of name; user_version counts them.
-func (s *Store) migrate(ctx context.Context) error {
+// migrate runs each migration once, in order of name; user_version counts them. Nobody watches what they change.
+func migrate(ctx context.Context, path string) error {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
+	db, err := sql.Open("sqlite3", address(path, "rw"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pool(db, 1).Close() }()
 	var done int
-	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&done); err != nil {
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&done); err != nil {
 		return err
 	}
 	if done > len(names) {
 		return fmt.Errorf("it was written by a newer paas (schema %d, this one knows %d)", done, len(names))
 	}
 	for i := done; i < len(names); i++ {
-		if err := s.apply(ctx, names[i], i+1); err != nil {
+		if err := apply(ctx, db, names[i], i+1); err != nil {
 			return fmt.Errorf("%s: %w", names[i], err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) apply(ctx context.Context, name string, version int) error {
+func apply(ctx context.Context, db *sql.DB, name string, version int) error {
 	script, err := migrations.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+	return within(ctx, db, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, string(script)); err != nil {
 			return err
 		}
@@ -115,9 +117,32 @@ func (s *Store) apply(ctx context.Context, name string, version int) error {
 	})
 }
 
-// inTx runs f in one write transaction.
-func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// inTx runs f in one write transaction. What it changes is noted with the command that ctx belongs to.
+func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error { return s.write.inTx(ctx, f) }
+
+// writer is the writing connection.
+type writer struct{ db *sql.DB }
+
+func (w writer) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	return within(ctx, w.db, func(tx *sql.Tx) error {
+		if err := f(tx); err != nil {
+			return err
+		}
+		return noteSeen(ctx, tx)
+	})
+}
+
+// ExecContext runs one statement in a transaction of its own.
+func (w writer) ExecContext(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
+	err = w.inTx(ctx, func(tx *sql.Tx) (err error) {
+		res, err = tx.ExecContext(ctx, query, args...)
+		return err
+	})
+	return res, err
+}
+
+func within(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

@@ -47,7 +47,9 @@ func (s *Store) Volume(ctx context.Context, name platform.VolumeName) (platform.
 func (s *Store) CreateVolume(ctx context.Context, name platform.VolumeName, size int64) (v platform.Volume, err error) {
 	v = platform.Volume{Name: name, Size: size, Apps: []platform.AppName{}}
 	at := millis(s.now())
-	err = s.write.QueryRowContext(ctx, "INSERT INTO volumes (name, size, created_at) VALUES (?, ?, ?) RETURNING id", name, size, at).Scan(&v.ID)
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "INSERT INTO volumes (name, size, created_at) VALUES (?, ?, ?) RETURNING id", name, size, at).Scan(&v.ID)
+	})
 	v.CreatedAt = fromMillis(at)
 	if taken(err) {
 		return v, platform.Errorf(platform.Conflict, "the volume %q exists already", name)

@@ -1,10 +1,11 @@
 package verbs
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+
+	"paas/platform"
 )
 
 // line is a call as the audit shows it: what was typed, in the order of help, without secrets.
@@ -60,25 +61,7 @@ func maskWord(word string, always bool) string {
 	if pair && value != "" && !strings.Contains(key, "://") && (always || secretName.MatchString(key)) {
 		return key + "=" + masked
 	}
-	return maskURLs(word)
-}
-
-var inWord = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'"]+`)
-
-func maskURLs(word string) string {
-	return inWord.ReplaceAllStringFunc(word, func(s string) string {
-		u, err := url.Parse(s)
-		if err != nil {
-			return masked
-		}
-		if u.User != nil {
-			u.User = url.User("xxx")
-		}
-		if u.RawQuery != "" {
-			u.RawQuery = "xxx"
-		}
-		return u.String()
-	})
+	return platform.MaskURLs(word)
 }
 
 // assign gives each parameter its words, and what is left of the positional ones.

@@ -216,6 +216,7 @@ type VerbView struct {
 	Usage     string      `json:"usage"`
 	Examples  []string    `json:"examples"`
 	Access    string      `json:"access"`
+	Audited   bool        `json:"audited"` // it changes something, and leaves an entry in the audit
 	Streams   bool        `json:"streams"` // --json prints one object a line
 	Arguments []ParamView `json:"arguments"`
 	Flags     []ParamView `json:"flags"`
@@ -237,7 +238,7 @@ func (v Verb) view() VerbView {
 	j := VerbView{
 		Name: v.Name, Aliases: v.Aliases, Summary: v.Summary, Examples: []string{v.Example, v.Another},
 		Usage:  strings.Join(strings.Fields(strings.TrimPrefix(v.usage(), "ssh paas ")), " "),
-		Access: v.Access.String(), Streams: v.streams(), Arguments: []ParamView{}, Flags: []ParamView{}, Output: schemaOf(v.out),
+		Access: v.Access.String(), Audited: !v.reads(), Streams: v.streams(), Arguments: []ParamView{}, Flags: []ParamView{}, Output: schemaOf(v.out),
 	}
 	for _, p := range slices.Concat(v.params, v.commonFlags()) {
 		pj := ParamView{p.name, p.short, !p.flag && !p.optional, p.rest, p.isBool, p.fallback, p.help}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,8 @@ const (
 	quickEnough  = time.Second
 )
 
-// later is what was asked for with --no-wait. It does not outlive the daemon: what it did not finish is undone
-// or finished by the next one, as after any crash.
+// later is what was asked for with --no-wait. It is kept in the store before it begins, and the next daemon goes on
+// with what this one did not finish (see Resume); only what it printed is lost with the daemon.
 type later struct {
 	mu   sync.Mutex
 	list []*errand // oldest first
@@ -41,27 +42,22 @@ type errand struct {
 }
 
 // inBackground begins the verb and says by which name it goes on, unless it is over in a moment: bad words are
-// told at once. It gets no input.
-func (t *Table) inBackground(ctx context.Context, s Session, v Verb, args arguments) (int, error) {
-	r := &errand{id: s.Actor.Request, actor: s.Actor.Name, verb: v.Name, app: args.app(v), start: time.Now(), done: make(chan struct{})}
-	own := s
-	own.Stdin, own.Terminal = nil, nil // an empty one would be a value, or a file
-	own.Stdout, own.Stderr = &tail{r: r, to: &r.output}, &tail{r: r, to: &r.stderr}
-	began := t.platform.Background(func(ctx context.Context) {
-		code, err := t.call(ctx, own, v, args)
-		if err != nil {
-			e := t.platform.Human(err)
-			code = status[e.Kind]
-			if args.common.json {
-				tellJSON(own, e)
-			} else {
-				tellError(own, e)
-			}
-		}
-		r.finish(code)
-	})
-	if !began {
-		return 0, platform.Errorf(platform.Failed, "the server ends or is replaced").WithHint("say it again in a moment")
+// told at once. It gets no input. line is what args were read from.
+func (t *Table) inBackground(ctx context.Context, s Session, v Verb, args arguments, line []Word) (int, error) {
+	words, err := json.Marshal(spoken{line, s.Prefix})
+	if err != nil {
+		return 0, err
+	}
+	e := platform.Errand{
+		ID: s.Actor.Request, Actor: s.Actor, Verb: v.Name, App: platform.AppName(args.app(v)), Words: string(words), Began: time.Now(),
+	}
+	if err := t.platform.Store.AddErrand(ctx, e); err != nil {
+		return 0, fmt.Errorf("accept %s: %w", v.Name, err)
+	}
+	r := newErrand(e)
+	if !t.platform.Background(func(ctx context.Context) { t.carryOn(ctx, r, r.session(s), v, args) }) {
+		err := platform.Errorf(platform.Failed, "the server ends or is replaced").WithHint("say it again in a moment")
+		return 0, errors.Join(err, t.over(ctx, r, status[platform.Failed]))
 	}
 	t.later.add(r)
 	select {
@@ -77,6 +73,50 @@ func (t *Table) inBackground(ctx context.Context, s Session, v Verb, args argume
 	_, _ = fmt.Fprintf(s.Stderr, "It goes on. Wait for it with: %s requests:wait %s\n", s.Prefix, r.id)
 	return 0, started.Text(s.Stdout)
 }
+
+// carryOn does an errand. One that the end of the daemon cuts off is the next one's.
+func (t *Table) carryOn(ctx context.Context, r *errand, s Session, v Verb, args arguments) {
+	code, err := t.call(ctx, s, v, args)
+	if err != nil {
+		e := t.platform.Human(err)
+		code = status[e.Kind]
+		if args.common.json {
+			tellJSON(s, e)
+		} else {
+			tellError(s, e)
+		}
+	}
+	if ctx.Err() != nil && code != 0 {
+		r.finish(code, time.Now())
+		return
+	}
+	if err := t.over(context.WithoutCancel(ctx), r, code); err != nil {
+		t.platform.Log.Error("end an accepted command", "request", r.id, "err", err)
+	}
+}
+
+// over notes that an errand has ended.
+func (t *Table) over(ctx context.Context, r *errand, code int) error {
+	end := time.Now()
+	err := t.platform.Store.EndErrand(ctx, r.id, end, code)
+	r.finish(code, end)
+	return err
+}
+
+func newErrand(e platform.Errand) *errand {
+	return &errand{id: e.ID, actor: e.Actor.Name, verb: e.Verb, app: string(e.App), start: e.Began, done: make(chan struct{})}
+}
+
+// session is s for what nobody waits for: without input and terminal (an empty one would be a value, or a file), and
+// its output is kept.
+func (r *errand) session(s Session) Session {
+	s.Stdin, s.Terminal, s.Signals = nil, nil, nil
+	s.Stdout, s.Stderr = &tail{r: r, to: &r.output}, &tail{r: r, to: &r.stderr}
+	return s
+}
+
+// tell adds a line to what it printed.
+func (r *errand) tell(line string) { _, _ = fmt.Fprintln(&tail{r: r, to: &r.stderr}, line) }
 
 // Started is what --no-wait prints.
 type Started struct {
@@ -116,9 +156,9 @@ func (w *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (r *errand) finish(code int) {
+func (r *errand) finish(code int, at time.Time) {
 	r.mu.Lock()
-	r.code, r.end = code, time.Now()
+	r.code, r.end = code, at
 	r.mu.Unlock()
 	close(r.done)
 }

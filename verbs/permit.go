@@ -176,7 +176,7 @@ func (r request) scope() platform.Scope {
 		return ""
 	case v.Access == Admin: // see admits
 		return ""
-	case v.Name == "apps:create":
+	case v.Name == "apps:create", v.Name == "trash:restore":
 		return platform.ScopeAppsManage
 	case v.Access == Anyone && v.reads():
 		return platform.ScopeAppsRead
@@ -227,7 +227,7 @@ func (t *Table) carryOut(ctx context.Context, actor platform.Actor, v Verb, args
 			return nil, err
 		}
 	}
-	out, err := ready.do(ctx, t.platform, call)
+	out, err := ready.do(call.Audit.Within(ctx), t.platform, call)
 	if lost := context.Cause(ctx); platform.KindOf(lost) == platform.Denied || platform.KindOf(lost) == platform.NotFound {
 		err = lost
 	}

@@ -167,7 +167,7 @@ func (t *Table) perform(ctx context.Context, s, raw Session, v Verb, line []Word
 		return t.asLines(ctx, s, v, args)
 	}
 	if args.common.later {
-		return t.inBackground(ctx, s, v, args)
+		return t.inBackground(ctx, s, v, args, line)
 	}
 	if s.Terminal != nil && s.Terminal.Term != "dumb" && v.waits() && !args.common.quiet {
 		spinner := spin(s.Stderr)

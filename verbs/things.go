@@ -42,9 +42,9 @@ func things() []Verb {
 		define(Verb{Name: "storage:destroy", Summary: "Destroy a volume; the trash keeps it for some days",
 			Example: "storage:destroy uploads --confirm uploads", Another: "storage:destroy uploads --dry-run"}, (*p).DestroyVolume),
 
-		define(Verb{Name: "trash:list", Aliases: []string{"trash"}, Summary: "List what was destroyed and can be had back",
+		define(Verb{Name: "trash:list", Aliases: []string{"trash"}, Access: Anyone, Reads: true, Summary: "List what was destroyed and can be had back",
 			Example: "trash:list", Another: "trash:list --json"}, (*p).ListTrash),
-		define(Verb{Name: "trash:restore", Aliases: []string{"apps:restore"}, Summary: "Bring back an app, a volume or config vars",
+		define(Verb{Name: "trash:restore", Aliases: []string{"apps:restore"}, Access: Anyone, Summary: "Bring back an app, a volume or config vars",
 			Example: "trash:restore blog", Another: "trash:restore 12 --as blog-2"}, (*p).RestoreTrash),
 		define(Verb{Name: "trash:empty", Summary: "Remove for good what lies in the trash",
 			Example: "trash:empty blog --confirm blog", Another: "trash:empty --confirm trash"}, (*p).EmptyTrash),

@@ -15,6 +15,7 @@ import (
 	"paas/router/edge"
 	"paas/router/handover"
 	"paas/router/sockets"
+	"paas/verbs"
 )
 
 // reign is the time in which this process decides: from taking the lock of the data directory to letting go of it.
@@ -25,6 +26,7 @@ type reign struct {
 	certificates *certs.Manager
 	tls          *tls.Config
 	door         *gitreceive.Server
+	verbs        *verbs.Table
 	ssh          *sockets.Listener
 	local        *sockets.Listener
 	throne       *throne
@@ -104,6 +106,9 @@ func (r *reign) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := r.platform.Boot(ctx); err != nil {
+		return err
+	}
+	if err := r.table().Resume(ctx); err != nil {
 		return err
 	}
 	if r.local, err = r.listenLocal("local", socketName); err != nil {

@@ -44,6 +44,7 @@ func (r runAndClean) Run() int {
 
 func TestScripts(t *testing.T) {
 	binary, template := prepared(t)
+	t.Cleanup(func() { wholeAudit(t) })
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {

@@ -10,7 +10,13 @@ import (
 	"paas/verbs"
 )
 
-func (r *reign) table() *verbs.Table { return verbs.New(r.platform, version) }
+// table is every verb: one for all doors, since it knows what goes on.
+func (r *reign) table() *verbs.Table {
+	if r.verbs == nil {
+		r.verbs = verbs.New(r.platform, version)
+	}
+	return r.verbs
+}
 
 // ownSite is what the platform's own hostnames serve: images and the API.
 func (r *reign) ownSite() http.Handler {

@@ -223,6 +223,7 @@ func hasRace(log []byte) bool {
 // tearDown removes everything the platform made and fails if anything is left.
 func (p *platformUnderTest) tearDown(t reporter) {
 	p.end(syscall.SIGTERM)
+	noteAudit(t, filepath.Join(p.data, "paas.db"))
 	if p.acme != nil {
 		p.acme.Close()
 	}

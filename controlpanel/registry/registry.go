@@ -174,6 +174,7 @@ func (s *server) audited(r request, what string, handle func(request) error) err
 	if err != nil {
 		return err
 	}
+	r.SetRequest(r.Request().WithContext(entry.Within(r.ctx())))
 	err = handle(r)
 	entry.End(err)
 	return err

@@ -126,7 +126,6 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 		return nil, err
 	}
 	config = maps.Clone(config)
-	var missing []string
 	for _, key := range slices.Sorted(maps.Keys(image.Declared)) {
 		declared := image.Declared[key]
 		if _, have := config[key]; have {
@@ -138,14 +137,11 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 			story.Line("Generated the config var %s", key)
 		case declared.Value != "":
 			config[key] = declared.Value
-		case declared.Required && global[key] == "":
-			missing = append(missing, key)
 		}
 	}
-	if len(missing) > 0 {
-		return nil, Errorf(Failed, "app.json requires the config var %s, which is not set", strings.Join(missing, ", ")).
-			because(Trouble{Code: TroubleConfig}, nil).
-			WithHint("set it first: ssh paas config:set %s %s=…", app.Name, missing[0])
+	if missing := image.lacks(config, global); len(missing) > 0 {
+		m := configMissing(app.Name, missing)
+		return nil, Errorf(Failed, "%s", m.text).because(m.trouble(), nil).WithHint("%s", m.fix)
 	}
 	return config, nil
 }

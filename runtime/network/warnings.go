@@ -20,7 +20,7 @@ func (n *Network) Warnings() ([]string, error) {
 	}
 	var warnings []string
 	for _, ch := range chains {
-		if dropsForwarded(ch) {
+		if n.bars(c, ch) {
 			warnings = append(warnings, n.forwardWarning(ch))
 		}
 	}
@@ -57,8 +57,13 @@ func hasDefault(routes []netlink.Route) bool {
 	return false
 }
 
-// forwardWarning names the command for the firewall that it looks like.
 func (n *Network) forwardWarning(c *nftables.Chain) string {
+	return fmt.Sprintf("The host's firewall (nftables table %q, chain %q) drops forwarded packets by policy: unless it accepts what comes "+
+		"from and goes to interfaces %q, containers have no internet. We do not overrule it. To let them out: %s", c.Table.Name, c.Name, n.prefix()+"*", n.forwardFix(c))
+}
+
+// forwardFix is the command for the firewall that it looks like.
+func (n *Network) forwardFix(c *nftables.Chain) string {
 	names := n.prefix() + "*"
 	fix := fmt.Sprintf("nft add rule %s %s %s iifname %q accept; nft add rule %s %s %s oifname %q ct state established,related accept",
 		familyName(c.Table.Family), c.Table.Name, c.Name, names, familyName(c.Table.Family), c.Table.Name, c.Name, names)
@@ -70,8 +75,7 @@ func (n *Network) forwardWarning(c *nftables.Chain) string {
 				n.prefix(), n.prefix())
 		}
 	}
-	return fmt.Sprintf("The host's firewall (nftables table %q, chain %q) drops forwarded packets by policy: unless it accepts what comes "+
-		"from and goes to interfaces %q, containers have no internet. We do not overrule it. To let them out: %s", c.Table.Name, c.Name, names, fix)
+	return fix
 }
 
 func familyName(f nftables.TableFamily) string {

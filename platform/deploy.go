@@ -102,7 +102,7 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	}
 	r := Release{
 		App: app.Name, Image: image, Config: config, Spec: spec, Actor: push.Actor.Name, Commit: push.Commit,
-		Description: "Deploy " + shortCommit(push.Commit), Deployed: true,
+		Description: "Deploy " + shortCommit(push.Commit), Deployed: true, unlocked: true,
 	}
 	if share, armed, err := p.armed(ctx, app); err != nil || armed {
 		if err != nil {
@@ -195,6 +195,9 @@ func (p *Platform) release(ctx context.Context, r Release, story *Story) (Releas
 
 // putLive is release without looking for a canary: what runs of it ends with the current release.
 func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Release, error) {
+	if err := p.mayRelease(ctx, r); err != nil {
+		return r, err
+	}
 	r, drop, err := p.predeploy(ctx, r, story)
 	if err != nil {
 		return r, err

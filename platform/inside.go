@@ -69,7 +69,7 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 // entrance finds the instance that a word names, and keeps it from falling asleep until leave. run.12 and cron.12 are
 // one-off commands that nobody is attached to.
 func (p *Platform) entrance(ctx context.Context, app App, process string) (i Instance, leave func(), err error) {
-	if isOneOff(process) {
+	if typ, _, _ := strings.Cut(process, "."); isOneOff(process) && !p.hasType(ctx, app, ProcessType(typ)) {
 		i, err = p.detachedOf(ctx, app, process)
 		return i, func() {}, err
 	}
@@ -82,8 +82,14 @@ func (p *Platform) entrance(ctx context.Context, app App, process string) (i Ins
 	return i, leave, err
 }
 
-// isOneOff tells whether a word is the name of a one-off command: run.12, cron.12. A type of that name that a Procfile
-// has is found by it without a number.
+// hasType tells whether the app's current release has a process type.
+func (p *Platform) hasType(ctx context.Context, app App, typ ProcessType) bool {
+	r, err := p.Store.Release(ctx, app.Name, app.Release)
+	_, declared := r.Image.Processes[typ]
+	return err == nil && declared
+}
+
+// isOneOff tells whether a word is the name of a one-off command: run.12, cron.12. A Procfile may have a type of that name.
 func isOneOff(word string) bool {
 	typ, number, _ := strings.Cut(word, ".")
 	_, err := strconv.ParseUint(number, 10, 63)

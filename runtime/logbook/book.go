@@ -253,6 +253,9 @@ func (b *Book) loadAll() {
 		if b.life.Err() != nil {
 			return
 		}
+		if strings.HasPrefix(e.Name(), goneDirs) {
+			continue
+		}
 		if err := b.locked(platform.AppName(e.Name()), func(*shelf) error { return nil }); err != nil {
 			b.log.Error("open a log", "app", e.Name(), "err", err)
 		}
@@ -350,7 +353,7 @@ func (b *Book) setAside(dir string) (aside string, err error) {
 	if aside, err = os.MkdirTemp(b.options.Dir, goneDirs+"*"); err != nil {
 		return "", err
 	}
-	return aside, ignoreMissing(os.Rename(dir, aside)) // which replaces an empty directory
+	return aside, ignoreMissing(os.Rename(dir, filepath.Join(aside, "log")))
 }
 
 // goneDirs is how the names of directories begin that are being removed.

@@ -29,6 +29,7 @@ type screen struct {
 	limit int             // bytes of a line
 	lines chan []byte
 	done  chan struct{}
+	clock *clock // nil: nothing is drawn over
 
 	mu     sync.Mutex
 	rest   []byte // of a line that is not complete
@@ -43,6 +44,9 @@ func newScreen(ctx context.Context, out io.Writer, able capabilities) *screen {
 	case able.has(capability.Sideband):
 		s.mux, s.limit = sideband.NewMuxer(sideband.Sideband, s.out), smallLine
 	}
+	if s.mux != nil && !able.has(capability.Quiet) {
+		s.clock = &clock{}
+	}
 	go s.run()
 	return s
 }
@@ -50,16 +54,21 @@ func newScreen(ctx context.Context, out io.Writer, able capabilities) *screen {
 // run owns the muxer until finish.
 func (s *screen) run() {
 	defer close(s.done)
-	silence := time.NewTicker(keepAlive)
+	silence, second := time.NewTicker(keepAlive), time.NewTicker(time.Second)
 	defer silence.Stop()
+	defer second.Stop()
 	for {
 		select {
 		case p, open := <-s.lines:
 			if !open {
+				s.send(s.clock.end())
 				return
 			}
 			s.send(p)
+			s.clock.told(p, time.Now())
 			silence.Reset(keepAlive)
+		case now := <-second.C:
+			s.send(s.clock.draw(now))
 		case <-silence.C:
 			s.ping()
 		}
@@ -68,7 +77,7 @@ func (s *screen) run() {
 
 // send writes lines. Errors are not kept: a pusher that is gone ends ctx.
 func (s *screen) send(p []byte) {
-	if s.mux == nil {
+	if s.mux == nil || len(p) == 0 {
 		return
 	}
 	_, _ = s.mux.WriteChannel(sideband.ProgressMessage, p)

@@ -110,7 +110,17 @@ func (p *Platform) LockedApp(ctx context.Context, _ Call, in AppInput) (LockView
 	return v, err
 }
 
-// unlocked fails with kind Conflict for an app that is locked. Whoever deploys asks, once the lane is theirs.
+// mayRelease is asked before every release that is made, whatever asks for it. What was begun before somebody locked
+// the app finishes.
+func (p *Platform) mayRelease(ctx context.Context, r Release) error {
+	if r.unlocked {
+		return nil
+	}
+	return p.unlocked(ctx, r.App)
+}
+
+// unlocked fails with kind Conflict for an app that is locked. What takes long before there is a release asks by itself,
+// once the lane is its own, and so does what puts another release live without making one.
 func (p *Platform) unlocked(ctx context.Context, name AppName) error {
 	l, err := p.Store.Lock(ctx, name)
 	if err != nil || !l.Locked() {

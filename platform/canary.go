@@ -96,6 +96,9 @@ func (p *Platform) StartCanary(ctx context.Context, call Call, in CanaryInput) (
 		return CanaryReport{}, err
 	}
 	defer leave()
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		return CanaryReport{}, err
+	}
 	w, ok, err := p.wanted(ctx, app.Name)
 	if err == nil && !ok {
 		err = Errorf(Conflict, "%s has no release yet that a canary could run beside", app.Name)
@@ -188,6 +191,9 @@ func (p *Platform) armed(ctx context.Context, app App) (CanaryShare, bool, error
 
 // releaseBesides numbers r and runs it as a canary. It stays pending until it is promoted.
 func (p *Platform) releaseBesides(ctx context.Context, r Release, share CanaryShare, story *Story) (Release, error) {
+	if err := p.mayRelease(ctx, r); err != nil {
+		return r, err
+	}
 	r, drop, err := p.predeploy(ctx, r, story)
 	if err != nil {
 		return r, err
@@ -243,6 +249,9 @@ func (p *Platform) PromoteCanary(ctx context.Context, call Call, in AppInput) (P
 		return Promoted{}, err
 	}
 	defer leave()
+	if err := p.unlocked(ctx, w.app.Name); err != nil {
+		return Promoted{}, err
+	}
 	drop, err := p.hold(w.canary)
 	if err != nil {
 		return Promoted{}, err

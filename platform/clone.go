@@ -15,8 +15,8 @@ type CloneInput struct {
 	IgnoreExisting bool   `flag:"ignore-existing" help:"succeed when the new app is there already"`
 }
 
-// Clone makes an app with another one's code, config vars, formation and settings. What is one app's alone stays with
-// it: domains, ports, certificates, volumes, links, and its history.
+// Clone makes an app with another one's code, config vars, formation, links, settings, rules of requests and drains. What
+// is one app's alone stays with it, and is told: domains, ports, certificates, volumes, people, and its history.
 func (p *Platform) Clone(ctx context.Context, call Call, in CloneInput) (AppView, error) {
 	from, err := p.find(ctx, in.App)
 	if err != nil {
@@ -45,6 +45,7 @@ func (p *Platform) Clone(ctx context.Context, call Call, in CloneInput) (AppView
 		_ = p.forgetApp(context.WithoutCancel(ctx), app) // it had nothing that anybody misses
 		return AppView{}, fmt.Errorf("clone %s: %w", from.Name, err)
 	}
+	p.tellLeftOut(ctx, call, from)
 	p.say(Event{Kind: EventAppCloned, App: to, Actor: call.Actor.Name, Text: fmt.Sprintf("it was made like %s", from.Name)})
 	if !in.SkipDeploy {
 		if err := p.releaseClone(ctx, call, from.Name, to); err != nil {
@@ -80,6 +81,7 @@ func (p *Platform) copyApp(ctx context.Context, call Call, from, to App) error {
 		p.Store.ChangeSettings(ctx, to.Name, call.Actor.Name, settings), p.Store.ChangeDeployBranch(ctx, to.Name, from.DeployBranch),
 		p.readIdle(ctx, to.Name), p.Sources.Copy(ctx, from, to),
 	}
+	errs = append(errs, p.copyWalls(ctx, from.Name, to.Name), p.copyDrains(ctx, call, from.Name, to.Name))
 	if policy != "" {
 		errs = append(errs, p.Store.SetRestartPolicy(ctx, to.Name, policy))
 	}

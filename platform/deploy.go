@@ -102,7 +102,7 @@ func (p *Platform) buildAndRelease(ctx context.Context, push Push, b *building) 
 	}
 	r := Release{
 		App: app.Name, Image: image, Config: config, Spec: spec, Actor: push.Actor.Name, Commit: push.Commit,
-		Description: "Deploy " + shortCommit(push.Commit), Deployed: true,
+		Description: "Deploy " + shortCommit(push.Commit), Deployed: true, unlocked: true,
 	}
 	if share, armed, err := p.armed(ctx, app); err != nil || armed {
 		if err != nil {
@@ -126,7 +126,6 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 		return nil, err
 	}
 	config = maps.Clone(config)
-	var missing []string
 	for _, key := range slices.Sorted(maps.Keys(image.Declared)) {
 		declared := image.Declared[key]
 		if _, have := config[key]; have {
@@ -138,14 +137,11 @@ func (p *Platform) firstConfig(app App, image Image, config Config, story *Story
 			story.Line("Generated the config var %s", key)
 		case declared.Value != "":
 			config[key] = declared.Value
-		case declared.Required && global[key] == "":
-			missing = append(missing, key)
 		}
 	}
-	if len(missing) > 0 {
-		return nil, Errorf(Failed, "app.json requires the config var %s, which is not set", strings.Join(missing, ", ")).
-			because(Trouble{Code: TroubleConfig}, nil).
-			WithHint("set it first: ssh paas config:set %s %s=…", app.Name, missing[0])
+	if missing := image.lacks(config, global); len(missing) > 0 {
+		m := configMissing(app.Name, missing)
+		return nil, Errorf(Failed, "%s", m.text).because(m.trouble(), nil).WithHint("%s", m.fix)
 	}
 	return config, nil
 }
@@ -199,6 +195,9 @@ func (p *Platform) release(ctx context.Context, r Release, story *Story) (Releas
 
 // putLive is release without looking for a canary: what runs of it ends with the current release.
 func (p *Platform) putLive(ctx context.Context, r Release, story *Story) (Release, error) {
+	if err := p.mayRelease(ctx, r); err != nil {
+		return r, err
+	}
 	r, drop, err := p.predeploy(ctx, r, story)
 	if err != nil {
 		return r, err

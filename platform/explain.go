@@ -44,6 +44,17 @@ func (p *Platform) diagnose(ctx context.Context, w want, i Instance, cause error
 	return t
 }
 
+// notStarted gives a start that the Runner refused with a sentence its code, unless it has one.
+func (w want) notStarted(s slot, err error) error {
+	var e *Error
+	var known *troubled
+	if !errors.As(err, &e) || errors.As(err, &known) {
+		return err
+	}
+	t := Trouble{Code: TroubleStart, Process: s.String(), Release: w.release.Number}
+	return e.because(t, err)
+}
+
 // mostChecked is how many lines of a failed check's transcript are shown: its name and the last attempts.
 const mostChecked = 8
 

@@ -162,6 +162,9 @@ func (p *Platform) Commit(ctx context.Context, call Call, in ProcessInput) (Comm
 	if i.Release != w.release.Number {
 		return CommitView{}, Errorf(Conflict, "%s of %s runs v%d, not the current v%d", i.Name(), app.Name, i.Release, w.release.Number)
 	}
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		return CommitView{}, err
+	}
 	v := CommitView{Process: i.Name()}
 	if v.Layer, err = p.Runner.Commit(ctx, i.ID); err != nil {
 		return v, fmt.Errorf("commit %s of %s: %w", i.Name(), app.Name, err)

@@ -45,8 +45,49 @@ func (l ReleaseList) Text(w io.Writer) error {
 	return table(w, []string{"RELEASE", "STATUS", "DESCRIPTION", "BY", "AT"}, rows)
 }
 
-// History lists the app's releases, and tells how many of them can be rolled back to.
-func (p *Platform) History(ctx context.Context, call Call, in AppInput) (ReleaseList, error) {
+// ReleasesInput is releases.
+type ReleasesInput struct {
+	App   string `arg:"app"`
+	Lines int    `flag:"num" short:"n" default:"30" value:"N" help:"only the newest N"`
+	All   bool   `flag:"all" short:"a" help:"all that are kept, up to 500"`
+}
+
+// ListReleases lists the newest of an app's releases, and tells how many more there are and how many of all can be
+// rolled back to.
+func (p *Platform) ListReleases(ctx context.Context, call Call, in ReleasesInput) (ReleaseList, error) {
+	if in.Lines < 1 {
+		return nil, Errorf(Usage, "-n takes a number of releases, not %d", in.Lines)
+	}
+	all, err := p.History(ctx, call, AppInput{App: in.App})
+	if err != nil || len(all) == 0 {
+		return all, err
+	}
+	list := all
+	if !in.All && len(all) > in.Lines {
+		list = all[:in.Lines]
+		_, _ = fmt.Fprintf(call.Err, "%d older ones are not shown: ssh paas releases %s --all\n", len(all)-len(list), in.App)
+	} else if oldest := all[len(all)-1].Release; oldest > 1 {
+		_, _ = fmt.Fprintf(call.Err, "v1 to v%d are forgotten: the newest %d are kept\n", oldest-1, len(all))
+	}
+	if call.Terminal != nil {
+		_, _ = fmt.Fprintf(call.Err, "%d of %d can be rolled back to, at most %d are kept: ssh paas releases:report %s\n",
+			all.kept(), len(all), p.releaseRules(ctx, AppName(in.App)).Retention, in.App)
+	}
+	return list, nil
+}
+
+// kept is how many of them can be rolled back to.
+func (l ReleaseList) kept() (n int) {
+	for _, v := range l {
+		if v.ImageKept && v.Status == Live {
+			n++
+		}
+	}
+	return n
+}
+
+// History lists all of an app's releases that are kept, newest first.
+func (p *Platform) History(ctx context.Context, _ Call, in AppInput) (ReleaseList, error) {
 	app, err := p.find(ctx, in.App)
 	if err != nil {
 		return nil, err
@@ -56,17 +97,9 @@ func (p *Platform) History(ctx context.Context, call Call, in AppInput) (Release
 		return nil, err
 	}
 	releases, err := p.Store.Releases(ctx, app.Name)
-	list, kept := ReleaseList{}, 0
+	list := ReleaseList{}
 	for _, r := range releases {
-		v := p.releaseView(app, canary, r)
-		if v.ImageKept && v.Status == Live {
-			kept++
-		}
-		list = append(list, v)
-	}
-	if call.Terminal != nil && len(list) > 0 {
-		_, _ = fmt.Fprintf(call.Err, "%d of %d can be rolled back to, at most %d are kept: ssh paas releases:report %s\n",
-			kept, len(list), p.releaseRules(ctx, app.Name).Retention, app.Name)
+		list = append(list, p.releaseView(app, canary, r))
 	}
 	return list, err
 }

@@ -13,11 +13,11 @@ import (
 // ExecInput is exec.
 type ExecInput struct {
 	App     string   `arg:"app"`
-	Process string   `flag:"process" short:"p" value:"TYPE" help:"a process or type, like worker or web.2; without it the first web one"`
+	Process string   `flag:"process" short:"p" value:"TYPE" help:"a process or type, like worker, web.2 or run.12; without it the first web one"`
 	Type    string   `flag:"type" value:"TYPE" help:"the same as --process"`
 	Env     []string `flag:"env" short:"e" value:"KEY=value" help:"one more variable for this command"`
 	NoTTY   bool     `flag:"no-tty" help:"no PTY, even if the client has one"`
-	Command []string `arg:"command" rest:"optional" help:"a process like web.1 if not given by -p, then a command line; without one a shell"`
+	Command []string `arg:"command" rest:"optional" help:"a process like web.1 or run.12 if not given by -p, then a command line; without one a shell"`
 }
 
 // Exec runs a command beside the app in a running instance and ends with the command's exit status. What
@@ -27,18 +27,14 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	if err != nil {
 		return Streamed{}, err
 	}
-	leave, err := p.visit(ctx, app.Name)
+	if in, err = p.placed(ctx, app, in); err != nil {
+		return Streamed{}, err
+	}
+	i, leave, err := p.entrance(ctx, app, in.Process+in.Type)
 	if err != nil {
 		return Streamed{}, err
 	}
 	defer leave()
-	if in, err = p.placed(ctx, app, in); err != nil {
-		return Streamed{}, err
-	}
-	i, err := p.one(ctx, app.Name, in.Process+in.Type)
-	if err != nil {
-		return Streamed{}, err
-	}
 	cmd, err := p.insideCommand(ctx, i, in)
 	if err != nil {
 		return Streamed{}, err
@@ -71,6 +67,59 @@ func (p *Platform) Exec(ctx context.Context, call Call, in ExecInput) (Streamed,
 	return Streamed{Exit: exit.Code}, nil
 }
 
+// entrance finds the instance that a word names, and keeps it from falling asleep until leave. run.12 and cron.12 are
+// one-off commands that nobody is attached to.
+func (p *Platform) entrance(ctx context.Context, app App, process string) (i Instance, leave func(), err error) {
+	if typ, _, _ := strings.Cut(process, "."); isOneOff(process) && !p.hasType(ctx, app, ProcessType(typ)) {
+		i, err = p.detachedOf(ctx, app, process)
+		return i, func() {}, err
+	}
+	if leave, err = p.visit(ctx, app.Name); err != nil {
+		return i, nil, err
+	}
+	if i, err = p.one(ctx, app.Name, process); err != nil {
+		leave()
+	}
+	return i, leave, err
+}
+
+// hasType tells whether the app's current release has a process type.
+func (p *Platform) hasType(ctx context.Context, app App, typ ProcessType) bool {
+	r, err := p.Store.Release(ctx, app.Name, app.Release)
+	_, declared := r.Image.Processes[typ]
+	return err == nil && declared
+}
+
+// isOneOff tells whether a word is the name of a one-off command: run.12, cron.12. A Procfile may have a type of that name.
+func isOneOff(word string) bool {
+	typ, number, _ := strings.Cut(word, ".")
+	_, err := strconv.ParseUint(number, 10, 63)
+	return err == nil && (ProcessType(typ) == runType || ProcessType(typ) == cronType)
+}
+
+// detachedOf is the container of a detached command that runs.
+func (p *Platform) detachedOf(ctx context.Context, app App, word string) (Instance, error) {
+	o, err := p.oneOffOf(ctx, app, word)
+	switch {
+	case err != nil:
+		return Instance{}, err
+	case !o.Status.open():
+		return Instance{}, Errorf(Conflict, "%s has ended already: it %s", o.Name(), o.howItEnded()).WithHint("see which run: ssh paas run:list %s", app.Name)
+	case !o.Detached:
+		return Instance{}, Errorf(Conflict, "%s has its caller's terminal: only what was started with run:detached, or by cron, can be entered", o.Name())
+	}
+	list, err := p.Runner.Detached(ctx)
+	if err != nil {
+		return Instance{}, fmt.Errorf("find %s of %s: %w", o.Name(), app.Name, err)
+	}
+	for _, i := range list {
+		if i.App == app.Name && i.Type == o.Kind && int64(i.Number) == o.ID && i.Exit == nil {
+			return i, nil
+		}
+	}
+	return Instance{}, Errorf(Conflict, "%s is just starting, or ending", o.Name())
+}
+
 // placed finds the process in the first word, as in `exec blog web.1 -- ls`. A type without a number counts only where
 // nothing but a command after "--" follows: it might be a program.
 func (p *Platform) placed(ctx context.Context, app App, in ExecInput) (ExecInput, error) {
@@ -86,6 +135,7 @@ func (p *Platform) placed(ctx context.Context, app App, in ExecInput) (ExecInput
 		return in, err
 	}
 	_, declares := release.Image.Processes[ProcessType(typ)]
+	declares = declares || isOneOff(first)
 	if _, err := strconv.Atoi(number); !declares || numbered && err != nil {
 		return in, nil
 	}

@@ -13,12 +13,16 @@ type Walls interface {
 	// SetPolicies replaces all policies in one step: for what runs now and for what starts later. An app
 	// without one reaches the internet and no other app. It blocks for some milliseconds.
 	SetPolicies(all []Policy) error
+	// Barred tells what of the host keeps apps from the internet, as a sentence, and what to type on the server; ""
+	// for nothing. It blocks for some milliseconds.
+	Barred() (text, fix string)
 	Doorbell
 }
 
 type noWalls struct{ noBell }
 
 func (noWalls) SetPolicies([]Policy) error { return nil }
+func (noWalls) Barred() (text, fix string) { return "", "" }
 
 // Policies reads what is wanted of the walls.
 func Policies(ctx context.Context, s Store) ([]Policy, error) {

@@ -29,7 +29,7 @@ func library(t *testing.T) (p *platform.Platform, book *logbook.Book, now time.T
 	}
 	now = time.Now()
 	p = platform.New(platform.Rooms{Store: s, Logbook: book, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}, platform.Settings{})
-	if _, err := s.CreateApp(ctx, "blog"); err != nil {
+	if _, err := s.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

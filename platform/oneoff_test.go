@@ -74,7 +74,7 @@ func (w *world) jobs() (names []string) {
 
 func (w *world) detach(line string) platform.OneOffView {
 	w.t.Helper()
-	v, err := w.RunDetached(ctx, w.call, platform.DetachInput{App: "blog", Command: []string{line}})
+	v, err := w.RunDetached(ctx, w.call, platform.RunInput{App: "blog", Command: []string{line}})
 	w.check(err)
 	return v
 }
@@ -154,7 +154,7 @@ func TestRunsAreLimited(t *testing.T) {
 	w.check(err)
 	w.detach("work")
 	w.detach("work")
-	_, err = w.RunDetached(ctx, w.call, platform.DetachInput{App: "blog", Command: []string{"work"}})
+	_, err = w.RunDetached(ctx, w.call, platform.RunInput{App: "blog", Command: []string{"work"}})
 	w.kind(err, platform.Conflict)
 	_, err = w.Run(ctx, w.call, platform.RunInput{App: "blog", Command: []string{"exit 0"}})
 	w.kind(err, platform.Conflict)

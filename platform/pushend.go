@@ -55,11 +55,30 @@ func (p *Platform) tellTrouble(ctx context.Context, d deploying, t Trouble, tabl
 	}
 	if look, err := p.lookAt(ctx, d.app); err == nil {
 		look.change = &t
+		p.tellAround(ctx, story, look)
 		p.tellWhatStays(ctx, story, look)
 	}
 	story.Line("See this again: ssh paas why %s", d.app.Name)
 	if d.build > 0 {
 		story.Line("See the whole build: ssh paas builds:output %s %d", d.app.Name, d.build)
+	}
+}
+
+// tellAround says what stands in the app's way beside: it may be the cause.
+func (p *Platform) tellAround(ctx context.Context, story *Story, look look) {
+	list, _, err := p.around(ctx, look)
+	if err != nil {
+		p.Log.Error("look around an app", "app", look.app.Name, "err", err)
+		return
+	}
+	for _, t := range list {
+		if t.Over || t.Code == TroubleRequests || t.Text == look.change.Text {
+			continue
+		}
+		story.Warn("%s", t.Text)
+		if t.Fix != "" {
+			story.Line("%s", t.Fix)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type Rebased struct {
 const (
 	rebaseDone   = "rebased" // without a build
 	rebaseNeeded = "push"    // its layers do not allow it: the next push builds on the new version
+	rebaseLocked = "locked"  // somebody locked it (apps:lock): it keeps its release
 	rebaseFailed = "failed"  // the old release runs on
 )
 
@@ -56,6 +57,10 @@ func (p *Platform) rebase(ctx context.Context, call Call, app App, onto Stack) (
 	on := w.release.Image.Stack
 	if !released || on == nil || on.Stack != onto.Name || on.Layer == onto.Layer {
 		return r, false
+	}
+	if err := p.unlocked(ctx, app.Name); err != nil {
+		r.Outcome, r.Reason = rebaseLocked, sentence(err)
+		return r, true
 	}
 	story := NewStory(call.Err, p.Now)
 	story.Phase("Rebasing %s onto %s v%d", app.Name, onto.Name, onto.Number)

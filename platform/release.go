@@ -36,6 +36,7 @@ type Release struct {
 	Status      ReleaseStatus
 	CreatedAt   time.Time
 
+	unlocked bool    // whether its app is locked was asked before it was built. Not stored
 	recall   *recall // for what is kept to go on as it; nil: nothing is. Not stored
 	Deployed bool    // it is of new code, and about to go live; not stored
 }

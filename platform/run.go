@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// RunInput is run.
+// RunInput is run and run:detached.
 type RunInput struct {
 	App     string   `arg:"app"`
 	Process string   `flag:"process" short:"p" value:"TYPE" help:"with the limits of this process type"`
@@ -154,27 +154,11 @@ func passSignals(call Call, run *oneOffRun) (stop func()) {
 	return func() { close(over); <-done }
 }
 
-// DetachInput is run:detached.
-type DetachInput struct {
-	App     string   `arg:"app"`
-	Process string   `flag:"process" short:"p" value:"TYPE" help:"with the limits of this process type"`
-	Env     []string `flag:"env" short:"e" value:"KEY=value" help:"one more variable for this run"`
-	Size    string   `flag:"size" value:"SIZE" help:"memory, like 512m, or one of Heroku's sizes"`
-	Memory  string   `flag:"memory" value:"SIZE" help:"the same as --size"`
-	CPU     string   `flag:"cpu" value:"N" help:"processors' worth of time, like 1.5"`
-	Timeout string   `flag:"timeout" value:"TIME" help:"end it after so long, like 10m"`
-	TTL     int      `flag:"ttl-seconds" value:"N" help:"the same in seconds"`
-	NoTTY   bool     `flag:"no-tty" help:"it has no PTY"`
-	Command []string `arg:"command" rest:"required" help:"a command line, or the name of a process type"`
-}
-
-// RunDetached starts a one-off command and returns when it runs. It outlives the connection and the daemon; what it
-// writes is in the log.
-func (p *Platform) RunDetached(ctx context.Context, call Call, in DetachInput) (OneOffView, error) {
-	return p.detached(ctx, call, RunInput{
-		App: in.App, Process: in.Process, Env: in.Env, Size: in.Size, Memory: in.Memory, CPU: in.CPU, Timeout: in.Timeout,
-		TTL: in.TTL, Detach: true, Command: in.Command,
-	})
+// RunDetached starts a one-off command and returns when it runs, as run --detach does. It outlives the connection and
+// the daemon; what it writes is in the log.
+func (p *Platform) RunDetached(ctx context.Context, call Call, in RunInput) (OneOffView, error) {
+	in.Detach = true
+	return p.detached(ctx, call, in)
 }
 
 func (p *Platform) detached(ctx context.Context, call Call, in RunInput) (OneOffView, error) {

@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -52,70 +51,6 @@ func (p *Platform) oneOffOf(ctx context.Context, app App, word string) (OneOff, 
 		return OneOff{}, Errorf(NotFound, "%s has no one-off command %s", app.Name, word).WithHint("see them: ssh paas run:list %s --all", app.Name)
 	}
 	return list[i], nil
-}
-
-// RunLogsInput is run:logs.
-type RunLogsInput struct {
-	App       string `arg:"app"`
-	ID        string `arg:"id" optional:"true" help:"like run.12; without it those of all"`
-	Container string `flag:"container" value:"ID" help:"the same as the id"`
-	Lines     int    `flag:"lines" short:"n" default:"100" help:"how many lines from the end"`
-	Follow    bool   `flag:"follow" short:"f" help:"go on until it ends, or Ctrl-C"`
-	Tail      bool   `flag:"tail" short:"t" help:"the same as --follow"`
-	JSON      bool   `flag:"json" help:"one JSON object a line"`
-}
-
-// RunLogs prints what detached commands wrote. Those that are attached write to who is.
-func (p *Platform) RunLogs(ctx context.Context, call Call, in RunLogsInput) (Streamed, error) {
-	app, err := p.find(ctx, in.App)
-	if err != nil {
-		return Streamed{}, err
-	}
-	if in.Lines < 0 {
-		return Streamed{}, Errorf(Usage, "-n takes a number of lines, not %d", in.Lines)
-	}
-	ctx, stop := untilQuit(ctx, call)
-	defer stop()
-	q := LogQuery{App: app.Name, Source: string(runType), Lines: in.Lines, Follow: in.Follow || in.Tail}
-	if word := in.ID + in.Container; word != "" {
-		o, err := p.oneOffOf(ctx, app, word)
-		if err != nil {
-			return Streamed{}, err
-		}
-		if !o.Detached {
-			return Streamed{}, Errorf(Conflict, "%s writes to who runs it, not to the log", o.Name())
-		}
-		q.Source = o.Name()
-		q.Follow = q.Follow && o.Status.open()
-		var cancel context.CancelCauseFunc
-		ctx, cancel = context.WithCancelCause(ctx)
-		defer cancel(nil)
-		if r := p.oneoffs.find(o.ID); r != nil && q.Follow {
-			go endAfter(ctx, r.over, cancel)
-		}
-	}
-	print := printLog
-	if in.JSON {
-		print = printLogJSON
-	}
-	err = p.Runner.Logs(ctx, q, func(l LogLine) error { return print(call.Out, l) })
-	switch {
-	case errors.Is(context.Cause(ctx), errEnded):
-		return Streamed{}, nil
-	case errors.Is(err, context.Canceled):
-		return Streamed{Exit: 130}, nil
-	}
-	return Streamed{}, err
-}
-
-// endAfter ends the context a moment after the channel was closed: last lines come.
-func endAfter(ctx context.Context, over <-chan struct{}, end context.CancelCauseFunc) {
-	select {
-	case <-over:
-		_ = sleep(ctx, lastOutput)
-		end(errEnded)
-	case <-ctx.Done():
-	}
 }
 
 // RunStopInput is run:stop.

@@ -28,6 +28,7 @@ func newBell() *bell {
 }
 
 func (b *bell) SetPolicies([]platform.Policy) error { return nil }
+func (b *bell) Barred() (text, fix string)          { return "", "" }
 func (b *bell) Rings() <-chan platform.AppName      { return b.rings }
 
 func (b *bell) Doze(app platform.AppName, _ []platform.ProcessType, gone bool) error {

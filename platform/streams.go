@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -15,16 +14,6 @@ func (Streamed) Text(io.Writer) error { return nil }
 
 // ExitStatus is the status the door ends with.
 func (s Streamed) ExitStatus() int { return s.Exit }
-
-// printLog writes Heroku's form: time, app[process], text; lines of the platform's own say paas[process].
-func printLog(w io.Writer, l LogLine) error {
-	who := "app"
-	if l.Stream == "platform" {
-		who = "paas"
-	}
-	_, err := fmt.Fprintf(w, "%s %s[%s]: %s\n", l.At.UTC().Format("2006-01-02T15:04:05.000000Z"), who, l.Source, printable(l.Text))
-	return err
-}
 
 // printable keeps colours and tabs but no other control character: a log must not drive a terminal.
 func printable(s string) string {

@@ -58,6 +58,7 @@ const (
 	TroubleRequests    TroubleCode = "requests"
 	TroubleLink        TroubleCode = "link"
 	TroubleHost        TroubleCode = "host"
+	TroubleFirewall    TroubleCode = "firewall"
 )
 
 // ExitView is how a process ended, as people and programs read it.

@@ -191,8 +191,7 @@ type Store interface {
 	Globals
 	GitHosts
 	Errands
-	CreateApp(ctx context.Context, name AppName) (App, error)
-	// CreateAppFor makes an app with its owner, unless there is no user of that name.
+	// CreateAppFor makes an app with its owner, unless there is no user of that name ("" is nobody's).
 	CreateAppFor(ctx context.Context, name AppName, owner string) (App, error)
 	App(ctx context.Context, name AppName) (App, error)
 	Apps(ctx context.Context) ([]App, error) // by name

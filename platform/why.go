@@ -162,49 +162,6 @@ func (p *Platform) sockets(look look) (list []Socket) {
 	return list
 }
 
-// around is what stands around the app: the disk, the router, those it calls.
-func (p *Platform) around(ctx context.Context, look look) (list []Trouble, notes []string, err error) {
-	if err := p.Images.Room(); KindOf(err) == Failed {
-		list = append(list, Trouble{Code: TroubleHost, Text: "the server's disk is nearly full, so nothing can be pushed: " + sentence(err), Fix: "see what takes it: ssh paas disk"})
-	}
-	r := p.requestsNow(look)
-	for _, name := range r.Resting {
-		list = append(list, Trouble{Code: TroubleRequests, Process: name, Text: name + " did not answer the router, and gets no requests for a moment"})
-	}
-	if r.Waiting > 0 {
-		list = append(list, Trouble{Code: TroubleRequests, Text: fmt.Sprintf("%s for an instance that is free", plural(int64(r.Waiting), "request waits", "requests wait")),
-			Fix: fmt.Sprintf("let more instances run: ssh paas ps:scale %s web=+1", look.app.Name)})
-	}
-	links, linkNotes, err := p.linkTroubles(ctx, look.app)
-	return append(list, links...), append(notes, linkNotes...), err
-}
-
-// linkTroubles tells of apps that this one may call, and that cannot answer.
-func (p *Platform) linkTroubles(ctx context.Context, app App) (list []Trouble, notes []string, err error) {
-	links, err := p.Store.Links(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("look at links of %s: %w", app.Name, err)
-	}
-	for _, l := range links {
-		if l.App != app.Name {
-			continue
-		}
-		to, err := p.Store.App(ctx, l.To)
-		if err != nil {
-			continue // destroyed meanwhile
-		}
-		switch status := p.status(to); {
-		case status == "sleeping":
-			notes = append(notes, fmt.Sprintf("%s, which it is linked to, sleeps; a call wakes it", l.To))
-		case to.Stopped:
-			list = append(list, Trouble{Code: TroubleLink, Text: fmt.Sprintf("%s, which it is linked to, is stopped", l.To), Fix: fmt.Sprintf("ssh paas ps:start %s", l.To)})
-		case to.Release == 0:
-			list = append(list, Trouble{Code: TroubleLink, Text: fmt.Sprintf("%s, which it is linked to, was never deployed", l.To), Fix: fmt.Sprintf("push it, or: ssh paas links:remove %s %s", app.Name, l.To)})
-		}
-	}
-	return list, notes, nil
-}
-
 // lackingCertificates are those of the app's hostnames that are not served as they should be.
 func (p *Platform) lackingCertificates(look look) (list []CertificateStatus) {
 	if p.Certificates == nil || p.Settings.HTTPSPort == 0 {

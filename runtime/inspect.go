@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"os"
+	"strings"
 
 	"paas/platform"
 	"paas/runtime/hostcheck"
@@ -51,7 +52,7 @@ func (r *Runtime) inspectNetwork() (list []platform.Finding) {
 		}}
 	}
 	for _, w := range warnings {
-		list = append(list, platform.Finding{Check: "firewall", Grade: platform.Warning, Text: w.Text, Fix: w.Fix})
+		list = append(list, platform.Finding{Check: "firewall", Grade: platform.Warning, Text: strings.ToUpper(w.Text[:1]) + w.Text[1:] + ".", Fix: w.Fix})
 	}
 	if len(list) == 0 {
 		list = []platform.Finding{{Check: "firewall", Grade: platform.Fine, Text: "nftables works, and no other firewall stands in the way."}}

@@ -20,19 +20,6 @@ func scanApp(r row) (platform.App, error) {
 	return a, err
 }
 
-// CreateApp implements platform.Store.
-func (s *Store) CreateApp(ctx context.Context, name platform.AppName) (app platform.App, err error) {
-	err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
-		app, err = scanApp(tx.QueryRowContext(ctx,
-			"INSERT INTO apps (name, created_at) VALUES (?, ?) RETURNING "+appColumns, name, millis(s.now())))
-		return err
-	})
-	if taken(err) {
-		return app, platform.Errorf(platform.Conflict, "the app %q exists already", name)
-	}
-	return app, err
-}
-
 // CreateAppFor implements platform.Store.
 func (s *Store) CreateAppFor(ctx context.Context, name platform.AppName, owner string) (app platform.App, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {

@@ -14,7 +14,7 @@ func buildStore(t *testing.T) *Store {
 	t.Helper()
 	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "paas.db"))
 	if err == nil {
-		_, err = s.CreateApp(t.Context(), "blog")
+		_, err = s.CreateAppFor(t.Context(), "blog", "")
 	}
 	if err != nil {
 		t.Fatal(err)

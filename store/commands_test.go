@@ -44,7 +44,7 @@ func wantChanges(t *testing.T, e platform.Event, lines ...string) {
 func TestCommandsTellWhatTheyChanged(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	e := command(t, s, func(ctx context.Context) { must(s.CreateApp(ctx, "blog"))(t) })
+	e := command(t, s, func(ctx context.Context) { must(s.CreateAppFor(ctx, "blog", ""))(t) })
 	wantChanges(t, e, "app: none → blog")
 	ok(t, s.SetFormation(ctx, "blog", platform.Formation{"web": 1}))
 	e = command(t, s, func(ctx context.Context) {
@@ -79,7 +79,7 @@ func TestCommandsTellWhatTheyChanged(t *testing.T) {
 func TestReleasesTellWhatTheyChanged(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	release := func(ctx context.Context, image string, c platform.Config) int {
 		r := platform.Release{App: "blog", Image: platform.Image{ID: image}, Config: c}
 		return must(s.AddRelease(ctx, r))(t).Number
@@ -102,7 +102,7 @@ func TestReleasesTellWhatTheyChanged(t *testing.T) {
 func TestTrashTellsWhatItTook(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	ok(t, s.AddDomain(ctx, "blog", "www.example.org"))
 	var lies platform.Trashed
 	e := command(t, s, func(ctx context.Context) {
@@ -118,7 +118,7 @@ func TestTrashTellsWhatItTook(t *testing.T) {
 // One command leaves no more than some dozens of bounded lines.
 func TestChangesAreBounded(t *testing.T) {
 	s := fresh(t)
-	must(s.CreateApp(context.Background(), "blog"))(t)
+	must(s.CreateAppFor(context.Background(), "blog", ""))(t)
 	many := platform.Config{}
 	for i := range 200 {
 		many["K"+strings.Repeat("x", 300)+string(rune('A'+i%26))+string(rune('A'+i/26))] = "v"
@@ -133,7 +133,7 @@ func TestChangesAreBounded(t *testing.T) {
 func TestCutCommandTellsItsChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "paas.db")
 	s, ctx := open(t, path), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	p := platform.New(platform.Rooms{Store: s, Log: slog.New(slog.DiscardHandler)}, platform.Settings{})
 	t.Cleanup(p.Close)
 	entry := must(p.Begin(ctx, platform.Actor{Name: "alice"}, "blog", "ps:stop blog"))(t)

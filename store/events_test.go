@@ -62,7 +62,7 @@ func TestEventsAreBounded(t *testing.T) {
 func TestRestartPolicy(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
 	wantKind(t, s.SetRestartPolicy(ctx, "blog", "never"), platform.NotFound)
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	if got := must(s.RestartPolicy(ctx, "blog"))(t); got != "" {
 		t.Errorf("policy %q", got)
 	}
@@ -72,7 +72,7 @@ func TestRestartPolicy(t *testing.T) {
 		t.Errorf("policy %q", got)
 	}
 	ok(t, s.DestroyApp(ctx, "blog"))
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	if got := must(s.RestartPolicy(ctx, "blog"))(t); got != "" {
 		t.Errorf("policy of a new app %q", got)
 	}

@@ -18,7 +18,7 @@ func TestReleaseKeepsGlobals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.CreateApp(ctx, "blog"); err != nil {
+	if _, err := s.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	made := func(global platform.Config, r platform.Release) platform.Release {

@@ -13,7 +13,7 @@ func TestLinksAndEgressLists(t *testing.T) {
 	ctx, path := context.Background(), filepath.Join(t.TempDir(), "paas.db")
 	s := open(t, path)
 	for _, name := range []platform.AppName{"shop", "db"} {
-		must(s.CreateApp(ctx, name))(t)
+		must(s.CreateAppFor(ctx, name, ""))(t)
 	}
 	link := platform.Link{App: "shop", To: "db", Type: "web", Port: 80}
 	gone := platform.Link{App: "shop", To: "nowhere"}

@@ -16,7 +16,7 @@ func TestOneOffs(t *testing.T) {
 	if _, err := s.AddOneOff(ctx, o, 2); platform.KindOf(err) != platform.NotFound {
 		t.Errorf("of an app that there is not: %v", err)
 	}
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	a := must(s.AddOneOff(ctx, o, 2))(t)
 	b := must(s.AddOneOff(ctx, o, 2))(t)
 	if _, err := s.AddOneOff(ctx, o, 2); platform.KindOf(err) != platform.Conflict {
@@ -49,7 +49,7 @@ func TestOneOffs(t *testing.T) {
 func TestCronMarks(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	due := time.UnixMilli(1_700_000_000_000).UTC()
 	o := platform.OneOff{App: "blog", Kind: "cron", Job: "j", Due: due, Status: platform.OneOffSkipped, Started: due, Ended: due}
 	must(s.AddOneOff(ctx, o, 1))(t)

@@ -15,7 +15,7 @@ import (
 
 func TestUsersKeysAndRoles(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	ok(t, s.AddKey(ctx, platform.Key{Name: "alice", Fingerprint: "SHA256:1", Public: "x", Admin: true}))
 	ok(t, s.AddKey(ctx, platform.Key{Name: "laptop", User: "alice", Fingerprint: "SHA256:2", Public: "y"}))
 	ok(t, s.AddUser(ctx, platform.User{Name: "bob", Creates: true}))
@@ -109,7 +109,7 @@ func TestKeysBecomeUsers(t *testing.T) {
 // Noise pushes no audit out; a command that a crash cut off is in it.
 func TestAuditIsKept(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	app := must(s.CreateApp(ctx, "blog"))(t)
+	app := must(s.CreateAppFor(ctx, "blog", ""))(t)
 	begun := platform.Event{At: time.Now(), Kind: platform.EventCommand, App: "blog", Actor: "alice", Text: "ps:scale blog web=3"}
 	begun.Request, begun.Door = "r1", platform.DoorSSH
 	ok(t, s.BeginCommand(ctx, begun))
@@ -136,7 +136,7 @@ func TestAuditIsKept(t *testing.T) {
 	}
 	ok(t, s.DestroyApp(ctx, "blog"))
 	time.Sleep(2 * time.Millisecond)
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	if got := must(s.Events(ctx, q))(t); len(got) != 0 {
 		t.Errorf("an app shows the history of another one that had its name: %+v", got)
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestTokens(t *testing.T) {
 	ctx, s := context.Background(), fresh(t)
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 	root := platform.Root
 	ok(t, s.AddToken(ctx, platform.Token{

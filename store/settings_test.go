@@ -11,7 +11,7 @@ import (
 func TestSettingsAndTheirHistory(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	if _, err := s.CreateApp(ctx, "blog"); err != nil {
+	if _, err := s.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	set := func(value string) platform.Setting {
@@ -43,7 +43,7 @@ func TestSettingsAndTheirHistory(t *testing.T) {
 func TestOOMCounts(t *testing.T) {
 	s := fresh(t)
 	ctx := context.Background()
-	if _, err := s.CreateApp(ctx, "blog"); err != nil {
+	if _, err := s.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	at := time.UnixMilli(1_700_000_000_000).UTC()

@@ -15,7 +15,7 @@ func TestSleeps(t *testing.T) {
 	if err := s.SetSleep(ctx, n); platform.KindOf(err) != platform.NotFound {
 		t.Errorf("of an app that there is not: %v", err)
 	}
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	for _, n.Depth = range []platform.Depth{platform.Frozen, platform.Stopped} {
 		ok(t, s.SetSleep(ctx, n))
 		list, err := s.Sleeps(ctx)

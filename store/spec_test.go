@@ -12,7 +12,7 @@ import (
 func TestLinksBelongToReleases(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
 	for _, name := range []platform.AppName{"shop", "db", "mail"} {
-		must(s.CreateApp(ctx, name))(t)
+		must(s.CreateAppFor(ctx, name, ""))(t)
 	}
 	link := func(to platform.AppName) platform.Link { return platform.Link{App: "shop", To: to, Port: 80} }
 	add := func(links ...platform.Link) int {
@@ -41,7 +41,7 @@ func TestLinksBelongToReleases(t *testing.T) {
 		t.Errorf("the current release has %+v", spec)
 	}
 	ok(t, s.DestroyApp(ctx, "mail"))
-	must(s.CreateApp(ctx, "mail"))(t)
+	must(s.CreateAppFor(ctx, "mail", ""))(t)
 	if r := must(s.Release(ctx, "shop", 3))(t); len(r.Spec.Links) != 0 {
 		t.Errorf("a link outlived its app: %v", r.Spec.Links)
 	}
@@ -52,7 +52,7 @@ func TestLinksBelongToReleases(t *testing.T) {
 
 func TestOldReleasesMakeRoom(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "a"))(t)
+	must(s.CreateAppFor(ctx, "a", ""))(t)
 	for n := range 503 {
 		r := must(s.AddRelease(ctx, platform.Release{App: "a", Image: platform.Image{ID: "sha256:1"}}))(t)
 		if n == 1 {

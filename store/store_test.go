@@ -49,20 +49,20 @@ func wantKind(t *testing.T, err error, kind platform.Kind) {
 
 func TestAppIDsAreNeverReused(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	first := must(s.CreateApp(ctx, "blog"))(t)
-	_, err := s.CreateApp(ctx, "blog")
+	first := must(s.CreateAppFor(ctx, "blog", ""))(t)
+	_, err := s.CreateAppFor(ctx, "blog", "")
 	wantKind(t, err, platform.Conflict)
 	ok(t, s.DestroyApp(ctx, "blog"))
 	_, err = s.App(ctx, "blog")
 	wantKind(t, err, platform.NotFound)
-	if again := must(s.CreateApp(ctx, "blog"))(t); again.ID <= first.ID {
+	if again := must(s.CreateAppFor(ctx, "blog", ""))(t); again.ID <= first.ID {
 		t.Fatalf("id %d was used again after %d", again.ID, first.ID)
 	}
 }
 
 func TestFirstBranchStays(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	for _, branch := range []string{"main", "dev"} {
 		if got := must(s.SetDeployBranch(ctx, "blog", branch))(t); got != "main" {
 			t.Fatalf("deploy branch is %q", got)
@@ -72,7 +72,7 @@ func TestFirstBranchStays(t *testing.T) {
 
 func TestReleases(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	add := func(color string) platform.Release {
 		return must(s.AddRelease(ctx, platform.Release{
 			App: "blog", Image: platform.Image{ID: "sha256:1", Layers: []string{"a", "b"}},
@@ -103,8 +103,8 @@ func TestReleases(t *testing.T) {
 
 func TestDomainsAreUnique(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "a"))(t)
-	must(s.CreateApp(ctx, "b"))(t)
+	must(s.CreateAppFor(ctx, "a", ""))(t)
+	must(s.CreateAppFor(ctx, "b", ""))(t)
 	ok(t, s.AddDomain(ctx, "a", "www.example.com"))
 	wantKind(t, s.AddDomain(ctx, "b", "www.example.com"), platform.Conflict)
 	wantKind(t, s.RemoveDomain(ctx, "b", "www.example.com"), platform.NotFound)
@@ -114,7 +114,7 @@ func TestDomainsAreUnique(t *testing.T) {
 
 func TestFormationAndKeys(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "a"))(t)
+	must(s.CreateAppFor(ctx, "a", ""))(t)
 	ok(t, s.SetFormation(ctx, "a", platform.Formation{"web": 2, "worker": 0}))
 	ok(t, s.SetFormation(ctx, "a", platform.Formation{"web": 3}))
 	if f := must(s.Formation(ctx, "a"))(t); f["web"] != 3 || len(f) != 1 {
@@ -133,7 +133,7 @@ func TestFormationAndKeys(t *testing.T) {
 // Many writers and readers at once: no "database is locked", nothing lost.
 func TestConcurrentUse(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "a"))(t)
+	must(s.CreateAppFor(ctx, "a", ""))(t)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -156,7 +156,7 @@ func TestConcurrentUse(t *testing.T) {
 func TestReopenKeepsAndHides(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "paas.db")
 	s := open(t, path)
-	must(s.CreateApp(context.Background(), "kept"))(t)
+	must(s.CreateAppFor(context.Background(), "kept", ""))(t)
 	ok(t, s.Close())
 	must(open(t, path).App(context.Background(), "kept"))(t)
 	info, err := os.Stat(path)

@@ -12,8 +12,8 @@ import (
 // An app in the trash is nobody's name and has nobody's domain; it comes back with what is still free.
 func TestTrashAndRestore(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	blog := must(s.CreateApp(ctx, "blog"))(t)
-	must(s.CreateApp(ctx, "shop"))(t)
+	blog := must(s.CreateAppFor(ctx, "blog", ""))(t)
+	must(s.CreateAppFor(ctx, "shop", ""))(t)
 	ok(t, s.AddDomain(ctx, "blog", "a.example.com"))
 	ok(t, s.AddDomain(ctx, "blog", "b.example.com"))
 	ok(t, s.SetConfig(ctx, "blog", platform.Config{"A": "1"}))
@@ -29,7 +29,7 @@ func TestTrashAndRestore(t *testing.T) {
 		t.Errorf("moves: %+v", moves)
 	}
 	ok(t, s.AddDomain(ctx, "shop", "a.example.com"))
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	_, err := s.RestoreApp(ctx, entry, "blog")
 	wantKind(t, err, platform.Conflict)
 	list := must(s.Trash(ctx))(t)
@@ -49,8 +49,8 @@ func TestTrashAndRestore(t *testing.T) {
 // With an app its own volumes go for good, and not those that others may mount.
 func TestPurgeTakesOwnVolumes(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
-	must(s.CreateApp(ctx, "shop"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
+	must(s.CreateAppFor(ctx, "shop", ""))(t)
 	for _, name := range []platform.VolumeName{"own", "shared", "nobodys"} {
 		must(s.CreateVolume(ctx, name, 0))(t)
 	}
@@ -72,8 +72,8 @@ func TestPurgeTakesOwnVolumes(t *testing.T) {
 // History follows a name, and who comes by the old one is told.
 func TestRenameApp(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "old"))(t)
-	must(s.CreateApp(ctx, "shop"))(t)
+	must(s.CreateAppFor(ctx, "old", ""))(t)
+	must(s.CreateAppFor(ctx, "shop", ""))(t)
 	ok(t, s.AddEvents(ctx, []platform.Event{{App: "old", Text: "x", At: time.Now()}}))
 	rules := []platform.EdgeRule{
 		{Kind: platform.PathKind, Key: "/a", Value: "app old"}, {Kind: platform.PathKind, Key: "/b", Value: "app old strip"},

@@ -54,7 +54,7 @@ func openWithBlog(t *testing.T) (*store.Store, context.Context) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.CreateApp(ctx, "blog"); err != nil {
+	if _, err := s.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	return s, ctx

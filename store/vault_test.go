@@ -63,8 +63,8 @@ func TestVaultLocks(t *testing.T) {
 
 func TestOwnCertificatesAndDomains(t *testing.T) {
 	s, ctx := fresh(t), context.Background()
-	must(s.CreateApp(ctx, "blog"))(t)
-	must(s.CreateApp(ctx, "shop"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
+	must(s.CreateAppFor(ctx, "shop", ""))(t)
 	own := func(f string) *platform.OwnCertificate {
 		return &platform.OwnCertificate{Fingerprint: f, KeyPair: platform.KeyPair{Chain: []byte("c" + f), Key: []byte("k")}}
 	}
@@ -89,7 +89,7 @@ func TestOwnCertificatesAndDomains(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	ok(t, s.DestroyApp(ctx, "blog"))
-	must(s.CreateApp(ctx, "blog"))(t)
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
 	if list := must(s.Certificates(ctx, "blog"))(t); len(list) != 0 {
 		t.Errorf("a destroyed app's certificates are there: %d", len(list))
 	}

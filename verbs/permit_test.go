@@ -108,7 +108,7 @@ func TestRolesIncludeThoseBefore(t *testing.T) {
 	if err := tab.platform.Store.AddUser(ctx, platform.User{Name: "bob"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tab.platform.Store.CreateApp(ctx, "blog"); err != nil {
+	if _, err := tab.platform.Store.CreateAppFor(ctx, "blog", ""); err != nil {
 		t.Fatal(err)
 	}
 	lines := []string{"apps:info blog", "ps:restart blog", "config:set blog A=1", "access:add blog bob view"}

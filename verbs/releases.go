@@ -6,8 +6,8 @@ import "paas/platform"
 func releases() []Verb {
 	type p = platform.Platform
 	return []Verb{
-		define(Verb{Name: "releases", Aliases: []string{"releases:list"}, Access: View, Summary: "List an app's releases",
-			Example: "releases blog", Another: "releases blog --json"}, (*p).History),
+		define(Verb{Name: "releases", Aliases: []string{"releases:list"}, Access: View, Summary: "List an app's releases, newest first",
+			Example: "releases blog", Another: "releases blog -n 5 --json"}, (*p).ListReleases),
 		define(Verb{Name: "releases:info", Access: View, Summary: "Show all that a release holds, config values masked",
 			Example: "releases:info blog v12", Another: "releases:info blog --json"}, (*p).ReleaseInfo),
 		define(Verb{Name: "releases:diff", Access: View, Summary: "Show what changed from one release to another",

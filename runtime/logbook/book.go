@@ -73,6 +73,9 @@ func Open(o Options) (*Book, error) {
 	b.life, b.end = context.WithCancel(context.Background())
 	err := errors.Join(os.MkdirAll(o.Dir, 0o700), os.MkdirAll(o.Rings, 0o700))
 	if err == nil {
+		err = b.clearRest()
+	}
+	if err == nil {
 		b.watch, err = openWatcher(o.Rings)
 	}
 	if err != nil {
@@ -250,6 +253,9 @@ func (b *Book) loadAll() {
 		if b.life.Err() != nil {
 			return
 		}
+		if strings.HasPrefix(e.Name(), goneDirs) {
+			continue
+		}
 		if err := b.locked(platform.AppName(e.Name()), func(*shelf) error { return nil }); err != nil {
 			b.log.Error("open a log", "app", e.Name(), "err", err)
 		}
@@ -333,11 +339,33 @@ func (b *Book) Forget(app platform.AppName) error {
 	b.mu.Lock()
 	delete(b.shelves, app)
 	delete(b.own, app)
+	aside, err := b.setAside(s.dir)
 	b.mu.Unlock()
-	if err := os.RemoveAll(s.dir); err != nil {
+	if err = errors.Join(err, os.RemoveAll(aside)); err != nil {
 		return fmt.Errorf("remove the log of %s: %w", app, err)
 	}
 	return nil
+}
+
+// setAside gives the directory of a log that is to be removed another name: whoever writes under its name the next moment,
+// as an instance of an app that is renamed does, has a directory of its own. The caller holds mu.
+func (b *Book) setAside(dir string) (aside string, err error) {
+	if aside, err = os.MkdirTemp(b.options.Dir, goneDirs+"*"); err != nil {
+		return "", err
+	}
+	return aside, ignoreMissing(os.Rename(dir, filepath.Join(aside, "log")))
+}
+
+// goneDirs is how the names of directories begin that are being removed.
+const goneDirs = ".gone-"
+
+// clearRest removes what a crash left of logs that were being removed.
+func (b *Book) clearRest() error {
+	list, err := filepath.Glob(filepath.Join(b.options.Dir, goneDirs+"*"))
+	for _, dir := range list {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 // Rename implements platform.Logbook. Lines that the new name has already stay.

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -459,6 +461,36 @@ func TestRenameToANameWithLines(t *testing.T) {
 	check(t, os.Remove(rings("hello")))
 	check(t, d.Rename("hello", "bye"))
 	eventually(t, "all lines, each once", func() bool { return slices.Equal(sorted(), []string{"one", "started", "two"}) })
+}
+
+// A log is removed while others write under its name, and what a crash left of one goes, too.
+func TestForgetWhileOthersWrite(t *testing.T) {
+	d := newDesk(t)
+	var writers sync.WaitGroup
+	over := make(chan struct{})
+	writers.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-over:
+				return
+			default:
+				_ = d.Append("hello", []platform.LogEntry{{Source: platform.LogPlatform, Text: strconv.Itoa(n)}}) // or it is gone
+			}
+		}
+	})
+	var err error
+	for n := 0; n < 100 && err == nil; n++ {
+		err = d.Forget("hello")
+	}
+	close(over)
+	writers.Wait()
+	check(t, err)
+	left := filepath.Join(d.dir, "logbook", goneDirs+"1")
+	check(t, os.MkdirAll(left, 0o700))
+	check(t, d.clearRest())
+	if rest, err := filepath.Glob(filepath.Join(d.dir, "logbook", goneDirs+"*")); err != nil || len(rest) > 0 {
+		t.Errorf("left: %q, %v", rest, err)
+	}
 }
 
 func TestLevels(t *testing.T) {

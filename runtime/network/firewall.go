@@ -9,6 +9,15 @@ import (
 	"github.com/google/nftables/expr"
 )
 
+// Barred implements platform.Walls: what of the host's firewalls keeps containers from the internet, if one does.
+func (n *Network) Barred() (text, fix string) {
+	warnings, err := n.firewallWarnings()
+	if err != nil || len(warnings) == 0 {
+		return "", ""
+	}
+	return warnings[0].Text, "as root on the server: " + warnings[0].Fix
+}
+
 // firewallWarnings is one for each firewall that ends the way of containers' packets and has no rule for them. An
 // accept of ours in another table cannot overrule it, and we do not write into other people's.
 func (n *Network) firewallWarnings() (warnings []Warning, err error) {
@@ -81,11 +90,11 @@ func (f foreignFirewall) concerns() bool {
 
 func (f foreignFirewall) forwards() bool { return *f.base.Hooknum == *nftables.ChainHookForward }
 
-// knows looks for a rule that names our interfaces as those that packets come from, also in the chains that these
-// rules lead to. seen are the chains that need no other look.
+// knows looks for a rule that lets our packets pass: one that names our interfaces as those they come from, or all of
+// them. It looks also in the chains that these rules lead to; seen are those that need no other look.
 func (f foreignFirewall) knows(rules []*nftables.Rule, seen map[string]bool) (bool, error) {
 	for _, r := range rules {
-		if matchesInput(r.Exprs, f.prefix) {
+		if f.letsPass(r.Exprs) {
 			return true, nil
 		}
 		next := target(r.Exprs)
@@ -130,20 +139,33 @@ func endsAll(exprs []expr.Any) bool {
 	return false
 }
 
-// matchesInput tells `iifname "pv*"`: a comparison with the beginning of the name, without its final zero.
-func matchesInput(exprs []expr.Any, prefix string) bool {
-	input := false
+// letsPass tells `accept` and `iifname "pv*" accept` or jump: a comparison with the beginning of the name, without its
+// final zero. Of what is forwarded a rule with other conditions lets pass only some, of questions it may be for ours.
+func (f foreignFirewall) letsPass(exprs []expr.Any) bool {
+	input, ours, others := false, false, false
+	var verdict *expr.Verdict
 	for _, e := range exprs {
 		switch e := e.(type) {
+		case *expr.Counter:
 		case *expr.Meta:
 			input = e.Key == expr.MetaKeyIIFNAME
+			others = others || !input
 		case *expr.Cmp:
-			if input && e.Op == expr.CmpOpEq && len(e.Data) > 0 && bytes.HasPrefix([]byte(prefix), e.Data) {
-				return true
-			}
+			named := input && e.Op == expr.CmpOpEq && len(e.Data) > 0 && bytes.HasPrefix([]byte(f.prefix), e.Data)
+			ours, others = ours || named, others || input && !named
+		case *expr.Verdict:
+			verdict = e
+		default:
+			others = true
 		}
 	}
-	return false
+	if verdict == nil || verdict.Kind == expr.VerdictDrop || verdict.Kind == expr.VerdictReturn {
+		return false
+	}
+	if ours {
+		return !others || !f.forwards()
+	}
+	return !others && verdict.Kind == expr.VerdictAccept
 }
 
 func (f foreignFirewall) has(chain string) bool {
@@ -153,9 +175,9 @@ func (f foreignFirewall) has(chain string) bool {
 func (f foreignFirewall) warning() Warning {
 	name, fix := f.fix()
 	if !f.forwards() {
-		return Warning{Text: name + " drops what containers ask the server: they cannot resolve names. It is not overruled.", Fix: fix}
+		return Warning{Text: name + " drops what apps and builds ask the server: they cannot resolve names", Fix: fix}
 	}
-	return Warning{Text: name + " drops what is forwarded: containers have no internet. It is not overruled.", Fix: fix}
+	return Warning{Text: name + " drops what apps and builds send to the internet", Fix: fix}
 }
 
 // fix names the firewall, and its own command that lets packets from our interfaces pass. The chains are those
@@ -171,7 +193,7 @@ func (f foreignFirewall) fix() (name, command string) {
 	case f.base.Name == "FORWARD", f.base.Name == "INPUT":
 		return f.command(), f.iptables(f.base.Name)
 	}
-	return fmt.Sprintf("The host's firewall (table %s, chain %s)", f.base.Table.Name, f.base.Name), f.rules()
+	return fmt.Sprintf("the host's firewall (table %s, chain %s)", f.base.Table.Name, f.base.Name), f.rules()
 }
 
 func (f foreignFirewall) command() string {

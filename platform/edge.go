@@ -95,6 +95,9 @@ type Intake struct {
 	MinRate        int            // bytes a second that a client must send of a body, or take of an answer, on average; -1: any
 	MaxStreams     int            // requests at once on one HTTP/2 or HTTP/3 connection
 	Handshakes     int            // HTTP/3 connections a second that may begin before their clients have shown their address; -1: none
+	MaxNoise       int            // frames of an HTTP/2 connection that make work and want no answer, at once; 100 come back in a second
+	Stall          time.Duration  // in which a client over HTTP/2 or HTTP/3 moves 4 KiB of a body that is waited for
+	MaxUnread      int            // bytes of a body that no app has read, which are read to keep an HTTP/1 connection; -1: none
 	MaxConnections int            // of one client's address or /64 network, but for loopback; -1: any number
 }
 
@@ -109,6 +112,9 @@ const (
 	defaultMaxStreams    = 100
 	defaultConnections   = 1024
 	defaultHandshakes    = 100
+	defaultNoise         = 1000
+	defaultStall         = time.Minute
+	defaultUnread        = 256 << 10
 )
 
 // Defaults fills what is zero.
@@ -131,5 +137,10 @@ func (i Intake) Defaults() Intake {
 	fill(&i.MaxStreams, defaultMaxStreams)
 	fill(&i.MaxConnections, defaultConnections)
 	fill(&i.Handshakes, defaultHandshakes)
+	fill(&i.MaxNoise, defaultNoise)
+	fill(&i.MaxUnread, defaultUnread)
+	if i.Stall == 0 {
+		i.Stall = defaultStall
+	}
 	return i
 }

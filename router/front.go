@@ -45,13 +45,17 @@ func (f *front) limit(in platform.Intake) {
 	}
 	f.http1.Limits = http1.Limits{
 		Head: in.MaxHead, Target: in.MaxTarget, Fields: in.MaxFields, Header: in.HeaderTimeout, Idle: in.KeepAlive,
-		Rate: int64(in.MinRate), PerClient: in.MaxConnections,
+		Rate: int64(in.MinRate), PerClient: in.MaxConnections, Unread: unread(in.MaxUnread),
 	}
 	f.http2.Limits = http2.Limits{
 		Streams: in.MaxStreams, Head: in.MaxHead, Fields: in.MaxFields, Target: in.MaxTarget, Idle: in.KeepAlive, Begun: in.HeaderTimeout,
+		Noise: in.MaxNoise, Stall: in.Stall,
 	}
 	f.limitHTTP3(in, f.handler)
 }
+
+// unread is package http1's word for it: there is always room for one byte, and what is negative is not limited.
+func unread(most int) int64 { return int64(max(most, 1)) }
 
 func (f *front) begin() {
 	f.mu.Lock()

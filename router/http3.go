@@ -23,7 +23,6 @@ import (
 const (
 	quicDead     = 60 * time.Second // a peer of whom nothing was heard for so long is gone; it is asked twice meanwhile
 	quicControls = 8                // streams of the protocol itself; RFC 9114, 6.2 has three
-	quicStall    = 60 * time.Second // as with HTTP/2: a body that moves less than std.StallBytes in it
 	quicParting  = time.Second      // for a client that was told to go to go by itself
 )
 
@@ -42,7 +41,7 @@ func (f *front) newHTTP3() *http3.Server {
 // that gets half of what a head may take.
 func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Handler) {
 	f.http3.MaxHeaderBytes = in.MaxHead
-	f.http3.Handler = f.visits.count(handler(std.Limits{Fields: in.MaxFields, Target: in.MaxTarget, Body: in.HeaderTimeout, Stall: quicStall}))
+	f.http3.Handler = f.visits.count(handler(std.Limits{Fields: in.MaxFields, Target: in.MaxTarget, Body: in.HeaderTimeout, Stall: in.Stall}))
 	f.http3.QUICConfig = &quic.Config{
 		MaxIncomingStreams: int64(in.MaxStreams), MaxIncomingUniStreams: quicControls, HandshakeIdleTimeout: in.HeaderTimeout / 2,
 		MaxIdleTimeout: quicDead, KeepAlivePeriod: quicDead / 3,

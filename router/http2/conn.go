@@ -87,7 +87,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.inbound = window{size: connWindow, left: connWindow, most: connWindowMost}
 	c.enc = newEncoder()
 	c.out.round = 1 // a stream that has sent nothing has 0
-	c.noise = newNoise()
+	c.noise = newNoise(c.limits.Noise)
 	c.dec = hpack.NewDecoder(tableSize, c.head.field)
 	c.head.dec, c.head.limits = c.dec, &c.limits
 	c.dec.SetMaxStringLength(2 * blockMost)

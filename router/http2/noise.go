@@ -8,7 +8,7 @@ import "time"
 // fills with time and with what it is answered, and is sent away with ENHANCE_YOUR_CALM once it is empty.
 const (
 	// noiseMost lets a browser leave a page with all its 100 requests open, twice.
-	noiseMost = 1000
+	noiseMost = 1000 // unless Limits.Noise says otherwise
 	// noiseRate comes back in a second: someone who drags a map cancels some 20 pictures a second.
 	noiseRate = 100
 	// noiseGranted comes back with every DATA frame and every answer we send. A client that measures the line
@@ -22,12 +22,13 @@ const (
 
 // noise is the account. It belongs to the reader.
 type noise struct {
+	most int
 	left int
 	seen int // of conn.granted
 	at   time.Time
 }
 
-func newNoise() noise { return noise{left: noiseMost, at: time.Now()} }
+func newNoise(most int) noise { return noise{most: most, left: most, at: time.Now()} }
 
 // spend takes cost off; granted is how much was sent since the beginning.
 func (n *noise) spend(cost, granted int) error {
@@ -41,7 +42,7 @@ func (n *noise) spend(cost, granted int) error {
 	if back > 0 {
 		n.left, n.at = n.left+back, now
 	}
-	n.left = min(n.left, noiseMost)
+	n.left = min(n.left, n.most)
 	if n.left > 0 {
 		return nil
 	}

@@ -32,6 +32,7 @@ type Limits struct {
 	Target  int           // bytes of :path; 16 KiB
 	Idle    time.Duration // a connection without requests is closed; 120 s
 	Begun   time.Duration // from the first byte of a head, a frame or the preface to its last; 10 s
+	Noise   int           // of frames that ask for work and want no answer, at once; 1000
 	Stall   time.Duration // a client that takes or sends next to nothing of a body it owes or wants is cut off; 60 s
 }
 
@@ -39,6 +40,7 @@ func (l Limits) filled() Limits {
 	return Limits{
 		Streams: cmp.Or(l.Streams, 100), Head: cmp.Or(l.Head, 32<<10), Fields: cmp.Or(l.Fields, 100), Target: cmp.Or(l.Target, 16<<10),
 		Idle: cmp.Or(l.Idle, 120*time.Second), Begun: cmp.Or(l.Begun, 10*time.Second), Stall: cmp.Or(l.Stall, 60*time.Second),
+		Noise: cmp.Or(l.Noise, noiseMost),
 	}
 }
 

@@ -99,4 +99,3 @@ func repeatable(verb string) bool {
 	return word == "set" || slices.Contains(topics, topic) && word != "run" ||
 		slices.Contains([]string{"apps:import", "git:sync", "ps:scale", "ps:start", "ps:stop", "storage:mount", "storage:unmount"}, verb)
 }
-

@@ -72,7 +72,7 @@ func (p *Platform) sayLate(app App, job cronJob, d dues, status OneOffStatus) {
 }
 
 func (p *Platform) sayCron(kind EventKind, app App, job cronJob, process, format string, args ...any) {
-	p.say(Event{Kind: kind, App: app.Name, Process: process, Release: app.Release, Actor: string(DoorCron), Text: fmt.Sprintf(format, args...)})
+	p.say(Event{Kind: kind, App: app.Name, Process: process, Release: app.Release, Actor: string(DoorCron), Audit: Audit{Door: DoorCron}, Text: fmt.Sprintf(format, args...)})
 }
 
 // addDue writes down the run for a time, or that there is none. Its ID is 0 if there was one already.

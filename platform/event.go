@@ -114,6 +114,8 @@ type EventQuery struct {
 	After   int64     // only those with a larger id
 	Since   time.Time // only those as late
 	Until   time.Time // only those before; zero for all
+	Door    Door      // only what was asked for there; "" for all
+	Outcome string    // only commands that ended so; "" for all
 	Request string    // only those of this one; "" for all
 	Last    int       // at most so many, the latest; 0 for all
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,10 +12,14 @@ import (
 // EventsInput is events.
 type EventsInput struct {
 	App    string `flag:"app" short:"a" app:"past" value:"APP" help:"only this app's"`
-	Actor  string `flag:"actor" value:"USER" help:"only what this user did"`
-	Kind   string `flag:"kind" value:"KIND" help:"only these, like command, scaled or out-of-memory"`
+	Actor  string `flag:"actor" value:"USER" help:"only what this user did; cron for scheduled commands"`
+	Kind   string `flag:"kind" value:"KIND" help:"only these, like command (the audit), scaled or oom"`
 	Lines  int    `flag:"lines" short:"n" default:"50" help:"how many at most, from the end"`
 	Since  string `flag:"since" value:"TIME" help:"only later ones: 2h, or 2026-01-31T12:00:00Z"`
+	Until  string `flag:"until" value:"TIME" help:"only earlier ones, written alike"`
+	Door   string `flag:"door" value:"DOOR" help:"only from there: ssh, git, local, api, panel or cron"`
+	ID     string `flag:"request" value:"ID" help:"only of this request, as errors and the audit name it"`
+	Ended  string `flag:"outcome" value:"KIND" help:"only commands that ended so, like ok, denied or failed"`
 	Follow bool   `flag:"follow" short:"f" help:"go on with new ones until Ctrl-C"`
 	JSON   bool   `flag:"json" help:"one JSON object a line"`
 }
@@ -72,7 +77,11 @@ func (p *Platform) eventsFor(ctx context.Context, actor Actor, q EventQuery) ([]
 	for _, app := range apps {
 		q.Apps = append(q.Apps, app.Name)
 	}
-	return p.Store.Events(ctx, q)
+	list, err := p.Store.Events(ctx, q)
+	for i := range list { // a command may have changed another app, too
+		list[i].Changes = slices.DeleteFunc(list[i].Changes, func(c Alteration) bool { return c.App != "" && !slices.Contains(q.Apps, c.App) })
+	}
+	return list, err
 }
 
 func (p *Platform) eventQuery(in EventsInput) (EventQuery, error) {
@@ -83,20 +92,38 @@ func (p *Platform) eventQuery(in EventsInput) (EventQuery, error) {
 	if in.App != "" && !appName.MatchString(in.App) { // not looked up: a destroyed app has a history
 		return q, missing(in.App, nil)
 	}
-	if in.Since == "" {
-		return q, nil
+	q.Request, q.Door, q.Outcome = in.ID, Door(in.Door), in.Ended
+	if in.Door != "" && !slices.Contains(doors(), q.Door) {
+		return q, Errorf(Usage, "--door %s is none: it is one of %v", in.Door, doors())
 	}
-	if d, err := time.ParseDuration(in.Since); err == nil && d >= 0 {
-		q.Since = p.Now().Add(-d)
-		return q, nil
+	if in.Until != "" && in.Follow {
+		return q, Errorf(Usage, "--until and --follow do not go together: what is to come is later")
 	}
-	at, err := time.Parse(time.RFC3339, in.Since)
-	if err != nil {
-		return q, Errorf(Usage, "--since %s is no time: write 90s, 2h, or 2026-01-31T12:00:00Z", in.Since)
+	var err error
+	if q.Since, err = p.pastTime("--since", in.Since); err != nil {
+		return q, err
 	}
-	q.Since = at
-	return q, nil
+	q.Until, err = p.pastTime("--until", in.Until)
+	return q, err
 }
+
+// pastTime reads how long ago, or when, something was; "" is zero.
+func (p *Platform) pastTime(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return p.Now().Add(-d), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, Errorf(Usage, "%s %s is no time: write 90s, 2h, or 2026-01-31T12:00:00Z", flag, text)
+	}
+	return at, nil
+}
+
+// doors are all that an event may come from.
+func doors() []Door { return []Door{DoorSSH, DoorGit, DoorLocal, DoorAPI, DoorPanel, DoorCron} }
 
 func printEvents(w io.Writer, list []Event, json bool) error {
 	for _, e := range list {

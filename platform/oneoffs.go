@@ -193,7 +193,11 @@ func (o OneOff) howItEnded() string {
 }
 
 func (p *Platform) sayOneOff(kind EventKind, o OneOff, format string, args ...any) {
-	p.say(Event{Kind: kind, App: o.App, Process: o.Name(), Release: o.Release, Actor: o.Actor, Text: fmt.Sprintf(format, args...)})
+	e := Event{Kind: kind, App: o.App, Process: o.Name(), Release: o.Release, Actor: o.Actor, Text: fmt.Sprintf(format, args...)}
+	if o.Kind == cronType && o.Actor == string(DoorCron) {
+		e.Door = DoorCron
+	}
+	p.say(e)
 }
 
 // pruneOneOffs forgets what is old.

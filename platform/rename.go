@@ -43,6 +43,7 @@ func (p *Platform) Rename(ctx context.Context, call Call, in RenameInput) (AppVi
 	if err := p.rename(ctx, Move{app.Name, to}, NewStory(call.Err, p.Now)); err != nil {
 		return AppView{}, err
 	}
+	call.Audit.About(to)
 	p.say(Event{Kind: EventAppRenamed, App: to, Actor: call.Actor.Name, Text: fmt.Sprintf("%s is called %s now", app.Name, to)})
 	_, _ = fmt.Fprintf(call.Err, "%s is called %s now. In a clone of it: git remote set-url %s\n", app.Name, to, "paas …/"+string(to))
 	return p.view(ctx, to)

@@ -96,8 +96,9 @@ func (s *Store) Events(ctx context.Context, q platform.EventQuery) ([]platform.E
 	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM (SELECT * FROM events
 		WHERE id > ?1 AND (?2 = '' OR app = ?2) AND at >= ?3 AND (?4 = '' OR actor = ?4) AND (?5 = '' OR kind = ?5)
 		AND (?9 = '' OR request = ?9) AND (?10 <= 0 OR at < ?10)
+		AND (?11 = '' OR door = ?11) AND (?12 = '' OR outcome = ?12)
 		AND (NOT ?6 OR app IN (SELECT value FROM json_each(?7)) AND at >= (SELECT created_at FROM apps WHERE name = app)) ORDER BY id DESC LIMIT ?8) ORDER BY id`,
-		q.After, q.App, max(millis(q.Since), 0), q.Actor, q.Kind, q.Limited, string(apps), limit, q.Request, max(millis(q.Until), 0))
+		q.After, q.App, max(millis(q.Since), 0), q.Actor, q.Kind, q.Limited, string(apps), limit, q.Request, max(millis(q.Until), 0), q.Door, q.Outcome)
 	return collect(rows, err, scanEvent)
 }
 

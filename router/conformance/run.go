@@ -187,11 +187,11 @@ func (c *Case) judgeClient(r *result) (faults []string) {
 	if r.odd != nil {
 		say("the client got what is no answer: %v", r.odd)
 	}
-	if (r.broken != nil) != c.Broken && !(c.MayEnd && c.Seen == "") {
+	if (r.broken != nil) != c.Broken && (!c.MayEnd || c.Seen != "") {
 		say("the answer's body ended with %v", r.broken)
 	}
 	switch stays := c.Seen != "" && !c.Ends && !c.Broken; {
-	case stays && !r.probed && !(c.MayEnd && r.gone):
+	case stays && !r.probed && (!c.MayEnd || !r.gone):
 		say("the connection is out of step: %s", r.other)
 	case !stays && !r.ended && !c.Waits:
 		say("the connection stays open")

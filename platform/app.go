@@ -10,6 +10,9 @@ type AppName string
 
 var appName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
+// epoch is what instances of a type must be of: raising either number makes them out of date.
+func (a App) epoch(t ProcessType) int { return a.Epoch + a.TypeEpochs[t] }
+
 // ParseAppName accepts one to forty lower-case letters, digits and inner dashes, starting with a letter.
 func ParseAppName(s string) (AppName, error) {
 	if !appName.MatchString(s) {
@@ -22,9 +25,10 @@ func ParseAppName(s string) (AppName, error) {
 type App struct {
 	ID           int64 // from 1, never reused; the runtime derives the app's uid range from it
 	Name         AppName
-	DeployBranch string // the branch whose pushes deploy; empty until the first push
-	Stopped      bool   // ps:stop was asked: no instance shall run
-	Epoch        int    // raised by ps:restart: instances of an older epoch are replaced
-	Release      int    // number of the current release, 0 before the first
+	DeployBranch string              // the branch whose pushes deploy; empty until the first push
+	Stopped      bool                // ps:stop was asked: no instance shall run
+	Epoch        int                 // raised by ps:restart: instances of an older epoch are replaced
+	TypeEpochs   map[ProcessType]int // the same for a type alone
+	Release      int                 // number of the current release, 0 before the first
 	CreatedAt    time.Time
 }

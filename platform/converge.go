@@ -99,7 +99,7 @@ func (w want) slots() []slot {
 // fits tells whether a running instance is one that w asks for.
 func (w want) fits(i Instance) bool {
 	s := slot{i.Type, i.Number}
-	return i.Exit == nil && i.Release == w.at(s).release.Number && i.Epoch == w.app.Epoch && slices.Contains(w.slots(), s)
+	return i.Exit == nil && i.Release == w.at(s).release.Number && i.Epoch == w.app.epoch(i.Type) && slices.Contains(w.slots(), s)
 }
 
 // divide splits the app's instances into those that stay and those that are too much, and lists the
@@ -272,7 +272,7 @@ func (w want) spec(s slot) (InstanceSpec, error) {
 	limits, err := limitsOf(w.settings, s.Type)
 	mounts, mountErr := w.mounts(s.Type)
 	return InstanceSpec{
-		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.Epoch,
+		AppID: w.app.ID, App: w.app.Name, Release: w.release.Number, Epoch: w.app.epoch(s.Type),
 		Type: s.Type, Number: s.Number, Image: image,
 		Command: image.argv(s.Type), Env: environment(w.release),
 		Limits: limits, Security: w.security, Mounts: mounts,

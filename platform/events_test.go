@@ -43,7 +43,7 @@ func TestEventsTellTheStory(t *testing.T) {
 	if _, err := w.push("broken"); err == nil {
 		t.Fatal("a broken push went through")
 	}
-	if _, err := w.Restart(context.Background(), w.call, platform.AppInput{App: "blog"}); err != nil {
+	if _, err := w.Restart(context.Background(), w.call, platform.RestartInput{App: "blog"}); err != nil {
 		t.Fatal(err)
 	}
 	want := "created pushed started healthy deployed pushed push-failed started healthy restarted"
@@ -191,7 +191,7 @@ func TestPolicies(t *testing.T) {
 		if got := w.status("web.1"); got != c.want || w.only().ID != first {
 			t.Errorf("after a restart: %s", got)
 		}
-		if _, err := w.Restart(context.Background(), w.call, platform.AppInput{App: "blog"}); err != nil {
+		if _, err := w.Restart(context.Background(), w.call, platform.RestartInput{App: "blog"}); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.status("web.1"); got != "up" {

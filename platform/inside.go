@@ -121,13 +121,13 @@ func (p *Platform) detachedOf(ctx context.Context, app App, word string) (Instan
 }
 
 // placed finds the process in the first word, as in `exec blog web.1 -- ls`. A type without a number counts only where
-// nothing but a command after "--" follows: it might be a program.
+// nothing but a command after "--" follows: it might be a program. Nobody calls one web.
 func (p *Platform) placed(ctx context.Context, app App, in ExecInput) (ExecInput, error) {
 	first, rest, _ := strings.Cut(strings.TrimSpace(strings.Join(in.Command, " ")), " ")
 	rest = strings.TrimSpace(rest)
 	typ, number, numbered := strings.Cut(first, ".")
 	line, dashed := strings.CutPrefix(rest+" ", "-- ")
-	if in.Process+in.Type != "" || app.Release == 0 || !numbered && rest != "" && !dashed {
+	if in.Process+in.Type != "" || app.Release == 0 || !numbered && rest != "" && !dashed && first != string(Web) {
 		return in, nil
 	}
 	release, err := p.Store.Release(ctx, app.Name, app.Release)

@@ -102,7 +102,7 @@ func (w want) serves(t ProcessType) bool { return t == Web || w.routed[t] }
 
 // hasRoom tells whether the instance would have a place in the formation, and is not older than the last restart.
 func (w want) hasRoom(i Instance) bool {
-	return !w.app.Stopped && i.Number <= w.formation[i.Type] && i.Epoch == w.app.Epoch
+	return !w.app.Stopped && i.Number <= w.formation[i.Type] && i.Epoch == w.app.epoch(i.Type)
 }
 
 // reshelve puts what is to be kept on the shelf and returns what has to go.
@@ -227,7 +227,7 @@ func (l *lane) takeKept(w want, s slot) (Instance, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := slices.IndexFunc(l.shelf.list, func(i Instance) bool {
-		return slot{i.Type, i.Number} == s && i.Epoch == w.app.Epoch && !l.gone[i.ID]
+		return slot{i.Type, i.Number} == s && i.Epoch == w.app.epoch(i.Type) && !l.gone[i.ID]
 	})
 	if n < 0 || w.recall == nil || l.shelf.release != w.recall.release {
 		return Instance{}, false

@@ -48,7 +48,7 @@ func TestLimitsReachWhatRunsAndWhatStarts(t *testing.T) {
 			t.Errorf("%s runs with %s", typ, got)
 		}
 	}
-	if _, err := w.Restart(context.Background(), w.call, platform.AppInput{App: "blog"}); err != nil {
+	if _, err := w.Restart(context.Background(), w.call, platform.RestartInput{App: "blog"}); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("the new worker has them too", func() bool {
@@ -145,7 +145,7 @@ func TestSecurityIsStoredWithWhoDidIt(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	time.Sleep(2 * time.Millisecond) // the store keeps milliseconds
-	if _, err := w.Restart(context.Background(), w.call, platform.AppInput{App: "blog"}); err != nil {
+	if _, err := w.Restart(context.Background(), w.call, platform.RestartInput{App: "blog"}); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("the new instance has it", func() bool {

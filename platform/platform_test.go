@@ -122,7 +122,7 @@ func TestScaleRestartStopStart(t *testing.T) {
 		}
 	}
 	before, _ := w.host.Instances(ctx)
-	_, err = w.Restart(ctx, w.call, platform.AppInput{App: "blog"})
+	_, err = w.Restart(ctx, w.call, platform.RestartInput{App: "blog"})
 	w.check(err)
 	w.eventually("fresh instances", func() bool {
 		now, _ := w.host.Instances(ctx)

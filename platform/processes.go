@@ -222,8 +222,44 @@ func parseChange(change string, before Formation) (ProcessType, int, error) {
 }
 
 // Restart replaces every instance with a fresh one, without dropping a request.
-func (p *Platform) Restart(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, EventRestarted, "Restarted %s.", p.Store.RaiseEpoch)
+func (p *Platform) Restart(ctx context.Context, call Call, in RestartInput) (Done, error) {
+	typ, err := p.restarted(ctx, in)
+	if err != nil {
+		return Done{}, err
+	}
+	done := "Restarted %s."
+	if typ != "" {
+		done = "Restarted " + string(typ) + " of %s."
+	}
+	return p.change(ctx, call, in.App, EventRestarted, done, func(ctx context.Context, name AppName) error {
+		return p.Store.RaiseEpoch(ctx, name, typ)
+	})
+}
+
+// RestartInput is ps:restart.
+type RestartInput struct {
+	App  string `arg:"app"`
+	Type string `arg:"type" optional:"true" help:"one type, like web (all of them for web.1, too); without it all"`
+	Flag string `flag:"process" short:"p" value:"TYPE" help:"the same, as a flag"`
+}
+
+// restarted is the type that is meant, "" for all: the current release must have it. Instances of a type are
+// replaced together.
+func (p *Platform) restarted(ctx context.Context, in RestartInput) (ProcessType, error) {
+	word, _, _ := strings.Cut(cmp.Or(in.Type, in.Flag), ".")
+	typ := ProcessType(word)
+	app, err := p.find(ctx, in.App)
+	if err != nil || typ == "" || app.Release == 0 {
+		return "", err
+	}
+	release, err := p.Store.Release(ctx, app.Name, app.Release)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := release.Image.Processes[typ]; !ok {
+		return "", Errorf(NotFound, "%s has no process type %q", app.Name, typ).WithHint("see them: ssh paas ps %s", app.Name)
+	}
+	return typ, nil
 }
 
 // Stop ends every instance; visitors see that the app is stopped.

@@ -77,7 +77,7 @@ func (p *Platform) resting(ctx context.Context, w want, have []Instance) (list [
 	defer l.mu.Unlock()
 	for _, i := range have {
 		s := slot{i.Type, i.Number}
-		if i.Exit == nil || i.Release != w.at(s).release.Number || i.Epoch != w.app.Epoch {
+		if i.Exit == nil || i.Release != w.at(s).release.Number || i.Epoch != w.app.epoch(s.Type) {
 			continue
 		}
 		count := l.crashes[s].count

@@ -153,7 +153,7 @@ func (p *Platform) findShelves(ctx context.Context, apps []App, have []Instance)
 // reclaim puts a kept instance on its app's shelf; false if it has no business there.
 func (p *Platform) reclaim(ctx context.Context, app App, i Instance) bool {
 	r, err := p.Store.Release(ctx, app.Name, i.Release)
-	if err != nil || r.Status != Live || r.Number == app.Release || app.Stopped || i.Epoch != app.Epoch {
+	if err != nil || r.Status != Live || r.Number == app.Release || app.Stopped || i.Epoch != app.epoch(i.Type) {
 		return false
 	}
 	rules := p.releaseRules(ctx, app.Name)

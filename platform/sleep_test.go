@@ -282,7 +282,10 @@ func TestVerbsOnASleeper(t *testing.T) {
 		do  func(w *world) error
 		run int // instances afterwards
 	}{
-		"restart": {func(w *world) error { _, err := w.Restart(ctx, w.call, app); return err }, 1},
+		"restart": {func(w *world) error {
+			_, err := w.Restart(ctx, w.call, platform.RestartInput{App: app.App})
+			return err
+		}, 1},
 		"scale": {func(w *world) error {
 			_, err := w.Scale(ctx, w.call, platform.ScaleInput{App: "blog", Changes: []string{"web=2"}})
 			return err

@@ -201,8 +201,8 @@ type Store interface {
 	// ChangeDeployBranch sets the branch whatever it was; "" leaves it to the next push.
 	ChangeDeployBranch(ctx context.Context, name AppName, branch string) error
 	SetStopped(ctx context.Context, name AppName, stopped bool) error
-	// RaiseEpoch makes every running instance out of date.
-	RaiseEpoch(ctx context.Context, name AppName) error
+	// RaiseEpoch makes every running instance out of date, or those of one type.
+	RaiseEpoch(ctx context.Context, name AppName, typ ProcessType) error
 
 	Config(ctx context.Context, name AppName) (Config, error)
 	// SetConfig replaces the app's config vars as a whole.

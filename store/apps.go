@@ -3,21 +3,26 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 
 	"paas/platform"
 )
 
-const appColumns = "id, name, deploy_branch, stopped, epoch, release, created_at"
+const appColumns = "id, name, deploy_branch, stopped, epoch, type_epochs, release, created_at"
 
 type row interface{ Scan(...any) error }
 
 func scanApp(r row) (platform.App, error) {
 	var a platform.App
 	var created int64
-	err := r.Scan(&a.ID, &a.Name, &a.DeployBranch, &a.Stopped, &a.Epoch, &a.Release, &created)
+	var epochs string
+	err := r.Scan(&a.ID, &a.Name, &a.DeployBranch, &a.Stopped, &a.Epoch, &epochs, &a.Release, &created)
 	a.CreatedAt = fromMillis(created)
-	return a, err
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal([]byte(epochs), &a.TypeEpochs)
 }
 
 // CreateAppFor implements platform.Store.
@@ -94,8 +99,13 @@ func (s *Store) SetStopped(ctx context.Context, name platform.AppName, stopped b
 }
 
 // RaiseEpoch implements platform.Store.
-func (s *Store) RaiseEpoch(ctx context.Context, name platform.AppName) error {
-	return one(s.write.ExecContext(ctx, "UPDATE apps SET epoch = epoch + 1 WHERE name = ?", name))(noApp(name))
+func (s *Store) RaiseEpoch(ctx context.Context, name platform.AppName, typ platform.ProcessType) error {
+	if typ == "" {
+		return one(s.write.ExecContext(ctx, "UPDATE apps SET epoch = epoch + 1 WHERE name = ?", name))(noApp(name))
+	}
+	path := `$."` + string(typ) + `"`
+	return one(s.write.ExecContext(ctx, `UPDATE apps SET type_epochs =
+		json_set(type_epochs, ?, coalesce(json_extract(type_epochs, ?), 0) + 1) WHERE name = ?`, path, path, name))(noApp(name))
 }
 
 // one passes an error on, and answers missing when the statement changed no row.

@@ -138,7 +138,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				if err := s.RaiseEpoch(ctx, "a"); err != nil {
+				if err := s.RaiseEpoch(ctx, "a", ""); err != nil {
 					t.Error(err)
 				}
 				if _, err := s.App(ctx, "a"); err != nil {

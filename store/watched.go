@@ -32,6 +32,7 @@ func watchedRows() []watched {
 		{table: "apps", app: "@.name", what: "'deploy branch'", value: "@.deploy_branch"},
 		{table: "apps", app: "@.name", what: "'stopped'", value: "iif(@.stopped, 'yes', '')"},
 		{table: "apps", app: "@.name", what: "'restarts'", value: "iif(@.epoch, CAST(@.epoch AS TEXT), '')"},
+		{table: "apps", app: "@.name", what: "'restarts of types'", value: "iif(@.type_epochs = '{}', '', @.type_epochs)"},
 		{table: "apps", app: "@.name", what: "'release'", value: "iif(@.release, 'v' || @.release, '')"},
 		{table: "config", what: "'config ' || @.key", value: "'=' || @.value", hidden: "1"},
 		{table: "global_config", app: noOnes, what: "'config ' || @.key", value: "'=' || @.value", hidden: "1"},

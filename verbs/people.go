@@ -47,7 +47,7 @@ func people() []Verb {
 func shows() []string {
 	return []string{
 		"apps:list", "events", "stacks:list", "stacks:export", "images:pulled", "images:list", "images:tree", "images:explore",
-		"disk", "doctor", "registry:list", "certs:ca", "help", "version", "network:list", "network:create", "run:list", "storage:info",
+		"disk", "doctor", "registry:list", "certs:ca", "help", "version", "network:list", "run:list", "storage:info",
 		"requests", "completion", "__complete", "git:auth-status", "git:public-key",
 	}
 }

@@ -147,7 +147,7 @@ func TestLevelsNameApps(t *testing.T) {
 		if v.Access == Anyone && !slices.Contains([]string{
 			"apps:create", "apps:list", "events", "stacks:list", "images:pulled", "certs:ca", "users:info", "whoami",
 			"keys:add", "keys:list", "keys:remove", "tokens:create", "tokens:list", "tokens:revoke",
-			"network:list", "requests", "requests:wait", "completion", "__complete", "help", "version",
+			"network:list", "requests", "requests:wait", "trash:list", "trash:restore", "completion", "__complete", "help", "version",
 		}, v.Name) {
 			t.Errorf("%s is for anyone: see that it shows nobody what is not theirs, and list it here", v.Name)
 		}

@@ -191,7 +191,7 @@ func TestGRPCPings(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	conn, err := new(http2.Transport).NewClientConn(c)
+	conn, err := new(http2.Transport).NewClientConn(c) //nolint:staticcheck // HTTP/2 over a connection of our own
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,15 +111,14 @@ func (s *Socket) ConnectionIDLen() int { return idLen }
 // ReadBatch is how quic-go reads. It blocks until there are packets, in the form of recvmmsg(2); one that was passed on
 // to another process has no length. After Leave it gives what the successor passes on.
 func (s *Socket) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
-	for !s.left.Load() {
+	if !s.left.Load() {
 		n, err := s.batch.ReadBatch(ms, flags)
-		if err != nil && s.left.Load() {
-			break
-		}
 		for i := range max(n, 0) {
 			s.sort(&ms[i])
 		}
-		return n, err
+		if err == nil || !s.left.Load() {
+			return n, err
+		}
 	}
 	select {
 	case p := <-s.passed:

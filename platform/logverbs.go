@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -231,6 +232,8 @@ func untilKey(ctx context.Context, call Call) (context.Context, func()) {
 		for {
 			_, err := call.In.Read(b[:])
 			switch {
+			case errors.Is(err, io.EOF):
+				return // nobody types, which is no wish to end
 			case err == nil && b[0] == 'q':
 				cancel(errQuit)
 				return

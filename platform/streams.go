@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 )
@@ -26,17 +27,20 @@ func printable(s string) string {
 }
 
 // untilQuit ends the context when a person at a terminal presses Ctrl-C, Ctrl-D or q: over a PTY no
-// signal comes, only the byte.
+// signal comes, only the byte. Where nobody types, it ends with the session.
 func untilQuit(ctx context.Context, call Call) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	if call.Terminal == nil || call.In == nil {
 		return ctx, cancel
 	}
 	go func() { // ends with the session, which closes In
-		defer cancel()
 		var b [1]byte
 		for {
-			if _, err := call.In.Read(b[:]); err != nil || b[0] == 0x03 || b[0] == 0x04 || b[0] == 'q' {
+			switch _, err := call.In.Read(b[:]); {
+			case errors.Is(err, io.EOF):
+				return
+			case err != nil || b[0] == 0x03 || b[0] == 0x04 || b[0] == 'q':
+				cancel()
 				return
 			}
 		}

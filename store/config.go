@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 
 	"paas/platform"
 )
@@ -45,8 +47,8 @@ func writeConfig(ctx context.Context, tx *sql.Tx, app int64, c platform.Config) 
 	if _, err := tx.ExecContext(ctx, "DELETE FROM config WHERE app_id = ?", app); err != nil {
 		return err
 	}
-	for key, value := range c {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO config (app_id, key, value) VALUES (?, ?, ?)", app, key, value); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(c)) { // the audit tells them in this order
+		if _, err := tx.ExecContext(ctx, "INSERT INTO config (app_id, key, value) VALUES (?, ?, ?)", app, key, c[key]); err != nil {
 			return err
 		}
 	}

@@ -78,23 +78,22 @@ func (q *stepQuota) overlay(upper string) error {
 	if info, err := os.Stat(upper); err != nil || !info.IsDir() {
 		return err
 	}
-	if err := q.add(upper); err != nil {
-		return err
-	}
 	work := filepath.Join(filepath.Dir(upper), "work")
 	if !exists(work) {
 		if err := os.Mkdir(work, 0o755); err != nil {
 			return err
 		}
 	}
-	return q.join(work, q.projects[len(q.projects)-1].id)
+	return q.add(upper, work)
 }
 
-// add makes a directory a project, and bounds it.
-func (q *stepQuota) add(dir string) error {
+// add makes directories one project, known by the first, and bounds it.
+func (q *stepQuota) add(dir string, further ...string) error {
 	id, err := quota.Of(dir)
-	if err == nil {
-		err = q.join(dir, id)
+	for _, d := range append([]string{dir}, further...) {
+		if err == nil {
+			err = q.join(d, id)
+		}
 	}
 	if err != nil {
 		return err
@@ -107,7 +106,7 @@ func (q *stepQuota) add(dir string) error {
 	return quota.Change(dir, id, quota.Limits{Bytes: used.Bytes + q.limit})
 }
 
-// join puts all of a directory into the project, unless it is there already.
+// join puts all of a directory into the project, unless it is there already. That lifts the project's limit.
 func (q *stepQuota) join(dir string, id quota.Project) error {
 	if now, in := quota.In(dir); in && now == id {
 		return nil

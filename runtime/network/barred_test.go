@@ -39,6 +39,15 @@ func TestBarred(t *testing.T) {
 		}
 		nft(t, "delete table inet guard")
 	}
+	nft(t, chain+"; add chain inet guard theirs; add rule inet guard theirs accept; add rule inet guard way iifname eth7 jump theirs")
+	if text, _ := n.Barred(); text == "" {
+		t.Error("a chain that accepts what comes from somebody else counts")
+	}
+	nft(t, "delete table inet guard; add table ip6 guard; add chain ip6 guard way { type filter hook forward priority 10; policy drop; }")
+	if text, _ := n.Barred(); text != "" {
+		t.Errorf("a firewall of IPv6 alone: %q", text)
+	}
+	nft(t, "delete table ip6 guard")
 	nft(t, chain+"; add chain inet guard ours; add rule inet guard way counter jump ours; add rule inet guard ours accept")
 	if text, _ := n.Barred(); text != "" {
 		t.Errorf("a chain that is jumped to accepts all: %q", text)

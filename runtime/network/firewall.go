@@ -9,18 +9,33 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// Barred implements platform.Walls: what of the host's firewalls keeps containers from the internet, if one does.
+// Barred implements platform.Walls: what of the host's firewalls keeps containers from the internet, if one does. Most
+// apps never miss IPv6.
 func (n *Network) Barred() (text, fix string) {
-	warnings, err := n.firewallWarnings()
-	if err != nil || len(warnings) == 0 {
+	closed, err := n.closedWays()
+	i := slices.IndexFunc(closed, func(f foreignFirewall) bool { return f.base.Table.Family != nftables.TableFamilyIPv6 })
+	if err != nil || i < 0 {
 		return "", ""
 	}
-	return warnings[0].Text, "as root on the server: " + warnings[0].Fix
+	w := closed[i].warning()
+	return w.Text, "as root on the server: " + w.Fix
 }
 
-// firewallWarnings is one for each firewall that ends the way of containers' packets and has no rule for them. An
-// accept of ours in another table cannot overrule it, and we do not write into other people's.
+// firewallWarnings is one for each command that opens a way.
 func (n *Network) firewallWarnings() (warnings []Warning, err error) {
+	closed, err := n.closedWays()
+	for _, f := range closed {
+		w := f.warning() // ufw has one command for both ways, and for IPv6
+		if !slices.ContainsFunc(warnings, func(o Warning) bool { return o.Fix == w.Fix }) {
+			warnings = append(warnings, w)
+		}
+	}
+	return warnings, err
+}
+
+// closedWays are the chains that end the way of containers' packets and have no rule for them. An accept of ours in
+// another table cannot overrule it, and we do not write into other people's.
+func (n *Network) closedWays() (list []foreignFirewall, err error) {
 	c, err := nftables.New()
 	if err != nil {
 		return nil, err
@@ -36,12 +51,10 @@ func (n *Network) firewallWarnings() (warnings []Warning, err error) {
 			return nil, err
 		}
 		if closed {
-			warnings = append(warnings, f.warning())
+			list = append(list, f)
 		}
 	}
-	// ufw has one command for both ways, and for IPv6.
-	same := func(a, b Warning) bool { return a.Fix == b.Fix }
-	return slices.CompactFunc(warnings, same), nil
+	return list, nil
 }
 
 func sameTable(all []*nftables.Chain, t *nftables.Table) (chains []*nftables.Chain) {
@@ -91,18 +104,18 @@ func (f foreignFirewall) concerns() bool {
 func (f foreignFirewall) forwards() bool { return *f.base.Hooknum == *nftables.ChainHookForward }
 
 // knows looks for a rule that lets our packets pass: one that names our interfaces as those they come from, or all of
-// them. It looks also in the chains that these rules lead to; seen are those that need no other look.
+// them. It looks also in the chains that all packets are led to; seen are those that need no other look.
 func (f foreignFirewall) knows(rules []*nftables.Rule, seen map[string]bool) (bool, error) {
-	for _, r := range rules {
-		if f.letsPass(r.Exprs) {
+	for _, rule := range rules {
+		r := f.read(rule.Exprs)
+		if r.letsPass(f.forwards()) {
 			return true, nil
 		}
-		next := target(r.Exprs)
-		if next == "" || seen[next] {
+		if r.others || r.verdict.Chain == "" || seen[r.verdict.Chain] {
 			continue
 		}
-		seen[next] = true
-		further, err := f.conn.GetRules(f.base.Table, &nftables.Chain{Name: next, Table: f.base.Table})
+		seen[r.verdict.Chain] = true
+		further, err := f.conn.GetRules(f.base.Table, &nftables.Chain{Name: r.verdict.Chain, Table: f.base.Table})
 		if err != nil {
 			return false, err
 		}
@@ -111,16 +124,6 @@ func (f foreignFirewall) knows(rules []*nftables.Rule, seen map[string]bool) (bo
 		}
 	}
 	return false, nil
-}
-
-// target is the chain that a rule jumps or goes to.
-func target(exprs []expr.Any) string {
-	for _, e := range exprs {
-		if v, ok := e.(*expr.Verdict); ok {
-			return v.Chain
-		}
-	}
-	return ""
 }
 
 // endsAll tells a drop or reject without a condition.
@@ -139,33 +142,44 @@ func endsAll(exprs []expr.Any) bool {
 	return false
 }
 
-// letsPass tells `accept` and `iifname "pv*" accept` or jump: a comparison with the beginning of the name, without its
-// final zero. Of what is forwarded a rule with other conditions lets pass only some, of questions it may be for ours.
-func (f foreignFirewall) letsPass(exprs []expr.Any) bool {
-	input, ours, others := false, false, false
-	var verdict *expr.Verdict
+// reading is what a rule says about our packets.
+type reading struct {
+	ours    bool         // it names our interfaces as those that packets come from
+	others  bool         // it has other conditions, or names others' interfaces
+	verdict expr.Verdict // without one the rule goes on
+}
+
+// read understands `iifname "pv*"`: a comparison with the beginning of the name, without its final zero.
+func (f foreignFirewall) read(exprs []expr.Any) reading {
+	r := reading{verdict: expr.Verdict{Kind: expr.VerdictContinue}}
+	input := false
 	for _, e := range exprs {
 		switch e := e.(type) {
 		case *expr.Counter:
 		case *expr.Meta:
 			input = e.Key == expr.MetaKeyIIFNAME
-			others = others || !input
+			r.others = r.others || !input
 		case *expr.Cmp:
 			named := input && e.Op == expr.CmpOpEq && len(e.Data) > 0 && bytes.HasPrefix([]byte(f.prefix), e.Data)
-			ours, others = ours || named, others || input && !named
+			r.ours, r.others = r.ours || named, r.others || input && !named
 		case *expr.Verdict:
-			verdict = e
+			r.verdict = *e
 		default:
-			others = true
+			r.others = true
 		}
 	}
-	if verdict == nil || verdict.Kind == expr.VerdictDrop || verdict.Kind == expr.VerdictReturn {
-		return false
+	return r
+}
+
+// letsPass: of what is forwarded a rule with other conditions lets pass only some, of questions it may be for ours.
+func (r reading) letsPass(forwarded bool) bool {
+	switch r.verdict.Kind {
+	case expr.VerdictAccept:
+		return !r.others || r.ours && !forwarded
+	case expr.VerdictJump, expr.VerdictGoto:
+		return r.ours && (!r.others || !forwarded)
 	}
-	if ours {
-		return !others || !f.forwards()
-	}
-	return !others && verdict.Kind == expr.VerdictAccept
+	return false
 }
 
 func (f foreignFirewall) has(chain string) bool {

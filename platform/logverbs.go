@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"errors"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -56,7 +55,7 @@ func (p *Platform) Logs(ctx context.Context, call Call, in LogsInput) (Streamed,
 	if err != nil || p.Logbook == nil {
 		return Streamed{}, err
 	}
-	ctx, stop := untilKey(ctx, call)
+	ctx, stop := untilQuit(ctx, call)
 	defer stop()
 	out := &logPrinter{to: call.Out, form: form}
 	err = p.Logbook.Read(ctx, q, out.print)
@@ -214,36 +213,6 @@ func parseLogSources(words []string) (list []LogSource, err error) {
 		}
 	}
 	return list, nil
-}
-
-// errQuit is why a log ends whose reader pressed q.
-var errQuit = errors.New("its reader has seen enough")
-
-// untilKey ends the context when a person at a terminal presses Ctrl-C, Ctrl-D or q, the latter with errQuit: over a PTY no
-// signal comes, only the byte.
-func untilKey(ctx context.Context, call Call) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() { cancel(nil) }
-	if call.Terminal == nil || call.In == nil {
-		return ctx, stop
-	}
-	go func() { // ends with the session, which closes In
-		var b [1]byte
-		for {
-			_, err := call.In.Read(b[:])
-			switch {
-			case errors.Is(err, io.EOF):
-				return // nobody types, which is no wish to end
-			case err == nil && b[0] == 'q':
-				cancel(errQuit)
-				return
-			case err != nil || b[0] == 0x03 || b[0] == 0x04:
-				cancel(nil)
-				return
-			}
-		}
-	}()
-	return ctx, stop
 }
 
 // FailedLogsInput is logs:failed.

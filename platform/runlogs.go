@@ -45,7 +45,7 @@ func (p *Platform) RunLogs(ctx context.Context, call Call, in RunLogsInput) (Str
 	if err != nil || p.Logbook == nil {
 		return Streamed{}, err
 	}
-	ctx, stop := untilKey(ctx, call)
+	ctx, stop := untilQuit(ctx, call)
 	defer stop()
 	out := &logPrinter{to: call.Out, form: form}
 	err = errors.Join(p.readUntil(ctx, q, over, out.print), out.flush())

@@ -26,24 +26,32 @@ func printable(s string) string {
 	}, s)
 }
 
-// untilQuit ends the context when a person at a terminal presses Ctrl-C, Ctrl-D or q: over a PTY no
+// errQuit is why a stream ends whose reader pressed q.
+var errQuit = errors.New("its reader has seen enough")
+
+// untilQuit ends the context when a person at a terminal presses Ctrl-C, Ctrl-D or q, the latter with errQuit: over a PTY no
 // signal comes, only the byte. Where nobody types, it ends with the session.
 func untilQuit(ctx context.Context, call Call) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(nil) }
 	if call.Terminal == nil || call.In == nil {
-		return ctx, cancel
+		return ctx, stop
 	}
 	go func() { // ends with the session, which closes In
 		var b [1]byte
 		for {
-			switch _, err := call.In.Read(b[:]); {
+			_, err := call.In.Read(b[:])
+			switch {
 			case errors.Is(err, io.EOF):
+				return // nobody types, which is no wish to end
+			case err == nil && b[0] == 'q':
+				cancel(errQuit)
 				return
-			case err != nil || b[0] == 0x03 || b[0] == 0x04 || b[0] == 'q':
-				cancel()
+			case err != nil || b[0] == 0x03 || b[0] == 0x04:
+				cancel(nil)
 				return
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, stop
 }

@@ -149,9 +149,13 @@ func (s settings) prepareBase(ctx context.Context, stack string, all bool, env e
 	if !all {
 		return nil
 	}
-	for _, f := range r.runtime.Inspect(ctx) {
-		if f.Check == "firewall" && f.Grade != platform.Fine {
-			_, _ = fmt.Fprintf(env.stderr, " !     %s\n       %s\n", f.Text, f.Fix)
+	warnings, err := r.network.Warnings()
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		if w.Fix != "" {
+			_, _ = fmt.Fprintf(env.stderr, " !     %s\n       %s\n", w.Text, w.Fix)
 		}
 	}
 	story := platform.NewStory(env.stdout, nil)

@@ -12,15 +12,19 @@ import (
 // Control files are read and written with plain system calls: os.File would give them to the poller, since
 // they can be polled, and might then wait for ever for one that answered EAGAIN.
 
-// writeControl writes a control file.
+// writeControl writes a control file, again when a signal came between: memory.limit_in_bytes of v1 says EINTR then,
+// and Go's scheduler sends signals to its own threads all the time.
 func writeControl(path, value string) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	_, err = unix.Write(fd, []byte(value))
-	return err
+	for {
+		if _, err = unix.Write(fd, []byte(value)); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // controlText is what a control file says; "" if it cannot be read.

@@ -114,6 +114,8 @@ func (r *Runtime) open() error {
 			return err
 		}
 	}
+	image.Spread(filepath.Join(r.options.Dir, "shells"))
+	image.Spread(filepath.Join(r.options.Dir, "logs"))
 	for _, step := range []func() error{r.openHost, r.openProgram, r.openRights, r.openOOMWatch, r.layFloor, r.adopt} {
 		if err := step(); err != nil {
 			return err

@@ -103,6 +103,7 @@ func (s *Store) open(dir string) (err error) {
 			return err
 		}
 	}
+	Spread(filepath.Join(s.dir, "drafts"))
 	return errors.Join(s.sweepDrafts(), s.sweepUnsettled(), s.sweepShifted(), s.emptyTrash())
 }
 

@@ -379,13 +379,17 @@ func frozen(g groups) bool {
 }
 
 // writeControl writes a control file with plain system calls: os.File would give it to the poller, since
-// these files can be polled, and might then wait for ever for one that answered EAGAIN.
+// these files can be polled, and might then wait for ever for one that answered EAGAIN. A write that a signal
+// interrupted is made again.
 func writeControl(path, value string) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	_, err = unix.Write(fd, []byte(value))
-	return err
+	for {
+		if _, err = unix.Write(fd, []byte(value)); err != unix.EINTR {
+			return err
+		}
+	}
 }

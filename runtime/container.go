@@ -75,7 +75,7 @@ func (c *container) make(ctx context.Context, o *order) error {
 		return err
 	}
 	if err := c.spawn(o); err != nil {
-		return fmt.Errorf("start %s: %w", o.what, err)
+		return err
 	}
 	if err := c.awaitStart(ctx, o); err != nil {
 		return err
@@ -101,24 +101,18 @@ func (c *container) equip(o *order) (err error) {
 	if c.record.Port != 0 {
 		endpoint.Port = c.record.Port
 	}
-	err = c.save(func(r *record) {
+	return c.save(func(r *record) {
 		r.Shell, r.Endpoint, r.PID, r.Started = c.shell.name, &endpoint, c.init.pid, started
 	})
-	if err != nil {
-		return err
+}
+
+// connect opens the network to the container, or takes it away from one that shall have none.
+func (c *container) connect(o *order) error {
+	err := c.runtime.options.Network.Admit(*c.record.Endpoint, c.record.owner())
+	if err == nil && o.offline {
+		err = c.detach()
 	}
-	if err := c.runtime.options.Network.Admit(endpoint, c.record.owner()); err != nil {
-		return fmt.Errorf("start %s: %w", o.what, err)
-	}
-	if o.offline {
-		if err := c.runtime.options.Network.Detach(endpoint); err != nil {
-			return fmt.Errorf("start %s: %w", o.what, err)
-		}
-	}
-	if err := c.bound(o); err != nil {
-		return fmt.Errorf("start %s: %w", o.what, err)
-	}
-	return c.shell.assign(o.appID)
+	return err
 }
 
 // awaitStart reads what init tells until the command was executed.

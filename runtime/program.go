@@ -38,8 +38,8 @@ func (c *container) write(s *script.Script, o *order, b box) {
 	nodes := cloneDevices(s)
 	attachRoot(s, b.root, o)
 	c.kernelMounts(s, b.root, o)
-	null := fillDev(s, b.root, nodes)
-	s.Mask(b.root, null, maskedPaths())
+	fillDev(s, b.root, nodes)
+	hide(s, b.root)
 	s.ReadOnly(b.root, readOnlyPaths())
 	for i, bind := range o.binds {
 		if isFile(bind) {
@@ -57,7 +57,7 @@ func (c *container) write(s *script.Script, o *order, b box) {
 	if o.security.ReadOnly {
 		s.SetAttr("the root file system", b.root, unix.MOUNT_ATTR_RDONLY, 0, 0, 0)
 	}
-	s.Close(b.root, null)
+	s.Close(b.root)
 	c.startApp(s, o, b)
 }
 
@@ -73,14 +73,24 @@ func attachRoot(s *script.Script, root script.Arg, o *order) {
 	s.SetAttr("the root file system", root, attr, 0, 0, 0)
 }
 
+const (
+	procAttr = script.Inert
+	sysAttr  = script.Inert | unix.MOUNT_ATTR_RDONLY
+)
+
 func (c *container) kernelMounts(s *script.Script, root script.Arg, o *order) {
-	s.Mount(root, "/proc", "proc", script.Inert)
+	s.AttachSystem(root, "/proc", script.N(procAhead))
 	// Every user may bind low ports and ping: the network namespace is the container's alone. Docker does
 	// the same. A kernel that refuses goes without.
 	s.TryWrite(root, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 	s.TryWrite(root, "/proc/sys/net/ipv4/ping_group_range", "0 65535")
 	setSysctls(s, root, o.security.Sysctls)
-	s.Mount(root, "/sys", "sysfs", script.Inert|unix.MOUNT_ATTR_RDONLY)
+	if o.offline { // the one that was made ahead shows the network that it has left
+		s.Mount(root, "/sys", "sysfs", sysAttr)
+		s.Close(script.N(sysAhead))
+	} else {
+		s.AttachSystem(root, "/sys", script.N(sysAhead))
+	}
 	s.Mount(root, "/dev", "tmpfs", unix.MOUNT_ATTR_NOSUID, "mode=755", "size=65536k")
 	// gid 5 is tty on every distribution (Linux Standard Base, users and groups). The host has some 4096
 	// terminals in all (kernel.pty.max): without a bound one container takes the others'.
@@ -104,8 +114,7 @@ func cloneDevices(s *script.Script) []script.Arg {
 	return nodes
 }
 
-// fillDev returns /dev/null, which files are masked with.
-func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) (null script.Arg) {
+func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) {
 	for i, d := range devices() {
 		s.AttachFile(root, "/dev/"+d.name, nodes[i])
 	}
@@ -117,7 +126,17 @@ func fillDev(s *script.Script, root script.Arg, nodes []script.Arg) (null script
 		s.Do("link /dev/"+link[1], unix.SYS_SYMLINKAT, s.String(link[0]), dev, s.String(link[1]))
 	}
 	s.Close(dev)
-	return s.Open(root, "/dev/null", unix.O_PATH, 0)
+}
+
+// hide masks what nobody inside may see, files with /dev/null and directories with one that is gone from /dev when
+// the last is hidden. A file system of its own for each would cost every start, and the end of every control group:
+// the kernel has it look at all file systems in memory that the host has.
+func hide(s *script.Script, root script.Arg) {
+	const gone = "gone"
+	dev, null, empty := s.System(root, "/dev"), s.Open(root, "/dev/null", unix.O_PATH, 0), s.System(root, "/dev/"+gone)
+	s.Mask(root, null, empty, maskedPaths())
+	s.Do("remove /dev/"+gone, unix.SYS_UNLINKAT, dev, s.String(gone), script.N(unix.AT_REMOVEDIR))
+	s.Close(dev, null, empty)
 }
 
 // ownFiles puts files of this container over those of the image. They live, nameless, in the /dev tmpfs:

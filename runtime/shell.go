@@ -78,6 +78,7 @@ func (r *Runtime) cloneShell(s *shell) error {
 	}
 	clone := script.New()
 	clone.Clone(namespaces)
+	mountAhead(clone)
 	if err := s.conn.Run(clone); err != nil {
 		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
 	}
@@ -88,6 +89,25 @@ func (r *Runtime) cloneShell(s *shell) error {
 	s.init, err = holdProcess(pid, pidfd)
 	return err
 }
+
+// mountAhead makes what every container has of /proc and /sys before it is known whose it is: for a new /sys the
+// kernel looks at every other one on the host.
+func mountAhead(s *script.Script) {
+	for _, m := range []struct {
+		fstype   string
+		attr, at int
+	}{{"proc", procAttr, procAhead}, {"sysfs", sysAttr, sysAhead}} {
+		mount := s.NewMount(m.fstype, m.attr)
+		s.Do("keep "+m.fstype, unix.SYS_DUP3, mount, script.N(m.at), script.N(unix.O_CLOEXEC))
+		s.Close(mount)
+	}
+}
+
+// Descriptors of process 1 for the mounts that were made ahead, far above those that the kernel gives.
+const (
+	procAhead = 500 + iota
+	sysAhead
+)
 
 func reap(pid int) {
 	for {

@@ -56,16 +56,30 @@ type box struct {
 	rights  script.Rights
 }
 
-// spawn gives the shell its script.
+// spawn gives the shell its script. The kernel opens the network and mounts file systems at the same time.
 func (c *container) spawn(o *order) error {
 	h := &handover{script: script.New()}
 	defer h.close()
+	admitted := make(chan error, 1)
+	go func() { admitted <- c.connect(o) }()
+	err := c.furnish(o, h)
+	if err := errors.Join(err, <-admitted); err != nil {
+		return fmt.Errorf("start %s: %w", o.what, err)
+	}
+	return c.shell.conn.Run(h.script, h.files...)
+}
+
+// furnish gives the container its limits, ids, files and script.
+func (c *container) furnish(o *order, h *handover) error {
+	if err := errors.Join(c.bound(o), c.shell.assign(o.appID)); err != nil {
+		return err
+	}
 	b := c.handOver(o, h)
 	if err := errors.Join(h.errs...); err != nil {
-		return fmt.Errorf("prepare %s: %w", o.what, err)
+		return err
 	}
 	c.write(h.script, o, b)
-	return c.shell.conn.Run(h.script, h.files...)
+	return nil
 }
 
 // handOver opens everything of the host that the container needs.

@@ -58,10 +58,14 @@ func (s *Script) System(root Arg, path string) Arg {
 
 // Mount attaches a new file system at a system directory.
 func (s *Script) Mount(root Arg, path, fstype string, attrs int, options ...string) {
-	m := s.NewMount(fstype, attrs, options...)
+	s.AttachSystem(root, path, s.NewMount(fstype, attrs, options...))
+}
+
+// AttachSystem attaches a detached mount at a system directory.
+func (s *Script) AttachSystem(root Arg, path string, mount Arg) {
 	target := s.System(root, path)
-	s.Attach(path, m, target)
-	s.Close(m, target)
+	s.Attach(path, mount, target)
+	s.Close(mount, target)
 }
 
 // TryMount is Mount for what a container can do without: the directory must be there.
@@ -101,12 +105,12 @@ func (s *Script) setAttr(do caller, path string, mount Arg, attr unix.MountAttr,
 	do("restrict "+path, unix.SYS_MOUNT_SETATTR, mount, s.String(""), N(unix.AT_EMPTY_PATH|flags), s.Bytes(b), N(unsafe.Sizeof(attr)))
 }
 
-// Mask hides paths: files behind null, which is open with O_PATH, and directories behind an empty
-// read-only one. Paths that are not there are passed over.
-func (s *Script) Mask(root, null Arg, paths []string) {
+// Mask hides paths: files behind null and directories behind empty, both open with O_PATH. Paths that are not
+// there are passed over.
+func (s *Script) Mask(root, null, empty Arg, paths []string) {
 	for _, path := range paths {
 		target := s.openIfThere(root, path)
-		s.UnlessNegative(target, func() { s.maskOne(path, null, target) })
+		s.UnlessNegative(target, func() { s.maskOne(path, null, empty, target) })
 	}
 }
 
@@ -118,10 +122,11 @@ func (s *Script) openIfThere(root Arg, path string) Arg {
 	return target
 }
 
-func (s *Script) maskOne(path string, null, target Arg) {
+func (s *Script) maskOne(path string, null, empty, target Arg) {
 	dir := s.IsDir(path, target)
 	s.UnlessZero(dir, func() {
-		cover := s.NewMount("tmpfs", Inert|unix.MOUNT_ATTR_RDONLY, "size=4k", "mode=555")
+		cover := s.CloneMount(empty, "", unix.AT_EMPTY_PATH)
+		s.SetAttr(path, cover, Inert|unix.MOUNT_ATTR_RDONLY, 0, 0, 0)
 		s.Attach(path, cover, target)
 		s.Close(cover)
 	})

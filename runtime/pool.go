@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	goruntime "runtime"
 	"sync"
 	"time"
 )
@@ -9,15 +10,16 @@ import (
 // How many shells wait in each pool. A shell takes about half a megabyte.
 const (
 	poolSize   = 3                // when nothing happens
-	poolRush   = 12               // while containers start faster than shells are made
+	poolRush   = 2                // for each processor, while containers start faster than shells are made
 	poolQuiet  = 10 * time.Second // without a start until the rush is over
 	refillRest = 15 * time.Millisecond
 )
 
 // pool keeps shells of one group ready, from the first that was asked for on.
 //
-// Most of the time that a shell takes is waiting for the kernel, so several are made at once in a rush. A
-// single start is left alone first: making a shell keeps others from forking on cgroup v1.
+// Much of the time that a shell takes is waiting for the kernel, so several are made at once in a rush; more than
+// a few on each processor only keep those waiting that are wanted now. A single start is left alone first: making a
+// shell keeps others from forking on cgroup v1.
 type pool struct {
 	runtime *Runtime
 	group   string
@@ -70,7 +72,7 @@ func (p *pool) claim() <-chan made {
 func (p *pool) order(rush bool) {
 	want, rest := poolSize, refillRest
 	if rush {
-		want = poolRush
+		want = max(poolSize, poolRush*goruntime.NumCPU())
 	}
 	if len(p.waiting) > 0 {
 		rest = 0

@@ -164,14 +164,17 @@ func runs(word string) bool {
 	return false
 }
 
-// A builder that is killed leaves no step, no mount and no lock behind, and the next build works.
+// A builder that is killed leaves no step, no mount, no file and no lock behind, and the next build works.
 func TestBuilderIsKilled(t *testing.T) {
 	b := newBench(t)
 	app := b.app()
-	slow := files("Dockerfile", "FROM busybox\nRUN echo kept > /f\nRUN sleep 31417\nCMD sh\n")
+	config := platform.Config{"WORD": "x"}
+	slow := files("Dockerfile", "FROM busybox\nRUN echo kept > /f\nRUN --mount=type=secret,id=WORD sleep 31417\nCMD sh\n")
+	temporary := filepath.Join(os.TempDir(), "buildkit-secrets*")
+	before, _ := filepath.Glob(temporary)
 	failed := make(chan error, 1)
 	go func() {
-		_, _, err := b.build(t.Context(), app, nil, slow)
+		_, _, err := b.build(t.Context(), app, config, slow)
 		failed <- err
 	}()
 	eventually(t, "the step runs", func() bool { return runs("31417") })
@@ -180,7 +183,11 @@ func TestBuilderIsKilled(t *testing.T) {
 		t.Errorf("the build: %v", err)
 	}
 	eventually(t, "the step ends", func() bool { return !runs("31417") })
-	img, told := b.mustBuild(app, files("Dockerfile", "FROM busybox\nRUN echo kept > /f\nCMD sh\n"))
+	if left, _ := filepath.Glob(temporary); len(left) > len(before) {
+		t.Errorf("left in the host's temporary directory: %v", left)
+	}
+	img, told, err := b.build(t.Context(), app, config, files("Dockerfile", "FROM busybox\nRUN echo kept > /f\nRUN --mount=type=secret,id=WORD true\nCMD sh\n"))
+	check(t, err)
 	if b.run(app, img, "cat /f") != "kept" || !strings.Contains(told, "RUN echo kept > /f (cached)") {
 		t.Errorf("told:\n%s", told)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -44,25 +46,44 @@ func (c *Client) start() (*process, error) {
 	if c.Private {
 		args = append(args, "--private")
 	}
+	scratch, err := c.scratch()
+	if err != nil {
+		return nil, errors.Join(err, serve.Close(), theirServe.Close(), ours.Close(), theirs.Close())
+	}
 	p.cmd = exec.Command(c.Command[0], args...) //nolint:gosec // our own program
-	p.cmd.Env, p.cmd.Dir, p.cmd.Stderr = c.Environ, "/", os.Stderr
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stderr = append(slices.Clone(c.Environ), "TMPDIR="+scratch), "/", os.Stderr
 	p.cmd.ExtraFiles = []*os.File{theirServe, theirs}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Unshareflags: unix.CLONE_NEWNS}
 	err = p.cmd.Start()
 	_, _ = theirServe.Close(), theirs.Close()
 	if err != nil {
-		return nil, errors.Join(err, serve.Close(), ours.Close())
+		return nil, errors.Join(err, serve.Close(), ours.Close(), os.RemoveAll(scratch))
 	}
 	p.client = serve.Client()
 	p.server = &http.Server{Handler: c.handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)} //nolint:gosec // our own process
 	go func() { _ = p.server.Serve(ours) }()
 	go func() {
 		p.failed = p.cmd.Wait()
-		_ = p.server.Close() // ends what was done for it
+		_ = os.RemoveAll(scratch) // its mounts have ended with it
+		_ = p.server.Close()      // ends what was done for it
 		_ = serve.Close()
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// scratch makes a directory for a builder's temporary files, which BuildKit leaves when it is killed, and removes what
+// one of a crashed daemon left.
+func (c *Client) scratch() (string, error) {
+	const pattern = "scratch-*"
+	old, err := filepath.Glob(filepath.Join(c.Dir, pattern))
+	for _, dir := range old {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := errors.Join(err, os.MkdirAll(c.Dir, 0o700)); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(c.Dir, pattern)
 }
 
 func (p *process) ended() bool {

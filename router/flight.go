@@ -227,6 +227,7 @@ func (f *flight) ask() error {
 	if f.speaksHTTP2() {
 		return f.askHTTP2()
 	}
+	f.sent = f.r.now() // a password or a body may have taken its time
 	if err := f.open(); err != nil {
 		return err
 	}
@@ -249,13 +250,14 @@ var (
 func (f *flight) open() (err error) {
 	f.reused = false
 	if !f.fresh {
-		f.c = f.b.pool.take(f.r.now(), !f.mayRepeat())
+		f.c = f.b.pool.take(f.sent, !f.mayRepeat())
 		f.reused = f.c != nil
 	}
 	if f.c == nil {
 		begun := time.Now()
 		f.c, err = f.b.pool.dial()
 		f.connect = time.Since(begun)
+		f.sent = f.r.now()
 	}
 	if err != nil {
 		return errors.Join(errRefused, err)

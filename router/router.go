@@ -30,7 +30,8 @@ import (
 type Options struct {
 	Log *slog.Logger
 	// Access takes the lines of an app's access log in batches, at most half a second after the requests. It
-	// must not keep the texts. It should not block: requests of the app wait for it. nil: there is no access log.
+	// must not keep the texts. One call an app at a time; requests go on meanwhile, until a mebibyte of lines waits.
+	// nil: there is no access log.
 	Access func(app platform.AppName, lines []platform.AccessLine)
 	// Reserved are hostnames, in lower case and without port, that the platform answers at itself. No
 	// route takes them away.

@@ -10,10 +10,10 @@ import (
 
 // report counts the request and logs it.
 func (f *flight) report() {
-	now := f.r.now()
-	took := f.first
+	whole := f.r.since(f.start)
+	now, took := f.start.Add(whole), f.first
 	if !f.headers {
-		took = now.Sub(f.start)
+		took = whole
 	}
 	f.rt.stats.part(f.shard).count(f, took)
 	if f.b != nil {

@@ -66,6 +66,7 @@ type Router struct {
 	trusted []netip.Prefix
 	secret  []byte
 	now     func() time.Time
+	since   func(time.Time) time.Duration // by the same clock, for half of what now costs
 	front   front
 	altSvc  []byte // nil: nothing is said
 
@@ -94,8 +95,9 @@ func New(o Options) *Router {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.since = func(t time.Time) time.Duration { return r.now().Sub(t) }
 	if r.now == nil {
-		r.now = time.Now
+		r.now, r.since = time.Now, time.Since
 	}
 	if len(r.secret) == 0 {
 		r.secret = make([]byte, 32)

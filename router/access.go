@@ -2,35 +2,18 @@ package router
 
 import (
 	"strconv"
-	"sync"
 	"time"
 
 	"paas/platform"
 	"paas/router/wire"
 )
 
-// The access log is gathered per app and handed over in batches.
-const (
-	accessBatch = 64 << 10 // bytes
-	accessDelay = 500 * time.Millisecond
-)
-
-// accessBook gathers an app's lines.
-type accessBook struct {
-	mu    sync.Mutex
-	text  []byte
-	lines []platform.AccessLine // Text is set when they are handed over
-	ends  []int                 // of the lines in text
-	timer *time.Timer           // nil while there is nothing
-	ended bool                  // the app is gone, its log too
-}
-
 // report counts the request and logs it.
 func (f *flight) report() {
-	now := f.r.now()
-	took := f.first
+	whole := f.r.since(f.start)
+	now, took := f.start.Add(whole), f.first
 	if !f.headers {
-		took = now.Sub(f.start)
+		took = whole
 	}
 	f.rt.stats.part(f.shard).count(f, took)
 	if f.b != nil {
@@ -50,60 +33,6 @@ func (f *flight) complain() {
 		return
 	}
 	f.r.log.Warn("no answer from an instance", "app", f.rt.app, "status", f.status, "id", string(f.requestID()), "err", f.fault.cause)
-}
-
-func (b *accessBook) add(f *flight, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ended {
-		return
-	}
-	if f.info.Traffic.Access == platform.AccessJSON {
-		b.text = f.appendJSON(b.text, now)
-	} else {
-		b.text = f.appendLine(b.text, now)
-	}
-	b.lines = append(b.lines, platform.AccessLine{At: f.start})
-	b.ends = append(b.ends, len(b.text))
-	switch {
-	case len(b.text) >= accessBatch:
-		b.hand(f.r, f.rt.app)
-	case b.timer == nil:
-		r, app := f.r, f.rt.app
-		b.timer = time.AfterFunc(accessDelay, func() { b.flush(r, app) })
-	}
-}
-
-func (b *accessBook) flush(r *Router, app platform.AppName) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.hand(r, app)
-}
-
-// end hands over what there is; nothing follows.
-func (b *accessBook) end(r *Router, app platform.AppName) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.hand(r, app)
-	b.ended = true
-}
-
-// hand gives the lines away. It holds the lock, so that they stay in order.
-func (b *accessBook) hand(r *Router, app platform.AppName) {
-	if b.timer != nil {
-		b.timer.Stop()
-		b.timer = nil
-	}
-	if len(b.lines) == 0 || r.access == nil {
-		return
-	}
-	from := 0
-	for i, end := range b.ends {
-		b.lines[i].Text = b.text[from:end]
-		from = end
-	}
-	r.access(app, b.lines)
-	b.text, b.lines, b.ends = b.text[:0], b.lines[:0], b.ends[:0]
 }
 
 // appendLine writes Heroku's form. The query is left out: it holds secrets.

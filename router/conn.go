@@ -35,7 +35,9 @@ type conn struct {
 	freed   time.Time // when it became idle
 	armed   time.Time // the deadline of reads, as it stands
 	cut     atomic.Bool
-	answers int // that it has carried
+	answers int              // that it has carried
+	look    func(fd uintptr) // lookOnce
+	lives   bool             // what it saw
 
 	owner  *tunnel // under the pool's mu: who is to say goodbye when draining is over
 	pool   *pool
@@ -109,10 +111,12 @@ func (p *pool) learn(rested time.Duration, now time.Time) {
 
 // alive looks for the connection's end, or for bytes that nobody asked for, without waiting.
 func (c *conn) alive() bool {
-	lives := false
-	_ = c.raw.Control(func(fd uintptr) { lives = !http1.Ripe(fd) }) // an error leaves it dead
-	return lives
+	c.lives = false
+	_ = c.raw.Control(c.look) // an error leaves it dead
+	return c.lives
 }
+
+func (c *conn) lookOnce(fd uintptr) { c.lives = !http1.Ripe(fd) }
 
 // readable waits, without a buffer, until there is something to read, or the deadline of reads has passed.
 func (c *conn) readable() error {
@@ -130,7 +134,8 @@ func (p *pool) dial() (*conn, error) {
 	if c.raw, err = c.SyscallConn(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	c.in = http1.NewReader(c.TCPConn)
+	_ = c.raw.Control(calm) // what refuses it stays as it is
+	c.in, c.look = http1.NewReader(c.TCPConn), c.lookOnce
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

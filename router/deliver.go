@@ -23,7 +23,7 @@ const (
 // deliver passes the answer on as it comes.
 func (f *flight) deliver() {
 	a := &f.c.answer
-	f.first = f.r.now().Sub(f.start)
+	f.first = f.r.since(f.start)
 	f.status, f.headers = a.Status, true
 	if err := f.x.Head(a.Status, f.answerFields(a.Fields), a.Length); err != nil {
 		f.cut = errors.Join(errClient, err)

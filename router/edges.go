@@ -12,6 +12,7 @@ import (
 func (f *flight) steer() (answered *edge.Answer) {
 	rules := f.rt.rules.Load()
 	if rules.Any() {
+		f.ruled = true
 		f.verdict = rules.Before(f.req, f.client)
 		if f.verdict.Answer != nil {
 			return f.verdict.Answer
@@ -37,6 +38,7 @@ func (f *flight) lead(to platform.AppName) *edge.Answer {
 	}
 	f.rt, f.info = rt, rt.info.Load()
 	rules := rt.rules.Load()
+	f.ruled = true
 	if most := f.info.Traffic.MaxBody; most > 0 && f.req.Length > most {
 		return rules.Page(f.req, 413, "Too large", tooLarge(most).text)
 	}

@@ -71,14 +71,17 @@ func (f *flight) appendOrigin(out []byte) []byte {
 	peer := f.req.Client.Addr().Unmap()
 	out = append(out, "X-Forwarded-For: "...)
 	out = f.appendEarlier(out, "x-forwarded-for")
-	out = append(peer.AppendTo(out), "\r\nX-Forwarded-Proto: "...)
+	at := len(out)
+	out = peer.AppendTo(out)
+	said := out[at:] // also when out moves
+	out = append(out, "\r\nX-Forwarded-Proto: "...)
 	out = f.appendSaid(out, "x-forwarded-proto", f.proto())
 	out = append(out, "\r\nX-Forwarded-Host: "...)
 	out = f.appendSaid(out, "x-forwarded-host", f.req.Authority)
 	out = append(out, "\r\nX-Forwarded-Port: "...)
 	out = f.appendSaid(out, "x-forwarded-port", f.typedPort())
 	out = append(out, "\r\nForwarded: "...)
-	out = f.appendForwarded(f.appendEarlier(out, "forwarded"), peer)
+	out = f.appendForwarded(f.appendEarlier(out, "forwarded"), said, peer.Is6())
 	out = append(append(out, "\r\nX-Request-Id: "...), f.requestID()...)
 	out = append(out, "\r\nX-Request-Start: "...)
 	if said := f.said("x-request-start"); said != nil {
@@ -90,12 +93,12 @@ func (f *flight) appendOrigin(out []byte) []byte {
 }
 
 // appendForwarded writes RFC 7239's form.
-func (f *flight) appendForwarded(out []byte, peer netip.Addr) []byte {
+func (f *flight) appendForwarded(out, peer []byte, six bool) []byte {
 	out = append(out, "for="...)
-	if peer.Is6() {
-		out = append(peer.AppendTo(append(out, `"[`...)), `]"`...)
+	if six {
+		out = append(append(append(out, `"[`...), peer...), `]"`...)
 	} else {
-		out = peer.AppendTo(out)
+		out = append(out, peer...)
 	}
 	out = append(append(append(out, `;host="`...), f.req.Authority...), `";proto=`...)
 	return append(out, f.proto()...)

@@ -30,7 +30,8 @@ import (
 type Options struct {
 	Log *slog.Logger
 	// Access takes the lines of an app's access log in batches, at most half a second after the requests. It
-	// must not keep the texts. It should not block: requests of the app wait for it. nil: there is no access log.
+	// must not keep the texts. One call an app at a time; requests go on meanwhile, until a mebibyte of lines waits.
+	// nil: there is no access log.
 	Access func(app platform.AppName, lines []platform.AccessLine)
 	// Reserved are hostnames, in lower case and without port, that the platform answers at itself. No
 	// route takes them away.
@@ -65,6 +66,7 @@ type Router struct {
 	trusted []netip.Prefix
 	secret  []byte
 	now     func() time.Time
+	since   func(time.Time) time.Duration // by the same clock, for half of what now costs
 	front   front
 	altSvc  []byte // nil: nothing is said
 
@@ -93,8 +95,9 @@ func New(o Options) *Router {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.since = func(t time.Time) time.Duration { return r.now().Sub(t) }
 	if r.now == nil {
-		r.now = time.Now
+		r.now, r.since = time.Now, time.Since
 	}
 	if len(r.secret) == 0 {
 		r.secret = make([]byte, 32)

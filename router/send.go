@@ -44,7 +44,6 @@ func (f *flight) send() error {
 	f.out = f.appendHead(f.out[:0])
 	f.out = append(f.out, f.body...)
 	f.whole = f.req.Length == 0 || len(f.body) > 0
-	f.sent = f.r.now() // a password or a body may have taken its time
 	if f.whole {
 		return f.askWhole()
 	}

@@ -86,7 +86,10 @@ func (a *Answer) parse(b []byte, head bool) error {
 
 // cutLine cuts off a line, which ends with LF or CRLF.
 func cutLine(b []byte) (line, rest []byte) {
-	line, rest, _ = bytes.Cut(b, []byte{'\n'})
+	line = b
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		line, rest = b[:i], b[i+1:]
+	}
 	if n := len(line) - 1; n >= 0 && line[n] == '\r' {
 		line = line[:n]
 	}

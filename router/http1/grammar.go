@@ -142,9 +142,10 @@ func number(b []byte) int64 {
 // 5.6.1.2); nil means that there is none left.
 func nextToken(list []byte) (token, rest []byte) {
 	for len(list) > 0 {
-		var found bool
-		if token, list, found = bytes.Cut(list, []byte{','}); !found {
-			list = nil
+		if i := bytes.IndexByte(list, ','); i >= 0 {
+			token, list = list[:i], list[i+1:]
+		} else {
+			token, list = list, nil
 		}
 		if token = trim(token); len(token) > 0 {
 			return token, list

@@ -36,6 +36,7 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"log":         func(w []string) map[string]int64 { return logFlood(duration(w)) },
 		"longline":    func([]string) map[string]int64 { return longLine() },
 		"flows":       func(w []string) map[string]int64 { return flowFlood(w[0], number(w[1:])) },
+		"counted":     func([]string) map[string]int64 { return takeCounted() },
 		"hold":        func([]string) map[string]int64 { hold(); return nil },
 	}
 }

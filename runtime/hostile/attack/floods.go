@@ -29,6 +29,7 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"sysv":        func([]string) map[string]int64 { return sysvFlood() },
 		"pipes":       func([]string) map[string]int64 { return pipeFlood() },
 		"socketbuf":   func([]string) map[string]int64 { return socketFlood() },
+		"connections": func([]string) map[string]int64 { return connectionFlood() },
 		"pagecache":   func(w []string) map[string]int64 { return pageCache(w[0]) },
 		"inodes":      func(w []string) map[string]int64 { return inodes(w[0], number(w[1:])) },
 		"watches":     func([]string) map[string]int64 { return watchFlood() },

@@ -67,8 +67,8 @@ func (c *container) raiseLimits(o *order) error {
 		if !ok {
 			return platform.Errorf(platform.Usage, "%s cannot start: there is no resource limit %q", o.what, name)
 		}
-		var have unix.Rlimit
-		if err := unix.Prlimit(c.init.pid, number, nil, &have); err != nil {
+		var have unix.Rlimit // process 1 has inherited ours, and without CAP_SYS_RESOURCE we may not look at another user's
+		if err := unix.Getrlimit(number, &have); err != nil {
 			return fmt.Errorf("read limit %s: %w", name, err)
 		}
 		_, asked := o.security.Rlimits[name]

@@ -90,6 +90,8 @@ func limits1(disk blockDevice, l platform.Limits) []setting {
 	s := []setting{
 		{"memory", "memory.limit_in_bytes", number(l.Memory), false, false},
 		{"memory", "memory.memsw.limit_in_bytes", number(l.Memory + l.Swap), true, false}, // not without swapaccount
+		// Buffers of sockets, which v1 counts apart, and not at all before this is set. v2 counts them as memory.
+		{"memory", "memory.kmem.tcp.limit_in_bytes", number(l.Memory), true, false},
 		{"memory", "memory.soft_limit_in_bytes", soft, true, l.Reserve.Memory == 0},
 		{"pids", "pids.max", strconv.Itoa(l.Processes), false, false},
 		{"cpu", "cpu.cfs_quota_us", quota, false, l.CPUs == 0},

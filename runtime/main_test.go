@@ -186,7 +186,7 @@ func (b *bench) ends() platform.Instance {
 	select {
 	case i := <-b.Exits():
 		return i
-	case <-time.After(20 * time.Second):
+	case <-time.After(sandbox.Patience):
 		b.t.Fatal("no instance ended")
 		return platform.Instance{}
 	}

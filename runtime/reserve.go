@@ -46,7 +46,10 @@ func reserveSettings(v2 bool, total int64) []setting {
 	if v2 {
 		return []setting{{"memory", "memory.max", most, true, false}}
 	}
-	return []setting{{"memory", "memory.limit_in_bytes", most, true, false}}
+	return []setting{
+		{"memory", "memory.limit_in_bytes", most, true, false},
+		{"memory", "memory.kmem.tcp.limit_in_bytes", most, true, false},
+	}
 }
 
 // hostMemory is the host's memory in bytes; 0 if it cannot be read.

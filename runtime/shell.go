@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -50,7 +51,17 @@ func (r *Runtime) fillShell(s *shell, group string) (err error) {
 		return err
 	}
 	s.endpoint = &endpoint
-	return nil
+	return s.await()
+}
+
+// await waits until process 1 has mounted what is mounted ahead. A shell that could not must never wait in a pool:
+// who takes one that has ended takes the next, for ever.
+func (s *shell) await() error {
+	m, err := s.conn.Receive()
+	if err == nil && !m.Started {
+		err = errors.New("process 1 said something else than that it is ready")
+	}
+	return err
 }
 
 // namespaces of a container. The user namespace has no ids until it is known whose container it is.
@@ -77,8 +88,8 @@ func (r *Runtime) cloneShell(s *shell) error {
 		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
 	}
 	clone := script.New()
+	ownCounters(clone)
 	clone.Clone(namespaces)
-	mountAhead(clone)
 	if err := s.conn.Run(clone); err != nil {
 		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
 	}
@@ -86,9 +97,33 @@ func (r *Runtime) cloneShell(s *shell) error {
 	if err != nil {
 		return errors.Join(err, unix.Kill(stage, unix.SIGKILL))
 	}
-	s.init, err = holdProcess(pid, pidfd)
-	return err
+	if s.init, err = holdProcess(pid, pidfd); err != nil {
+		return err
+	}
+	ahead := script.New()
+	mountAhead(ahead)
+	return s.conn.Run(ahead)
 }
+
+// ownCounters makes the maker of the user namespace a user of the host whom nobody else is. What the kernel counts for
+// a user inside (inotify instances, pending signals, message queues, locked memory: ucounts), it counts for the maker
+// too: made by root, all containers and the host's root would share the bounds of one user. The maker has all rights
+// in the namespace, so it must be nobody whom the host or an app runs as: ids from 1<<31 on are neither handed out
+// nor those of apps. Two that meet by chance share what all would have shared.
+func ownCounters(s *script.Script) {
+	const keepCapabilities = 1 << 2 // SECBIT_NO_SETUID_FIXUP of linux/securebits.h: some hosts let only these make one
+	s.Try("keep capabilities", unix.SYS_PRCTL, script.N(unix.PR_SET_SECUREBITS), script.N(keepCapabilities))
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	maker := firstMaker | binary.LittleEndian.Uint32(b[:])&makers
+	s.Do("become the user namespace's maker", unix.SYS_SETRESUID, script.N(unchanged), script.N(maker), script.N(unchanged))
+}
+
+const (
+	firstMaker = 1 << 31
+	makers     = 1<<30 - 1
+	unchanged  = ^uint32(0) // an id, for setresuid(2)
+)
 
 // mountAhead makes what every container has of /proc and /sys before it is known whose it is: for a new /sys the
 // kernel looks at every other one on the host.
@@ -101,6 +136,7 @@ func mountAhead(s *script.Script) {
 		s.Do("keep "+m.fstype, unix.SYS_DUP3, mount, script.N(m.at), script.N(unix.O_CLOEXEC))
 		s.Close(mount)
 	}
+	s.TellStarted(script.N(1))
 }
 
 // Descriptors of process 1 for the mounts that were made ahead, far above those that the kernel gives.

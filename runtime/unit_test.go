@@ -57,7 +57,7 @@ func TestLimitSettings(t *testing.T) {
 	}
 	equal(t, "v2", text(true, true), "memory.max=67108864 memory.swap.max=0 pids.max=9 cpu.max=150000 100000 memory.oom.group=1")
 	equal(t, "v2 app", text(true, false), "memory.max=67108864 memory.swap.max=0 pids.max=9 cpu.max=150000 100000")
-	equal(t, "v1", text(false, true), "memory.limit_in_bytes=67108864 memory.memsw.limit_in_bytes=67108864 pids.max=9 cpu.cfs_quota_us=150000")
+	equal(t, "v1", text(false, true), "memory.limit_in_bytes=67108864 memory.memsw.limit_in_bytes=67108864 memory.kmem.tcp.limit_in_bytes=67108864 pids.max=9 cpu.cfs_quota_us=150000")
 }
 
 // Every limit has its control file; what is usual is written only to take something back.
@@ -77,7 +77,7 @@ func TestLimitSettingsInFull(t *testing.T) {
 	}
 	equal(t, "v2", text(true, l, false), "memory.max=67108864; memory.swap.max=16777216; memory.high=50331648; memory.low=8; pids.max=9; "+
 		"cpu.max=1000 100000; cpu.weight=200; cpuset.cpus=0-1; io.weight=default 200; io.max=8:0 rbps=1 wbps=3 riops=2 wiops=max")
-	equal(t, "v1", text(false, l, false), "memory.limit_in_bytes=67108864; memory.memsw.limit_in_bytes=83886080; memory.soft_limit_in_bytes=8; pids.max=9; "+
+	equal(t, "v1", text(false, l, false), "memory.limit_in_bytes=67108864; memory.memsw.limit_in_bytes=83886080; memory.kmem.tcp.limit_in_bytes=67108864; memory.soft_limit_in_bytes=8; pids.max=9; "+
 		"cpu.cfs_quota_us=1000; cpu.shares=2048; cpuset.cpus=0-1; blkio.bfq.weight=200; blkio.throttle.read_bps_device=8:0 1; "+
 		"blkio.throttle.write_bps_device=8:0 3; blkio.throttle.read_iops_device=8:0 2")
 	equal(t, "v2 taken back", text(true, platform.Limits{}, true), "memory.high=max; memory.low=0; cpu.max=max 100000; cpu.weight=100; cpuset.cpus=; "+

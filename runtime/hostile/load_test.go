@@ -48,6 +48,7 @@ func floods() map[string]flood {
 		"page cache":        {[]string{"pagecache", "/tmp/x"}, small, false, nil, map[string]int64{"bytes": 128 * mebibyte}},
 		"pipes":             {[]string{"pipes"}, small, false, map[string]int64{"bytes": 128 * mebibyte}, nil},
 		"socket buffers":    {[]string{"socketbuf"}, small, false, map[string]int64{"bytes": 128 * mebibyte}, nil},
+		"connections":       {[]string{"connections"}, small, false, map[string]int64{"bytes": 256 * mebibyte}, map[string]int64{"bytes": mebibyte}},
 		"files of no size":  {[]string{"inodes", "/tmp", "2000"}, small, false, nil, map[string]int64{"inodes": 1000}},
 		"inodes of a tmpfs": {[]string{"inodes", "/dev/shm", "100000"}, small, false, nil, nil},
 		"watches":           {[]string{"watches"}, small, false, map[string]int64{"instances": 20000}, nil},

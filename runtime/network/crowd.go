@@ -11,24 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// crowd counts who is in, so that one container keeps no other out.
-type crowd struct {
+// crowd counts who is in, so that one container, or one app, keeps no other out.
+type crowd[K comparable] struct {
 	most, mostOfOne int
 
 	mu  sync.Mutex
 	all int
-	of  map[netip.Addr]int
+	of  map[K]int
 }
 
 // enter fails when there are too many. leave must be called once.
-func (c *crowd) enter(who netip.Addr) (leave func(), ok bool) {
+func (c *crowd[K]) enter(who K) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all >= c.most || c.of[who] >= c.mostOfOne {
 		return nil, false
 	}
 	if c.of == nil {
-		c.of = map[netip.Addr]int{}
+		c.of = map[K]int{}
 	}
 	c.all++
 	c.of[who]++
@@ -46,7 +46,7 @@ func (c *crowd) enter(who netip.Addr) (leave func(), ok bool) {
 // daemon.
 type doorkeeper struct {
 	net.Listener
-	crowd *crowd
+	crowd *crowd[netip.Addr]
 }
 
 // Accept implements net.Listener.

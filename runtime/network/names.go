@@ -14,6 +14,8 @@ import (
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"paas/platform"
 )
 
 const (
@@ -21,7 +23,8 @@ const (
 	namePortSpare = 10_053 // when some server of the host has taken 53 of all addresses; the walls redirect
 	namePorts     = 10
 
-	questionsAtOnce = 256 // of all containers
+	questionsAtOnce = 512 // of all containers
+	questionsOfApp  = 128 // of all containers of one app, however many it has
 	questionsOfOne  = 48  // of one container
 	callsAtOnce     = 512 // TCP connections of all containers
 	callsOfOne      = 24
@@ -35,7 +38,8 @@ type nameServer struct {
 	servers []*dns.Server
 	life    context.Context // ends with close: questions in flight end with it
 	cancel  context.CancelFunc
-	busy    crowd // questions in flight
+	busy    crowd[netip.Addr]       // questions in flight
+	apps    crowd[platform.AppName] // the same, by app
 }
 
 // serveNames begins to answer.
@@ -71,8 +75,9 @@ func (n *Network) listenNames(at uint16) (*nameServer, error) {
 	if err != nil {
 		return nil, errors.Join(err, packets.Close())
 	}
-	s := &nameServer{network: n, busy: crowd{most: questionsAtOnce, mostOfOne: questionsOfOne}}
-	calls := doorkeeper{stream, &crowd{most: callsAtOnce, mostOfOne: callsOfOne}}
+	s := &nameServer{network: n, busy: crowd[netip.Addr]{most: questionsAtOnce, mostOfOne: questionsOfOne}}
+	s.apps.most, s.apps.mostOfOne = questionsAtOnce, questionsOfApp
+	calls := doorkeeper{stream, &crowd[netip.Addr]{most: callsAtOnce, mostOfOne: callsOfOne}}
 	s.life, s.cancel = context.WithCancel(context.Background())
 	if err := errors.Join(s.serve(&dns.Server{PacketConn: packets}), s.serve(&dns.Server{Listener: calls, MaxTCPQueries: 128})); err != nil {
 		s.close()
@@ -155,12 +160,12 @@ func (s *nameServer) answer(from netip.Addr, req *dns.Msg, tcp bool) *dns.Msg {
 	if req.Opcode != dns.OpcodeQuery || len(req.Question) != 1 {
 		return refusal(req, dns.RcodeNotImplemented)
 	}
-	leave, ok := s.busy.enter(from)
+	asker, _ := s.network.people.who(number)
+	leave, ok := s.enter(from, asker.App)
 	if !ok {
 		return refusal(req, dns.RcodeServerFailure)
 	}
 	defer leave()
-	asker, _ := s.network.people.who(number)
 	if !s.network.awaitAwake(s.life, asker, strings.TrimSuffix(strings.ToLower(req.Question[0].Name), ".")) {
 		return refusal(req, dns.RcodeServerFailure) // to be asked again
 	}
@@ -172,6 +177,24 @@ func (s *nameServer) answer(from netip.Addr, req *dns.Msg, tcp bool) *dns.Msg {
 		reply.Truncate(udpSize(req))
 	}
 	return reply
+}
+
+// enter fails when the container, its app or all together ask too much at once. leave must be called once.
+// Containers that are nobody's, as those of one-offs of several apps, have no bound together.
+func (s *nameServer) enter(from netip.Addr, app platform.AppName) (leave func(), ok bool) {
+	if app == "" {
+		return s.busy.enter(from)
+	}
+	leaveApp, ok := s.apps.enter(app)
+	if !ok {
+		return nil, false
+	}
+	leaveAll, ok := s.busy.enter(from)
+	if !ok {
+		leaveApp()
+		return nil, false
+	}
+	return func() { leaveAll(); leaveApp() }, true
 }
 
 func refusal(req *dns.Msg, code int) *dns.Msg {

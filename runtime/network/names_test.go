@@ -308,35 +308,38 @@ func TestNamesOnAList(t *testing.T) {
 	after("after a restart of the daemon")
 }
 
-// A container that asks without end keeps no other from being answered.
+// A container that asks without end keeps no other from being answered, nor does an app with many containers.
 func TestQuestionFlood(t *testing.T) {
 	out := outside(t)
 	check(t, setResolv("nameserver 203.0.113.77\n")) // nobody: every question waits
 	t.Cleanup(func() { check(t, setResolv(testResolv)) })
 	n := openNetwork(t, Options{ID: "qf"})
 	greet(t, out, "[::]:80")
-	flooder, _ := member(t, n, "flood", "web", 1)
 	victim, e := member(t, n, "shop", "web", 1)
+	for number := range 1 + questionsAtOnce/questionsOfOne {
+		flooder, _ := member(t, n, "flood", "web", number+1)
+		in(t, flooder, func() (any, error) { floodQuestions(t, n); return nil, nil })
+	}
 	var wg sync.WaitGroup
-	in(t, flooder, func() (any, error) {
-		c, err := net.Dial("udp4", n.gateway().String()+":53")
-		check(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		for i := range 2000 {
-			req := new(dns.Msg)
-			req.SetQuestion(fmt.Sprintf("q%d.example.com.", i), dns.TypeA)
-			b, err := req.Pack()
-			check(t, err)
-			_, _ = c.Write(b)
-		}
-		return nil, nil
-	})
 	for range 10 {
 		wg.Go(func() {
 			equal(t, "a neighbour", said(ask(victim, n, "udp", "shop.internal", dns.TypeA)), e.Addr.String())
 		})
 	}
 	wg.Wait()
+}
+
+func floodQuestions(t *testing.T, n *Network) {
+	c, err := net.Dial("udp4", n.gateway().String()+":53")
+	check(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	for i := range 300 {
+		req := new(dns.Msg)
+		req.SetQuestion(fmt.Sprintf("q%d.example.com.", i), dns.TypeA)
+		b, err := req.Pack()
+		check(t, err)
+		_, _ = c.Write(b)
+	}
 }
 
 // A container that opens connections without end costs the daemon few descriptors, and its neighbours nothing.

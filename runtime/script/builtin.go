@@ -45,7 +45,7 @@ func (s *Script) Send(what string, fd Arg) {
 }
 
 // Clone goes on in a child with new namespaces (CLONE_NEW… flags), which is a child of the daemon; the
-// stage ends. It is the last call of a stage's script: the child waits for the next one.
+// stage ends. The calls after it are the child's, which waits for the next script then.
 func (s *Script) Clone(flags uint64) {
 	s.add("make namespaces", builtinClone, 0, []Arg{N(flags)})
 }
@@ -86,7 +86,7 @@ func (s *Script) ExecBeside(argv, extra []string) {
 	s.add("execute "+argv[0], builtinExec, 0, []Arg{s.Strings(argv), {}, s.Strings(extra), {}})
 }
 
-// TellStarted tells the daemon that the container runs, with the mount points that were made.
+// TellStarted tells the daemon that all calls before it were made, with the mount points that these made.
 func (s *Script) TellStarted(pid Arg) {
 	s.add("tell that it started", builtinTellStarted, 0, []Arg{pid})
 }

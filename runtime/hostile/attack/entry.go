@@ -45,6 +45,7 @@ func children() map[string]func(words []string) int {
 		"sleep":           func([]string) int { time.Sleep(time.Hour); return 0 },
 		"threads":         threads,
 		"hoard-terminals": hoardTerminals,
+		"hoard-counted":   hoardCounted,
 		"limit-init": func(w []string) int {
 			return status(unix.Prlimit(1, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(number(w)), Max: uint64(number(w))}, nil))
 		},

@@ -29,6 +29,7 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"sysv":        func([]string) map[string]int64 { return sysvFlood() },
 		"pipes":       func([]string) map[string]int64 { return pipeFlood() },
 		"socketbuf":   func([]string) map[string]int64 { return socketFlood() },
+		"connections": func([]string) map[string]int64 { return connectionFlood() },
 		"pagecache":   func(w []string) map[string]int64 { return pageCache(w[0]) },
 		"inodes":      func(w []string) map[string]int64 { return inodes(w[0], number(w[1:])) },
 		"watches":     func([]string) map[string]int64 { return watchFlood() },
@@ -36,6 +37,7 @@ func floods() map[string]func(words []string) map[string]int64 {
 		"log":         func(w []string) map[string]int64 { return logFlood(duration(w)) },
 		"longline":    func([]string) map[string]int64 { return longLine() },
 		"flows":       func(w []string) map[string]int64 { return flowFlood(w[0], number(w[1:])) },
+		"counted":     func([]string) map[string]int64 { return takeCounted() },
 		"hold":        func([]string) map[string]int64 { hold(); return nil },
 	}
 }

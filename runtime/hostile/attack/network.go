@@ -268,3 +268,35 @@ func dialUnix(name string) error {
 	}
 	return c.Close()
 }
+
+// connectionFlood fills the buffers of connections with itself, which nobody reads.
+func connectionFlood() map[string]int64 {
+	const size, each, enough = 4 * mebibyte, 64 << 10, 512 * mebibyte
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return map[string]int64{"failed": 1}
+	}
+	chunk := make([]byte, each)
+	var kept []net.Conn
+	var taken int64
+	for taken < enough {
+		c, err := net.DialTimeout("tcp", l.Addr().String(), time.Second)
+		if err != nil {
+			break
+		}
+		kept = append(kept, c)
+		_ = c.(*net.TCPConn).SetWriteBuffer(size)
+		for {
+			_ = c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
+			n, err := c.Write(chunk)
+			taken += int64(n)
+			if err != nil {
+				break
+			}
+		}
+		if len(kept) > 300 {
+			break
+		}
+	}
+	return map[string]int64{"bytes": taken, "connections": int64(len(kept))}
+}

@@ -90,7 +90,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.noise = newNoise(c.limits.Noise)
 	c.dec = hpack.NewDecoder(tableSize, c.head.field)
 	c.head.dec, c.head.limits = c.dec, &c.limits
-	c.dec.SetMaxStringLength(2 * blockMost)
+	c.dec.SetMaxStringLength(2 * c.limits.block())
 	c.client, c.local = address(nc.RemoteAddr()), address(nc.LocalAddr())
 	return c
 }

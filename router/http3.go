@@ -56,7 +56,7 @@ func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Han
 // that wait for their turn do not hold up the one that is read.
 func quicWindows(c *quic.Config, in platform.Intake) {
 	all := uint64(in.MaxStreams) * quicWindow                                                                     //nolint:gosec // it is positive, as the others
-	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, uint64(max(in.StreamWindow, quicWindow)) //nolint:gosec
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, uint64(max(in.StreamWindow, quicWindow)) //nolint:gosec // positive
 	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all+uint64(in.Window)                   //nolint:gosec
 }
 

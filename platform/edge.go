@@ -98,6 +98,13 @@ type Intake struct {
 	MaxNoise       int            // frames of an HTTP/2 connection that make work and want no answer, at once; 100 come back in a second
 	Stall          time.Duration  // in which a client over HTTP/2 or HTTP/3 moves 4 KiB of a body that is waited for
 	MaxUnread      int            // bytes of a body that no app has read, which are read to keep an HTTP/1 connection; -1: none
+	MaxContinued   int            // frames of one head over HTTP/2
+	StreamWindow   int            // bytes of a body over HTTP/2 or HTTP/3 that may wait unread, when others were read fast
+	Window         int            // and of all bodies of a connection
+	MaxChunkLine   int            // bytes of the line before a chunk of a body
+	MaxExtensions  int            // bytes of all chunk extensions of a body; -1: none
+	MaxTrailer     int            // bytes of the fields behind a body over HTTP/1
+	MaxAnswerHead  int            // bytes of the head of an instance's answer
 	MaxConnections int            // of one client's address or /64 network, but for loopback; -1: any number
 }
 
@@ -115,6 +122,13 @@ const (
 	defaultNoise         = 1000
 	defaultStall         = time.Minute
 	defaultUnread        = 256 << 10
+	defaultContinued     = 32
+	defaultStreamWindow  = 1 << 20
+	defaultWindow        = 4 << 20
+	defaultChunkLine     = 256
+	defaultExtensions    = 16 << 10
+	defaultTrailer       = 8 << 10
+	defaultAnswerHead    = 256 << 10
 )
 
 // Defaults fills what is zero.
@@ -139,6 +153,13 @@ func (i Intake) Defaults() Intake {
 	fill(&i.Handshakes, defaultHandshakes)
 	fill(&i.MaxNoise, defaultNoise)
 	fill(&i.MaxUnread, defaultUnread)
+	fill(&i.MaxContinued, defaultContinued)
+	fill(&i.StreamWindow, defaultStreamWindow)
+	fill(&i.Window, defaultWindow)
+	fill(&i.MaxChunkLine, defaultChunkLine)
+	fill(&i.MaxExtensions, defaultExtensions)
+	fill(&i.MaxTrailer, defaultTrailer)
+	fill(&i.MaxAnswerHead, defaultAnswerHead)
 	if i.Stall == 0 {
 		i.Stall = defaultStall
 	}

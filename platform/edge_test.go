@@ -73,13 +73,18 @@ func TestRouterSettingsOfAll(t *testing.T) {
 		_, err := w.SetRouter(ctx, w.call, platform.RouterSetInput{Words: words, Global: true})
 		return err
 	}
-	w.check(all("queue=7", "trusted-proxies=10.0.0.0/8", "max-head=65536", "http3-handshakes=0", "max-noise=500", "stall-timeout=90s", "max-unread=0"))
+	w.check(all("queue=7", "trusted-proxies=10.0.0.0/8", "max-head=65536", "http3-handshakes=0", "max-noise=500", "stall-timeout=90s", "max-unread=0",
+		"max-chunk-line=512", "max-extensions=0", "max-trailer=16384", "max-answer-head=524288", "max-continued=64", "max-stream-window=262144", "max-window=8388608"))
 	if r := w.route("blog"); r.Traffic.Queue != 7 {
 		t.Errorf("queue %d", r.Traffic.Queue)
 	}
 	if in := w.table.intake; len(in.TrustedProxies) != 1 || in.MaxHead != 65536 || in.MaxFields != 100 || in.KeepAlive != 2*time.Minute ||
 		in.Handshakes != -1 || in.MaxNoise != 500 || in.Stall != 90*time.Second || in.MaxUnread != -1 {
 		t.Errorf("%+v", in)
+	}
+	if in := w.table.intake; in.MaxChunkLine != 512 || in.MaxExtensions != -1 || in.MaxTrailer != 16<<10 || in.MaxAnswerHead != 512<<10 ||
+		in.MaxContinued != 64 || in.StreamWindow != 256<<10 || in.Window != 8<<20 {
+		t.Errorf("framing: %+v", in)
 	}
 	w.check(w.set("queue", "9"))
 	if r := w.route("blog"); r.Traffic.Queue != 9 {

@@ -41,7 +41,7 @@ type edgeKnob struct {
 }
 
 func edgeKnobs() []edgeKnob {
-	return slices.Concat(trafficKnobs(), guardKnobs(), patienceKnobs(), intakeKnobs())
+	return slices.Concat(trafficKnobs(), guardKnobs(), patienceKnobs(), intakeKnobs(), framingKnobs())
 }
 
 func trafficKnobs() []edgeKnob {
@@ -123,12 +123,15 @@ func guardKnobs() []edgeKnob {
 	}
 }
 
+// hostCount is a number that holds for the host.
+func hostCount(key, help string, field func(*edgeSettings) *int, least, most int) edgeKnob {
+	return edgeKnob{key, true, help,
+		func(s *edgeSettings, v string) error { return setCount(field(s), v, least, most) },
+		func(s edgeSettings) string { return strconv.Itoa(*field(&s)) }}
+}
+
 func intakeKnobs() []edgeKnob {
-	count := func(key, help string, field func(*edgeSettings) *int, least, most int) edgeKnob {
-		return edgeKnob{key, true, help,
-			func(s *edgeSettings, v string) error { return setCount(field(s), v, least, most) },
-			func(s edgeSettings) string { return strconv.Itoa(*field(&s)) }}
-	}
+	count := hostCount
 	return []edgeKnob{
 		{"trusted-proxies", true, "addresses of proxies whose X-Forwarded-… are believed",
 			func(s *edgeSettings, v string) error { return setPrefixes(&s.Intake.TrustedProxies, v) },

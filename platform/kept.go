@@ -179,6 +179,7 @@ func (p *Platform) setOneAside(ctx context.Context, l *lane, i Instance) (kept b
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.shelf.list = slices.Clone(l.shelf.list) // who looks at the shelves reads the old list without the lock
 	for n := range l.shelf.list {
 		if l.shelf.list[n].ID == i.ID {
 			l.shelf.list[n].Kept, kept = p.Now(), true

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -59,7 +60,8 @@ func parsePairs(words []string) (keys []string, values map[string]string, err er
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok || key == "" || value == "" {
-			return nil, nil, Errorf(Usage, "%q is no setting: write it like memory=512m, or memory=clear", word)
+			name := cmp.Or(key, "memory")
+			return nil, nil, Errorf(Usage, "%q is no setting: write it like %s=VALUE, or %s=clear to take it away", word, name, name)
 		}
 		if before, twice := values[key]; twice {
 			values[key] = before + "," + value

@@ -34,7 +34,6 @@ type backend struct {
 	rests    atomic.Int32 // in a row
 	restEnd  atomic.Int64 // unix nanoseconds
 	begun    atomic.Int64 // of its slow start, unix nanoseconds; 0: it has its full share
-	ramp     time.Duration
 	stats    counters
 	frames   http2Instance
 }
@@ -114,24 +113,21 @@ func (b *backend) resting(now time.Time) bool {
 }
 
 // startSlowly gives the backend its share little by little.
-func (b *backend) startSlowly(now time.Time, ramp time.Duration) {
-	if ramp > 0 {
-		b.ramp = ramp
-		b.begun.Store(now.UnixNano())
-	}
-}
+func (b *backend) startSlowly(now time.Time) { b.begun.Store(now.UnixNano()) }
 
 // leastShare of its traffic a new instance gets at once.
 const leastShare = 0.1
 
-// share is what part of its traffic the backend takes, 1 when its slow start is over.
+// share is what part of its traffic the backend takes, 1 when its slow start is over: after as long as is set now, not
+// as was set when it began.
 func (b *backend) share(now time.Time) float64 {
 	begun := b.begun.Load()
 	if begun == 0 {
 		return 1
 	}
-	part := float64(now.UnixNano()-begun) / float64(b.ramp)
-	if part >= 1 {
+	ramp := slowStart(b.route.info.Load().Traffic)
+	part := float64(now.UnixNano()-begun) / float64(max(ramp, 1))
+	if ramp <= 0 || part >= 1 {
 		b.begun.Store(0)
 		return 1
 	}

@@ -75,6 +75,18 @@ func TestANewInstanceStartsSlowly(t *testing.T) {
 	}
 }
 
+// Whoever shortened or switched off the slow start had to wait all the same for instances that had begun one.
+func TestSlowStartIsWhatIsSetNow(t *testing.T) {
+	r := newServed(t, nil)
+	old, fresh := newInstance(t, says("old")), newInstance(t, says("new"))
+	r.route(platform.Traffic{SlowStart: time.Hour}, old)
+	r.route(platform.Traffic{SlowStart: time.Hour}, old, fresh)
+	r.route(platform.Traffic{SlowStart: -1, Balance: platform.RoundRobin}, old, fresh)
+	if seen := r.counts(20); seen["new"] != 10 {
+		t.Errorf("in turn, a new instance got %d of 20 requests", seen["new"])
+	}
+}
+
 func TestStickyClients(t *testing.T) {
 	r := newServed(t, nil)
 	a, b := newInstance(t, says("a")), newInstance(t, says("b"))

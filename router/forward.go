@@ -146,11 +146,20 @@ func (f *flight) proto() []byte {
 	return plainHTTP
 }
 
+// outsideTLS tells whether the client speaks TLS with us, or with a trusted proxy in front, which may say so.
+func (f *flight) outsideTLS() bool {
+	if said := f.said("x-forwarded-proto"); said != nil {
+		return string(said) == string(secureHTTP)
+	}
+	return f.req.TLS != nil
+}
+
+// typedPort is the port that the client asks at, which it leaves out where it goes without saying.
 func (f *flight) typedPort() []byte {
 	switch {
 	case len(f.port) > 0:
 		return f.port
-	case f.req.TLS != nil:
+	case f.outsideTLS():
 		return securePort
 	}
 	return plainPort

@@ -46,10 +46,11 @@ func (f *front) limit(in platform.Intake) {
 	f.http1.Limits = http1.Limits{
 		Head: in.MaxHead, Target: in.MaxTarget, Fields: in.MaxFields, Header: in.HeaderTimeout, Idle: in.KeepAlive,
 		Rate: int64(in.MinRate), PerClient: in.MaxConnections, Unread: unread(in.MaxUnread),
+		Chunking: http1.Chunking{Line: in.MaxChunkLine, Extensions: in.MaxExtensions, Trailer: in.MaxTrailer},
 	}
 	f.http2.Limits = http2.Limits{
 		Streams: in.MaxStreams, Head: in.MaxHead, Fields: in.MaxFields, Target: in.MaxTarget, Idle: in.KeepAlive, Begun: in.HeaderTimeout,
-		Noise: in.MaxNoise, Stall: in.Stall,
+		Noise: in.MaxNoise, Stall: in.Stall, Continued: in.MaxContinued, StreamWindow: in.StreamWindow, Window: in.Window,
 	}
 	f.limitHTTP3(in, f.handler)
 }

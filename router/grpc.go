@@ -27,14 +27,14 @@ func (f *flight) isGRPC() bool {
 	return hasPrefix(kind, "application/grpc") && (len(kind) == 16 || kind[16] == '+' || kind[16] == ';')
 }
 
-// way is the transport to an instance that speaks HTTP/2 without TLS.
-func (h *http2Instance) way(b *backend) *http.Transport {
+// way is the transport to an instance that speaks HTTP/2 without TLS; most is the bytes of the head of an answer.
+func (h *http2Instance) way(b *backend, most int) *http.Transport {
 	h.once.Do(func() {
 		var only http.Protocols
 		only.SetUnencryptedHTTP2(true)
 		dialer := net.Dialer{Timeout: dialTimeout}
 		h.transport = &http.Transport{
-			Protocols: &only, DisableCompression: true, IdleConnTimeout: idleMost,
+			Protocols: &only, DisableCompression: true, IdleConnTimeout: idleMost, MaxResponseHeaderBytes: int64(most),
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "tcp", b.Addr.String())
 			},
@@ -45,7 +45,7 @@ func (h *http2Instance) way(b *backend) *http.Transport {
 
 // askHTTP2 sends the request in HTTP/2 and waits for the answer's head.
 func (f *flight) askHTTP2() error {
-	way := f.b.frames.way(f.b)
+	way := f.b.frames.way(f.b, f.r.intake.Load().MaxAnswerHead)
 	if way == nil {
 		return errors.Join(errRefused, errClosed)
 	}

@@ -23,6 +23,7 @@ import (
 const (
 	quicDead     = 60 * time.Second // a peer of whom nothing was heard for so long is gone; it is asked twice meanwhile
 	quicControls = 8                // streams of the protocol itself; RFC 9114, 6.2 has three
+	quicWindow   = 64 << 10         // bytes of a body that nobody reads yet
 	quicParting  = time.Second      // for a client that was told to go to go by itself
 )
 
@@ -46,8 +47,17 @@ func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Han
 		MaxIncomingStreams: int64(in.MaxStreams), MaxIncomingUniStreams: quicControls, HandshakeIdleTimeout: in.HeaderTimeout / 2,
 		MaxIdleTimeout: quicDead, KeepAlivePeriod: quicDead / 3,
 	}
+	quicWindows(f.http3.QUICConfig, in)
 	f.visits.idle = in.KeepAlive
 	f.unproven.most = in.Handshakes
+}
+
+// quicWindows lets every request at once have its first window, and those that are read fast as much as over HTTP/2: bodies
+// that wait for their turn do not hold up the one that is read.
+func quicWindows(c *quic.Config, in platform.Intake) {
+	all := uint64(in.MaxStreams) * quicWindow                                                                     //nolint:gosec // it is positive, as the others
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, uint64(max(in.StreamWindow, quicWindow)) //nolint:gosec // positive
+	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all+uint64(in.Window)                   //nolint:gosec
 }
 
 // ServeHTTP3 answers over QUIC on c until Shutdown, which leaves c open; then it returns nil. It blocks. Clients

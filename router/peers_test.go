@@ -206,8 +206,9 @@ func (b *contest) compare(figure string, load func(*rival) float64, all bool) {
 	}
 }
 
-// rate is what is done in a second of the rival's processor time. A loader that hangs at its end, as h2load does now
-// and then, has done nothing, and is run again.
+// rate is what is done in a second of the rival's processor time. A loader that hangs at its end has done nothing, and
+// is run again: h2load before version 1.69 (-D) forgets to stop the connections whose handshakes are not done when
+// the time is over, which ask on for ever, behind every proxy alike.
 func (b *contest) rate(r *rival, load func(*rival) float64) float64 {
 	b.turn = r.name
 	for range 3 {

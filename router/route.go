@@ -117,7 +117,7 @@ func (rt *route) replace(r *Router, to platform.Route) (gone []*backend) {
 	}
 	if len(fresh) < len(list) { // beside old ones
 		for _, b := range fresh {
-			b.startSlowly(r.now(), slowStart(to.Traffic))
+			b.startSlowly(r.now())
 		}
 	}
 	rt.pools.Store(divide(to.Backends, list))

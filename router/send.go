@@ -72,6 +72,7 @@ var errOdd = errors.New("the instance gave no valid answer")
 func (f *flight) await() error {
 	c := f.c
 	c.armGlance(f.sent)
+	c.answer.MaxHead = f.r.intake.Load().MaxAnswerHead
 	head := string(f.req.Method) == "HEAD"
 	for range maxInterim {
 		err := http1.ReadAnswer(c.in, &c.answer, head)

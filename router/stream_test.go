@@ -175,7 +175,7 @@ func TestTrustedProxiesAreBelieved(t *testing.T) {
 		}
 	})
 	for _, want := range []string{
-		"X-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r", "X-Forwarded-Proto: https\r", "X-Request-Id: theirs\r",
+		"X-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r", "X-Forwarded-Proto: https\r", "X-Forwarded-Port: 443\r", "X-Request-Id: theirs\r",
 		`Forwarded: for=7.7.7.7, for=127.0.0.1;host="hello.test";proto=http` + "\r",
 	} {
 		if !strings.Contains(body, want) {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 
 	"paas/router/wire"
@@ -12,12 +13,13 @@ var ErrAnswer = errors.New("no valid HTTP/1 answer")
 
 // Limits of an answer's head. Applications are trusted with longer ones than strangers.
 const (
-	MaxAnswerHead   = 256 << 10 // bytes
-	maxAnswerFields = 512
+	maxAnswerHead   = 256 << 10 // bytes, unless Answer.MaxHead says otherwise
+	maxAnswerFields = 512       // so that a head of a thousand short lines costs no more than one of a long one
 )
 
 // Answer is the head of an answer. Its bytes are valid until the reader's Release.
 type Answer struct {
+	MaxHead int // bytes; the caller's, 0 is 256 KiB
 	Version wire.Version
 	Status  int          // 100 to 999
 	Fields  []wire.Field // without those of the connection and of the framing
@@ -41,7 +43,7 @@ func ReadAnswer(r *Reader, a *Answer, head bool) error {
 		}
 		scanned = at
 		some := r.Buffered() > 0
-		switch err := r.fill(MaxAnswerHead); {
+		switch err := r.fill(cmp.Or(a.MaxHead, maxAnswerHead)); {
 		case err == errLong:
 			return ErrAnswer
 		case err != nil && some:
@@ -69,7 +71,7 @@ func headEnd(b []byte, from int) (end, at int) {
 
 func (a *Answer) parse(b []byte, head bool) error {
 	a.opts.reset()
-	*a = Answer{Fields: a.Fields[:0], Length: -1, opts: a.opts}
+	*a = Answer{MaxHead: a.MaxHead, Fields: a.Fields[:0], Length: -1, opts: a.opts}
 	line, rest := cutLine(b)
 	if !a.statusLine(line) {
 		return ErrAnswer

@@ -9,14 +9,11 @@ import (
 	"paas/router/wire"
 )
 
-// Limits of what frames a chunked body (RFC 9112 section 7.1). All senders in use stay far below them.
+// Limits of what frames a chunked body that are no settings: a size that fits the number that counts it down, and
+// more fields behind a body than any protocol has.
 const (
-	maxChunkLine   = 256       // bytes: the size, and extensions, which nobody uses
-	maxExtensions  = 16 << 10  // bytes of a body's chunk extensions, all together
-	maxChunk       = 1<<60 - 1 // bytes
-	maxTrailer     = 8 << 10   // bytes of the fields after a body
-	maxTrailerLine = 4 << 10
-	maxTrailers    = 32 // fields
+	maxChunk    = 1<<60 - 1 // bytes
+	maxTrailers = 32        // fields
 )
 
 // Framing is how the end of a body is told.
@@ -40,12 +37,13 @@ type Body struct {
 	last     bool   // the last chunk has come, and its trailers have not
 	kept     []byte // what trailers point into
 	trailers []wire.Field
-	err      error // sticky, but for a deadline that has passed
+	limits   *Chunking // nil: the defaults
+	err      error     // sticky, but for a deadline that has passed
 }
 
 // Start begins to read a body of length bytes (Sized) from r, right after its head. Other framings ignore length.
 func (b *Body) Start(r *Reader, f Framing, length int64) {
-	*b = Body{r: r, framing: f, trailers: b.trailers[:0]}
+	*b = Body{r: r, framing: f, trailers: b.trailers[:0], limits: b.limits}
 	if f == Sized {
 		b.left = length
 	}
@@ -155,12 +153,13 @@ func (b *Body) nextChunk() error {
 		}
 		b.inside = false
 	}
-	line, err := b.r.line(maxChunkLine)
+	limits := b.chunking()
+	line, err := b.r.line(limits.Line)
 	if err != nil {
 		return broken(err)
 	}
 	n, rest := chunkSize(line)
-	if b.extra += len(rest); n < 0 || b.extra > maxExtensions || !validExtensions(rest) {
+	if b.extra += len(rest); n < 0 || b.extra > max(limits.Extensions, 0) || !validExtensions(rest) {
 		return wire.ErrBody
 	}
 	b.left, b.inside = n, true
@@ -202,9 +201,17 @@ func validExtensions(rest []byte) bool {
 	return len(t) > 1 && t[0] == ';' && len(t[1:]) > 0 && ValidValue(t) && rest[len(rest)-1] > ' '
 }
 
+func (b *Body) chunking() *Chunking {
+	if b.limits == nil {
+		return &defaults.Chunking
+	}
+	return b.limits
+}
+
 func (b *Body) readTrailer() error {
+	most := b.chunking().Trailer
 	for size, fields := 0, 0; ; fields++ {
-		line, err := b.r.line(maxTrailerLine)
+		line, err := b.r.line(most)
 		if err != nil {
 			return broken(err)
 		}
@@ -212,7 +219,7 @@ func (b *Body) readTrailer() error {
 			return io.EOF
 		}
 		f, seen := splitField(line)
-		if size += len(line); f.Name == nil || size > maxTrailer || fields >= maxTrailers {
+		if size += len(line); f.Name == nil || size > most || fields >= maxTrailers {
 			return wire.ErrBody
 		}
 		if inTrailers(f.Name) && seen&under == 0 {
@@ -223,7 +230,7 @@ func (b *Body) readTrailer() error {
 
 func (b *Body) keepTrailer(kept []byte, f wire.Field) []byte {
 	if kept == nil {
-		kept = make([]byte, 0, maxTrailer) // never moves: fields point into it
+		kept = make([]byte, 0, b.chunking().Trailer) // never moves: fields point into it
 	}
 	at := len(kept)
 	kept = append(append(kept, f.Name...), f.Value...)

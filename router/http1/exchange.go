@@ -108,6 +108,7 @@ func (x *exchange) open(n int) {
 	x.c.received(quiet)
 	x.c.reader.hold(n)
 	x.req.Client, x.req.Local, x.req.TLS = x.c.client, x.c.local, x.c.tls
+	x.body.limits = &x.c.s.limits.Chunking
 	x.body.Start(x.c.reader, x.head.framing, x.req.Length)
 }
 

@@ -1,6 +1,9 @@
 package http1
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits are what a client may do. Zero values mean the defaults; what is negative is not limited.
 type Limits struct {
@@ -13,12 +16,26 @@ type Limits struct {
 	Window    time.Duration // 30 s
 	PerClient int           // connections from one IPv4 address or IPv6 /64 network, but for loopback; 1024
 	Unread    int64         // bytes of a body that are read for a handler which did not, to keep the connection; 256 KiB
+	Chunking  Chunking
+}
+
+// Chunking is limits of what frames a chunked body (RFC 9112 section 7.1). All senders in use stay far below the
+// defaults. Zero values mean them; what is negative is not allowed at all.
+type Chunking struct {
+	Line       int // bytes: the size of a chunk, and extensions, which nobody uses; 256
+	Extensions int // bytes of a body's extensions, all together; 16 KiB
+	Trailer    int // bytes of the fields behind it; 8 KiB
+}
+
+func (c Chunking) filled() Chunking {
+	d := &defaults.Chunking
+	return Chunking{Line: cmp.Or(c.Line, d.Line), Extensions: cmp.Or(c.Extensions, d.Extensions), Trailer: cmp.Or(c.Trailer, d.Trailer)}
 }
 
 // The defaults are far above what browsers and API clients do, and far below what hurts.
 var defaults = Limits{
 	Head: 32 << 10, Target: 16 << 10, Fields: 100, Header: 10 * time.Second, Idle: 120 * time.Second, Rate: 1000,
-	Window: 30 * time.Second, PerClient: 1024, Unread: 256 << 10,
+	Window: 30 * time.Second, PerClient: 1024, Unread: 256 << 10, Chunking: Chunking{Line: 256, Extensions: 16 << 10, Trailer: 8 << 10},
 }
 
 const (
@@ -35,6 +52,7 @@ func (l Limits) filled() Limits {
 	l.Fields = min(limit(l.Fields, d.Fields), fieldsCeil)
 	l.Header, l.Idle, l.Window = limit(l.Header, d.Header), limit(l.Idle, d.Idle), limit(l.Window, d.Window)
 	l.Rate, l.Unread = limit(l.Rate, d.Rate), limit(l.Unread, d.Unread)
+	l.Chunking = l.Chunking.filled()
 	l.PerClient = limit(l.PerClient, d.PerClient)
 	return l
 }

@@ -15,11 +15,9 @@ import (
 )
 
 const (
-	// connWindow is what a client may send of all bodies before a handler reads any of it; a connection whose
-	// bodies are read as fast as they come gets up to connWindowMost, a stream from initWindow to streamWindowMost.
-	connWindow       = 1 << 20
-	connWindowMost   = 4 << 20
-	streamWindowMost = 1 << 20
+	// connWindow is what a client may send of all bodies before a handler reads any of it, and initWindow of one; those
+	// that are read as fast as they come get up to Limits.Window, and Limits.StreamWindow.
+	connWindow = 1 << 20
 	// linger is how long a connection that we end waits for the client's end, so that our last bytes are not
 	// lost to a reset.
 	linger = time.Second
@@ -55,6 +53,7 @@ type conn struct {
 	most       uint32    // the highest stream the client opened
 	cutOff     []uint32  // streams we reset while the client was still sending
 	inbound    window    // what a client may send of all bodies
+	promised   int       // sizes of the open streams' windows, all together
 	out        output
 	enc        encoder
 	window     int64 // what we may send
@@ -84,13 +83,14 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.in.buf = c.in.small[:]
 	c.quiet.under(&c.mu)
 	c.out.room.under(&c.mu)
-	c.inbound = window{size: connWindow, left: connWindow, most: connWindowMost}
+	first := min(connWindow, c.limits.Window)
+	c.inbound = window{size: first, left: first, most: c.limits.Window}
 	c.enc = newEncoder()
 	c.out.round = 1 // a stream that has sent nothing has 0
 	c.noise = newNoise(c.limits.Noise)
 	c.dec = hpack.NewDecoder(tableSize, c.head.field)
 	c.head.dec, c.head.limits = c.dec, &c.limits
-	c.dec.SetMaxStringLength(2 * blockMost)
+	c.dec.SetMaxStringLength(2 * c.limits.block())
 	c.client, c.local = address(nc.RemoteAddr()), address(nc.LocalAddr())
 	return c
 }
@@ -167,7 +167,10 @@ func (c *conn) hello() []byte {
 	b = appendSetting(b, settingStreams, uint32(c.limits.Streams))
 	b = appendSetting(b, settingHeadSize, uint32(c.limits.Head))
 	b = appendSetting(b, settingConnect, 1)
-	return appendWindow(b, 0, connWindow-initWindow)
+	if c.inbound.size > initWindow {
+		b = appendWindow(b, 0, c.inbound.size-initWindow)
+	}
+	return b
 }
 
 // secure wants of TLS what RFC 9113, 9.2 does.

@@ -119,6 +119,7 @@ func (c *conn) deliver(f *frame, p []byte) (cost int, err error) {
 		return costError, nil
 	}
 	s.accept(p, len(f.payload)-len(p))
+	c.lendIfWaited()
 	if f.has(flagEnd) {
 		s.endIn()
 		return 0, nil
@@ -157,6 +158,23 @@ func (c *conn) stray(f *frame, s *stream) (cost int) {
 func (c *conn) credit(n int) {
 	if more := c.inbound.credit(n); more > 0 {
 		c.say(func(b []byte) []byte { return appendWindow(b, 0, more) })
+	}
+}
+
+// lend makes room for a body that is waited for, when others have filled the connection's window. The lock is held.
+func (c *conn) lend() {
+	if more := c.inbound.lend(c.promised); more > 0 {
+		c.say(func(b []byte) []byte { return appendWindow(b, 0, more) })
+	}
+}
+
+// lendIfWaited does so when the window has become small while somebody waits. The lock is held.
+func (c *conn) lendIfWaited() {
+	if c.inbound.left >= frameSize {
+		return
+	}
+	if slices.ContainsFunc(c.streams, (*stream).waits) {
+		c.lend()
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// blockMost bounds one encoded head or trailer: with HPACK it may be a little longer than what it stands
-	// for, and a head that is too large is worth an answer up to here.
-	blockMost = 64 << 10
-	// fragmentsMost bounds the frames of a head ("CONTINUATION flood"): blockMost fills five.
-	fragmentsMost = 32
+	// blockLeast and twice Limits.Head bound one encoded head or trailer: with HPACK it may be a little longer than what
+	// it stands for, and a head that is too large is worth an answer up to here.
+	blockLeast = 64 << 10
+	// fragmentsMost bounds the frames of a head ("CONTINUATION flood"): blockLeast fills five.
+	fragmentsMost = 32 // unless Limits.Continued says otherwise
 )
 
 // block is an encoded head that is coming in several frames.

@@ -41,7 +41,7 @@ func (c *conn) continuation(f *frame) error {
 	}
 	b.fragments++
 	b.bytes = append(b.bytes, f.payload...)
-	if b.fragments > fragmentsMost || len(b.bytes) > blockMost {
+	if b.fragments > c.limits.Continued || len(b.bytes) > c.limits.block() {
 		return connError{codeCalm, "a head in too many pieces"}
 	}
 	if !f.has(flagEndHeaders) {

@@ -33,15 +33,28 @@ type Limits struct {
 	Idle    time.Duration // a connection without requests is closed; 120 s
 	Begun   time.Duration // from the first byte of a head, a frame or the preface to its last; 10 s
 	Noise   int           // of frames that ask for work and want no answer, at once; 1000
-	Stall   time.Duration // a client that takes or sends next to nothing of a body it owes or wants is cut off; 60 s
+	// Windows are what a client may send of a body that is not read yet: 64 KiB of one, and 1 MiB of all, of a client that
+	// sends no faster; of others up to StreamWindow (1 MiB) and Window (4 MiB), neither below 64 KiB. Whatever
+	// Window is, each of Streams has its 64 KiB.
+	StreamWindow, Window int
+	Continued            int           // frames of one head; 32
+	Stall                time.Duration // a client that takes or sends next to nothing of a body it owes or wants is cut off; 60 s
 }
 
 func (l Limits) filled() Limits {
 	return Limits{
 		Streams: cmp.Or(l.Streams, 100), Head: cmp.Or(l.Head, 32<<10), Fields: cmp.Or(l.Fields, 100), Target: cmp.Or(l.Target, 16<<10),
 		Idle: cmp.Or(l.Idle, 120*time.Second), Begun: cmp.Or(l.Begun, 10*time.Second), Stall: cmp.Or(l.Stall, 60*time.Second),
-		Noise: cmp.Or(l.Noise, noiseMost),
+		Noise: cmp.Or(l.Noise, noiseMost), Continued: cmp.Or(l.Continued, fragmentsMost), StreamWindow: windowOf(l.StreamWindow, 1<<20), Window: windowOf(l.Window, 4<<20),
 	}
+}
+
+// block is the bytes of an encoded head.
+func (l *Limits) block() int { return max(blockLeast, 2*l.Head) }
+
+// windowOf is a window's most, which is never less than what every window begins with.
+func windowOf(most, otherwise int) int {
+	return min(max(cmp.Or(most, otherwise), initWindow), maxWindow/2)
 }
 
 // Server serves connections on which HTTP/2 is spoken: TLS with ALPN "h2", or anything else that begins with the

@@ -66,7 +66,8 @@ type stream struct {
 func (c *conn) start(id uint32, end bool) {
 	s := c.spare()
 	s.id, s.open, s.inEnded, s.window = id, true, end, c.initial
-	s.in = window{size: initWindow, left: initWindow, most: streamWindowMost}
+	s.in = window{size: initWindow, left: initWindow}
+	c.promised += initWindow
 	c.head.request(s, end)
 	s.expects = s.req.Continue
 	s.req.TLS, s.req.Client, s.req.Local = c.tls, c.client, c.local
@@ -144,9 +145,12 @@ func (s *stream) credit(n int) {
 	if s.inEnded {
 		return
 	}
+	had := s.in.size
+	s.in.most = min(s.c.limits.StreamWindow, had+s.c.limits.Window-s.c.promised)
 	if more := s.in.credit(n); more > 0 {
 		s.c.say(func(b []byte) []byte { return appendWindow(b, s.id, more) })
 	}
+	s.c.promised += s.in.size - had
 }
 
 // remove takes the stream off the connection: the protocol is done with it. A body nobody read counts as read.
@@ -156,6 +160,7 @@ func (s *stream) remove() {
 	}
 	s.open = false
 	c := s.c
+	c.promised -= s.in.size
 	i := slices.Index(c.streams, s)
 	last := len(c.streams) - 1
 	c.streams[i], c.streams[last] = c.streams[last], nil
@@ -263,12 +268,19 @@ func (s *stream) read(e *exchange, p []byte) (int, error) {
 			s.c.flushUrgent()
 			continue
 		}
+		if s.c.lend(); s.c.out.urgent {
+			s.c.flushUrgent()
+			continue
+		}
 		s.reading = true
 		s.wakeup.wait()
 		s.reading = s.reading && s.id != e.id // no longer, unless it is another request's
 	}
 	return 0, io.ErrUnexpectedEOF
 }
+
+// waits tells whether somebody waits for more of the body than there is.
+func (s *stream) waits() bool { return s.reading && !s.inEnded && s.off == len(s.body) }
 
 func (s *stream) consume(p []byte) int {
 	n := copy(p, s.body[s.off:])

@@ -4,7 +4,7 @@ package http2
 type window struct {
 	left   int // until the client must wait
 	size   int // what left comes back to
-	most   int // and grows to
+	most   int // and grows to; of all streams together, what lend grows it to
 	owed   int // read, and not yet given back
 	passed int // bytes since it last grew
 }
@@ -31,6 +31,25 @@ func (w *window) credit(n int) int {
 	if w.passed >= 2*w.size && w.size < w.most {
 		grow := min(w.size, w.most-w.size)
 		w.size, w.passed = w.size+grow, 0
+		more += grow
+	}
+	w.left += more
+	return more
+}
+
+// lend makes room for a stream that is read, in the window of all: bodies that wait for their turn, unread, may have
+// filled it, and would hold up the one whose end they wait for. It gives back what is owed, and lets the window grow
+// up to promised, which is what the streams' own windows let the client send anyway: the client may then always send
+// something of a stream of which nothing is left unread. It tells how much to announce.
+func (w *window) lend(promised int) int {
+	if w.left >= frameSize {
+		return 0
+	}
+	more := w.owed
+	w.owed = 0
+	if w.left+more < frameSize && w.size < promised {
+		grow := min(initWindow, promised-w.size)
+		w.size += grow
 		more += grow
 	}
 	w.left += more

@@ -51,7 +51,7 @@ type job struct {
 
 func (c *Client) begin(r Request) *job {
 	j := &job{Request: r, id: rand.Text(), files: map[string]platform.File{}}
-	j.teller = newTeller(r.Story, (&record{Request: r, seen: map[string]int{}}).add)
+	j.teller = newTeller(r.Story, (&record{Request: r, costs: &c.costs, seen: map[string]int{}}).add)
 	for _, f := range r.Files {
 		j.files[f.Path] = f
 	}

@@ -25,9 +25,11 @@ func failure(app platform.AppName, command string, exit platform.Exit, limits pl
 }
 
 // unreachableLines are how package clients say that they did not get to a host, whose name is the group:
-// npm and Node.js, Go, curl, git and pip, apt, Deno.
+// npm and Node.js, Maven, Gradle, Go, curl, git and pip, apt, Deno.
 var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`Could not transfer artifact \S+ from/to \S+ \(https?://([a-zA-Z0-9.-]+)`), // Maven
+	regexp.MustCompile(`Could not (?:GET|HEAD) 'https?://([a-zA-Z0-9.-]+)`),                       // Gradle
 	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not resolve host: ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not reach host ([a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+)`), // Bundler

@@ -290,7 +290,8 @@ func (j *job) sentence(f *wire.Failed) error {
 		where = fmt.Sprintf("%s line %d", j.Name, f.Line)
 	}
 	if f.Vertex != "" {
-		return platform.Errorf(platform.Failed, "build failed at %s, `%s`: %s", where, instruction(f.Vertex), text).WithHint("the lines above tell more")
+		text, hint := lacking(j.App.Name, instruction(f.Vertex), text)
+		return platform.Errorf(platform.Failed, "build failed at %s, `%s`: %s", where, instruction(f.Vertex), text).WithHint("%s", hint)
 	}
 	return platform.Errorf(platform.Failed, "build failed at %s: %s", where, text).WithHint("correct the %s and push again", j.Name)
 }

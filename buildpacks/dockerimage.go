@@ -54,14 +54,14 @@ func (b *build) dockerImage(r wire.Result) (platform.Image, error) {
 	if err := b.dressDocker(&img, config); err != nil {
 		return img, err
 	}
-	if img.Inherit, err = inherited(r.Config); err != nil {
+	if img.Inherit, err = passedOn(r.Config); err != nil {
 		return img, err
 	}
 	return named(img)
 }
 
-// inherited is the part of an image's configuration that a Dockerfile upon it starts with.
-func inherited(config json.RawMessage) (json.RawMessage, error) {
+// passedOn is the part of an image's configuration that a Dockerfile upon it starts with.
+func passedOn(config json.RawMessage) (json.RawMessage, error) {
 	var whole struct {
 		Config json.RawMessage `json:"config"`
 	}

@@ -34,8 +34,8 @@ type Docker struct {
 	// registries. What cannot be had is a *platform.Error that names the image.
 	Base func(ctx context.Context, name string, story *platform.Story) (wire.Base, error)
 	// Room is how many bytes bringing an image that FROM names, as it is written there, will take at least: 0 if it is here
-	// or that cannot be told. It may block on registries, for a few seconds. nil: nobody can tell.
-	Room func(ctx context.Context, name string, story *platform.Story) (int64, error)
+	// or that cannot be told. It may block on registries until ctx ends. nil: nobody can tell.
+	Room func(ctx context.Context, name string, story *platform.Story) int64
 	// Describe makes an image of layers and their configuration.
 	Describe func(layers []string, config ocispec.Image) (platform.Image, error)
 }

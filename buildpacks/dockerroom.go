@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"paas/buildpacks/dockerfile/wire"
 	"paas/buildpacks/source"
@@ -24,8 +25,11 @@ var (
 	placeOf  = regexp.MustCompile(`^\d+$`)
 )
 
-// mostFroms is how many images of a Dockerfile are asked for.
-const mostFroms = 16
+// How many images of a Dockerfile are asked for their size, and how long registries are waited for in all.
+const (
+	mostFroms = 16
+	roomWait  = 5 * time.Second
+)
 
 // froms are the images that the Dockerfile names, stages and scratch left out, and names that cannot be told from
 // its text.
@@ -88,12 +92,10 @@ func (e *Engine) estimateDocker(ctx context.Context, req platform.BuildRequest, 
 	if bytes, err = contextSize(src, tree, name); err != nil || e.Docker.Room == nil {
 		return bytes, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, roomWait)
+	defer cancel()
 	for _, image := range froms(text, declaredArgs(text, req.Config)) {
-		n, err := e.Docker.Room(ctx, image, req.Story)
-		if err != nil {
-			return 0, err
-		}
-		bytes += n
+		bytes += e.Docker.Room(ctx, image, req.Story)
 	}
 	return bytes, nil
 }

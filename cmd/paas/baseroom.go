@@ -4,33 +4,29 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"paas/platform"
 )
 
-// roomWait is how long a registry is waited for that is asked only how large an image is.
-const roomWait = 5 * time.Second
-
 // room is how many bytes bringing what a FROM names takes at least; 0 if it is here or nobody tells, since an
 // estimate is no reason to fail.
-func (b *bases) room(ctx context.Context, name string, story *platform.Story) (int64, error) {
+func (b *bases) room(ctx context.Context, name string, story *platform.Story) int64 {
 	if target, mapped := b.target(name); mapped {
 		if strings.HasPrefix(target, "/") {
-			return 0, nil // a layout of this disk
+			return 0 // a layout of this disk
 		}
 		name = target
 	}
 	if slices.Contains([]string{"paas/run", "paas/build"}, strings.TrimSuffix(familiar(name), ":latest")) {
-		return 0, nil // a stack
+		return 0 // a stack
 	}
 	for _, own := range ownNames(name) {
 		n, err := b.ownRoom(ctx, own, story)
 		if err == nil || platform.KindOf(err) != platform.NotFound {
-			return n, nil //nolint:nilerr // the build says what is wrong with it
+			return n // the build says what is wrong with it
 		}
 	}
-	return b.pullRoom(ctx, name), ctx.Err()
+	return b.pullRoom(ctx, name)
 }
 
 func (b *bases) ownRoom(ctx context.Context, reference string, story *platform.Story) (int64, error) {
@@ -51,8 +47,6 @@ func (b *bases) pullRoom(ctx context.Context, name string) int64 {
 	if err != nil {
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(ctx, roomWait)
-	defer cancel()
 	n, err := b.exchange.PullRoom(ctx, name, platform.Transfer{Logins: logins, Say: func(string) {}})
 	if err != nil {
 		return 0

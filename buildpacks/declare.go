@@ -166,7 +166,7 @@ func nothingToRun(tree *source.Tree, p plan.Plan) error {
 		plan.Perl:   `add an app.psgi, or a Procfile with "web: COMMAND"`,
 		plan.Java:   `add a Procfile with "web: java -cp .java/classes MAIN", or call the class with the main method Main`,
 		plan.Rust:   `add a Procfile with "web: bin/NAME", or default-run to the package in Cargo.toml`,
-		plan.CPP:    `add a Procfile with "web: bin/NAME"`,
+		plan.CPP:    `add a Procfile with "web: bin/NAME", or "web: ./NAME" if a Makefile makes it there`,
 		plan.DotNet: `add a Procfile with "web: out/NAME"`,
 		plan.Python: `add a Procfile with "web: COMMAND", or call the program main.py, app.py or server.py`,
 	}[p.Builder]

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -34,6 +33,9 @@ type Docker struct {
 	// Base finds an image that FROM names, normalized like "docker.io/library/golang:1.26". It may block on
 	// registries. What cannot be had is a *platform.Error that names the image.
 	Base func(ctx context.Context, name string, story *platform.Story) (wire.Base, error)
+	// Room is how many bytes bringing an image that FROM names, as it is written there, will take at least: 0 if it is here
+	// or that cannot be told. It may block on registries until ctx ends. nil: nobody can tell.
+	Room func(ctx context.Context, name string, story *platform.Story) int64
 	// Describe makes an image of layers and their configuration.
 	Describe func(layers []string, config ocispec.Image) (platform.Image, error)
 }
@@ -206,13 +208,8 @@ func (b *build) dockerRequest() (req client.Request, err error) {
 		return req, platform.Errorf(platform.Failed, "the %s is empty", b.plan.Dockerfile).WithHint("write what the image is made of: FROM …")
 	}
 	req.Args = declaredArgs(req.Dockerfile, b.req.Config)
-	for _, name := range []string{b.plan.Dockerfile + ".dockerignore", ".dockerignore"} {
-		req.Ignore, err = tree.Read(name, maxDockerfile)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return req, err
-		}
-	}
-	return req, nil
+	req.Ignore, err = ignoreOf(tree, b.plan.Dockerfile)
+	return req, err
 }
 
 // argLine is an ARG instruction, whose words are names, some with a default (Dockerfile reference, "ARG").

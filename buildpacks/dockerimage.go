@@ -54,7 +54,19 @@ func (b *build) dockerImage(r wire.Result) (platform.Image, error) {
 	if err := b.dressDocker(&img, config); err != nil {
 		return img, err
 	}
+	if img.Inherit, err = passedOn(r.Config); err != nil {
+		return img, err
+	}
 	return named(img)
+}
+
+// passedOn is the part of an image's configuration that a Dockerfile upon it starts with.
+func passedOn(config json.RawMessage) (json.RawMessage, error) {
+	var whole struct {
+		Config json.RawMessage `json:"config"`
+	}
+	err := json.Unmarshal(config, &whole)
+	return whole.Config, err
 }
 
 func (b *build) dressDocker(img *platform.Image, config dockerConfig) error {

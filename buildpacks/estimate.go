@@ -1,11 +1,13 @@
 package buildpacks
 
 import (
+	"context"
 	"io"
 	"path"
 	"slices"
 	"strings"
 
+	"paas/buildpacks/plan"
 	"paas/platform"
 )
 
@@ -26,15 +28,22 @@ const (
 	vendorDirs = "node_modules vendor testdata test tests fixtures examples"
 )
 
-// Estimate is how many bytes a first build of the tree will write at least, by its lock files: what they install. 0 where
-// there are none, as with a Dockerfile.
-func (e *Engine) Estimate(tree platform.Tree) (bytes int64, err error) {
+// Estimate is how many bytes a first build will write at least, and what takes them, as the beginning of a sentence: of
+// a Dockerfile its base images and its context, else what lock files install. 0 where nothing tells. It may block on
+// registries for a few seconds.
+func (e *Engine) Estimate(ctx context.Context, req platform.BuildRequest) (bytes int64, what string, err error) {
+	if tree, p, err := Choose(ctx, req); err == nil && p.Builder == plan.Dockerfile {
+		bytes, err = e.estimateDocker(ctx, req, tree, p.Dockerfile)
+		return bytes, "What the Dockerfile starts from and copies", err
+	}
+	bytes, err = estimateLocks(req.Source) // also of what cannot be built, which the build will say
+	return bytes, "What the lock files ask for", err
+}
+
+func estimateLocks(tree platform.Tree) (bytes int64, err error) {
 	files, err := tree.Files()
 	if err != nil {
 		return 0, err
-	}
-	if slices.ContainsFunc(files, func(f platform.File) bool { return f.Path == "Dockerfile" }) {
-		return 0, nil
 	}
 	left := maxLocks
 	for _, f := range files {
@@ -47,7 +56,7 @@ func (e *Engine) Estimate(tree platform.Tree) (bytes int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		bytes += n * each
+		bytes += min(n, maxLock) * each
 	}
 	return bytes, nil
 }
@@ -64,5 +73,8 @@ func sizeOf(tree platform.Tree, id string) (int64, error) {
 		return 0, err
 	}
 	defer func() { _ = blob.Close() }()
-	return io.Copy(io.Discard, io.LimitReader(blob, maxLock))
+	if sized, ok := blob.(interface{ Bytes() int64 }); ok { // git's packs tell
+		return sized.Bytes(), nil
+	}
+	return io.Copy(io.Discard, blob)
 }

@@ -25,21 +25,33 @@ func failure(app platform.AppName, command string, exit platform.Exit, limits pl
 }
 
 // unreachableLines are how package clients say that they did not get to a host, whose name is the group:
-// npm and Node.js, Go, curl, git and pip, apt, Deno.
+// npm and Node.js, Maven, Gradle, Go, curl, git and pip, apt, Deno.
 var unreachableLines = []*regexp.Regexp{
 	regexp.MustCompile(`(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT) ([a-zA-Z0-9.-]+\.[a-zA-Z0-9.-]+)`),
+	regexp.MustCompile(`Could not transfer artifact \S+ from/to \S+ \(https?://([a-zA-Z0-9.-]+)`), // Maven
+	regexp.MustCompile(`Could not (?:GET|HEAD) 'https?://([a-zA-Z0-9.-]+)`),                       // Gradle
+	regexp.MustCompile(`curl error (?:6|7|28|35) while downloading https?://([a-zA-Z0-9.-]+)`),    // Composer, which breaks lines
+	regexp.MustCompile(`failed_connect, \[\{:to_address, \{~c"([a-zA-Z0-9.-]+)"`),                 // Mix
 	regexp.MustCompile(`dial tcp: lookup ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not resolve host: ([a-zA-Z0-9.-]+)`),
 	regexp.MustCompile(`Could not reach host ([a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+)`), // Bundler
 	regexp.MustCompile(`host='([a-zA-Z0-9.-]+)'.*(?:Failed to establish|Max retries)`),
 	regexp.MustCompile(`(?:Could not resolve|Temporary failure resolving) '([a-zA-Z0-9.-]+)'`),
 	regexp.MustCompile(`(?:error sending request for url|Import) '?\(?https?://([a-zA-Z0-9.-]+)`),
+	noIndex,
 }
+
+// noIndex is pip's newer way to say it, which tells no name.
+var noIndex = regexp.MustCompile(`pip\._vendor\.urllib3\..*Failed to establish a new connection`)
 
 func unreachable(tail []string) (host string, ok bool) {
 	for _, line := range tail {
 		for _, r := range unreachableLines {
-			if m := r.FindStringSubmatch(line); m != nil {
+			m := r.FindStringSubmatch(line)
+			switch {
+			case m != nil && r == noIndex:
+				return "the index of Python packages", true
+			case m != nil:
 				return m[1], true
 			}
 		}

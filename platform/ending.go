@@ -76,7 +76,10 @@ func (e ending) words(t *Trouble) {
 func (e ending) line(t *Trouble, line string) bool {
 	shell := e.exit.Code == statusNotFound || e.exit.Code == statusNotExecutable
 	found := missingProgram.FindStringSubmatch(line)
+	script := missingInterpreter.FindStringSubmatch(line)
 	switch {
+	case shell && script != nil:
+		e.interpreter(t, script[1])
 	case isForeignBinary(line):
 		e.foreign(t)
 	case e.exit.Code == statusNotFound && found != nil:

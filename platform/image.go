@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type Image struct {
 	Volumes []string          `json:",omitempty"` // its VOLUME: absolute paths
 	// Entrypoint is its ENTRYPOINT, if there is a Procfile beside it. Commands have it already.
 	Entrypoint []string `json:",omitempty"`
+	// Inherit is what Dockerfiles that build upon it inherit: the "config" that its Dockerfile made, with ENTRYPOINT
+	// and CMD apart, ONBUILD, SHELL and HEALTHCHECK (OCI image-spec, "Image Configuration", and Docker's own fields).
+	Inherit json.RawMessage `json:",omitempty"`
 
 	Cron     []CronJob           `json:",omitempty"` // app.json: commands that run at times
 	Scripts  Scripts             `json:",omitzero"`  // app.json: commands that run around a deploy

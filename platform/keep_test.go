@@ -50,9 +50,11 @@ func (s *stored) Remove(_ context.Context, pieces []platform.Piece, age time.Dur
 	return gone, err
 }
 
-func (s *stored) Tidy(context.Context, []platform.App, map[string]bool) error      { return nil }
-func (s *stored) Expected(platform.App) int64                                      { return s.expected.Load() }
-func (s *stored) Estimate(platform.Tree) (int64, error)                            { return 0, nil }
+func (s *stored) Tidy(context.Context, []platform.App, map[string]bool) error { return nil }
+func (s *stored) Expected(platform.App) int64                                 { return s.expected.Load() }
+func (s *stored) Estimate(context.Context, platform.BuildRequest) (int64, string, error) {
+	return 0, "", nil
+}
 func (s *stored) Disk(context.Context, []platform.App) ([]platform.DiskUse, error) { return nil, nil }
 func (s *stored) Report() []string                                                 { return nil }
 

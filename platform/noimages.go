@@ -21,7 +21,9 @@ func (noImages) Room() error                   { return nil }
 func (noImages) Report() []string              { return nil }
 func (noImages) Left() (int64, error)          { return math.MaxInt64, nil }
 func (noImages) Expected(App) int64            { return 0 }
-func (noImages) Estimate(Tree) (int64, error)  { return 0, nil }
+func (noImages) Estimate(context.Context, BuildRequest) (int64, string, error) {
+	return 0, "", nil
+}
 func (noImages) Pieces(context.Context, []App) ([]Piece, error) {
 	return nil, errNoImages
 }

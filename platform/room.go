@@ -98,12 +98,13 @@ const toldEstimate = 256 << 20
 func (p *Platform) roomForBuild(ctx context.Context, req BuildRequest) error {
 	more := p.Images.Expected(req.App)
 	if more == 0 {
+		var what string
 		var err error
-		if more, err = p.Images.Estimate(req.Source); err != nil {
+		if more, what, err = p.Images.Estimate(ctx, req); err != nil {
 			return fmt.Errorf("estimate the first build of %s: %w", req.App.Name, err)
 		}
 		if more >= toldEstimate {
-			req.Story.Line("What the lock files ask for takes about %s of disk", Bytes(more))
+			req.Story.Line("%s takes about %s of disk", what, Bytes(more))
 		}
 	}
 	freed, err := p.makeRoom(ctx, more)

@@ -129,8 +129,9 @@ type Images interface {
 	// Expected is how many bytes the app's next build will write, as far as its last ones tell; 0 if it
 	// had none.
 	Expected(app App) int64
-	// Estimate is how many bytes a first build of the tree will write at least; 0 if nothing tells.
-	Estimate(source Tree) (int64, error)
+	// Estimate is how many bytes an app's first build will write at least, and what takes them, as the beginning of a
+	// sentence; 0 if nothing tells. It may block on registries for a few seconds.
+	Estimate(ctx context.Context, req BuildRequest) (bytes int64, what string, err error)
 	// Pieces measures all that can be removed by itself, and says what next builds need and who has it.
 	// What releases need its caller knows. It costs what Usage costs. apps are all that there are.
 	Pieces(ctx context.Context, apps []App) ([]Piece, error)

@@ -76,8 +76,8 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 		s.Output = nil // a Makefile puts its results where it likes
 	}
 	p.Steps = steps(file, s)
-	if name := program(file, string(text)); name != "" && !src.Has(procfile.Name) {
-		p.Processes = map[platform.ProcessType]string{platform.Web: "bin/" + name}
+	if start := program(file, string(text)); start != "" && !src.Has(procfile.Name) {
+		p.Processes = map[platform.ProcessType]string{platform.Web: start}
 	}
 	return p, nil
 }
@@ -108,13 +108,20 @@ var (
 
 // program is what the web process runs, or "" if it cannot be told.
 func program(file, text string) string {
+	name := ""
 	switch file {
 	case "CMakeLists.txt":
-		return choose(cmakeProject, cmakeProgram, text)
+		name = choose(cmakeProject, cmakeProgram, text)
 	case "meson.build":
-		return choose(mesonProject, mesonProgram, text)
+		name = choose(mesonProject, mesonProgram, text)
+	default:
+		rules := readMakefile(text)
+		return rules.program()
 	}
-	return ""
+	if name == "" {
+		return ""
+	}
+	return "bin/" + name
 }
 
 func choose(project, programs *regexp.Regexp, text string) string {

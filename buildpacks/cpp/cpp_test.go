@@ -19,6 +19,13 @@ func TestPlan(t *testing.T) {
 		{"procfile", "", map[string]string{"CMakeLists.txt": "project(app)\nadd_executable(app a.c)\n", "Procfile": "web: bin/app --port $PORT"}},
 		{"meson", "bin/app", map[string]string{"meson.build": "project('app', 'c')\nexecutable('app', 'a.c')\n"}},
 		{"make", "", map[string]string{"Makefile": "all:\n", "src/a.c": ""}},
+		{"make's goal", "./server", map[string]string{"Makefile": "CFLAGS=-O2\nserver: main.o util.o\n\t$(CC) -o $@ $^\nclean:\n\trm server\n", "main.c": ""}},
+		{"make's variable", "./bin/web", map[string]string{"Makefile": "BIN := bin\nTARGET ?= $(BIN)/web\n.PHONY: all dirs clean\nall: dirs $(TARGET)\n\n$(TARGET): \\\n  a.o\n", "a.c": ""}},
+		{"make several", "", map[string]string{"Makefile": "all: client server\n", "a.c": ""}},
+		{"make round", "", map[string]string{"Makefile": "X = $(X) $(X)\nall: all\n$(X): $(X)\n", "a.c": ""}},
+		{"make objects", "", map[string]string{"Makefile": "lib.a: a.o\n", "a.c": ""}},
+		{"make hostile", "", map[string]string{"Makefile": "all: ;id\n", "a.c": ""}},
+		{"make climbing", "", map[string]string{"Makefile": "../../bin/sh: a.o\n", "a.c": ""}},
 		{"hostile", "", map[string]string{"CMakeLists.txt": "project(;id)\nadd_executable($(id) a.c)\n"}},
 	}
 	for _, c := range cases {

@@ -19,8 +19,6 @@ import (
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/llbsolver"
 	"github.com/moby/buildkit/solver/pb"
-	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
@@ -52,7 +50,7 @@ func (b *builder) build(ctx context.Context, req wire.Build, tell func(wire.Even
 }
 
 func (j *job) run(ctx context.Context) (result wire.Result, err error) {
-	if j.files, err = without(j.req.Files, j.req.Ignore); err != nil {
+	if j.files, err = wire.Without(j.req.Files, j.req.Ignore); err != nil {
 		return result, err
 	}
 	j.places = placesOf(j.req.Files, j.files)
@@ -81,29 +79,6 @@ func (j *job) run(ctx context.Context) (result wire.Result, err error) {
 	return out.result, err
 }
 
-// without drops what .dockerignore names.
-func without(files []platform.File, ignore []byte) ([]platform.File, error) {
-	patterns, err := ignorefile.ReadAll(bytes.NewReader(ignore))
-	if err != nil || len(patterns) == 0 {
-		return files, badIgnore(err)
-	}
-	m, err := patternmatcher.New(patterns)
-	if err != nil {
-		return nil, badIgnore(err)
-	}
-	var left []platform.File
-	for _, f := range files {
-		ignored, err := m.MatchesOrParentMatches(f.Path)
-		if err != nil {
-			return nil, badIgnore(err)
-		}
-		if !ignored {
-			left = append(left, f)
-		}
-	}
-	return left, nil
-}
-
 // placesOf are the places in a list of those of it that are left.
 func placesOf(all, left []platform.File) []int {
 	places := make([]int, 0, len(left))
@@ -113,13 +88,6 @@ func placesOf(all, left []platform.File) []int {
 		}
 	}
 	return places
-}
-
-func badIgnore(err error) error {
-	if err == nil {
-		return nil
-	}
-	return platform.Errorf(platform.Failed, ".dockerignore cannot be read: %v", err)
 }
 
 // openSession makes what BuildKit asks for secrets, and by which everything that is done for the build is

@@ -4,6 +4,7 @@ package golang
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"paas/buildpacks/node"
@@ -189,7 +190,7 @@ func (b builder) env() map[string]string {
 	return env
 }
 
-// web is the binary of the web process: the only one, or the one called like the module.
+// web is the binary of the web process: the only one, the one called like the module, or else web or server.
 func (b builder) web() string {
 	var names []string
 	for _, t := range b.targets {
@@ -198,8 +199,8 @@ func (b builder) web() string {
 	if len(names) == 1 {
 		return names[0]
 	}
-	for _, name := range names {
-		if name == binary(b.work.main().path) {
+	for _, name := range []string{binary(b.work.main().path), "web", "server", "app", "api"} {
+		if slices.Contains(names, name) {
 			return name
 		}
 	}

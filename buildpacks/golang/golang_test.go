@@ -74,6 +74,7 @@ func TestTargets(t *testing.T) {
 		{"one command", map[string]string{"go.mod": modGo, "hello.go": "package hello", "cmd/serve/main.go": mainGo}, "./cmd/serve", "bin/serve"},
 		{"commands", map[string]string{"go.mod": modGo, "cmd/hello/main.go": mainGo, "cmd/tool/main.go": mainGo, "cmd/lib/l.go": "package lib"}, "./cmd/hello ./cmd/tool", "bin/hello"},
 		{"commands, none called so", map[string]string{"go.mod": modGo, "cmd/a/main.go": mainGo, "cmd/b/main.go": mainGo}, "./cmd/a ./cmd/b", ""},
+		{"commands, one called server", map[string]string{"go.mod": modGo, "cmd/migrate/main.go": mainGo, "cmd/server/main.go": mainGo}, "./cmd/migrate ./cmd/server", "bin/server"},
 		{"ignored root", map[string]string{"go.mod": modGo, "gen.go": "//go:build ignore\n\npackage main", "cmd/a/main.go": mainGo}, "./cmd/a", "bin/a"},
 		{"other system", map[string]string{"go.mod": modGo, "main_windows.go": mainGo, "cmd/a/main.go": mainGo}, "./cmd/a", "bin/a"},
 		{"only a test", map[string]string{"go.mod": modGo, "main_test.go": mainGo, "srv/main.go": mainGo}, "./srv", "bin/srv"},

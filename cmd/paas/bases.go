@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"paas/buildpacks"
 	"paas/buildpacks/dockerfile/wire"
 	"paas/platform"
@@ -94,24 +96,32 @@ func (b *bases) layout(ctx context.Context, path string) (wire.Base, error) {
 
 // own finds a release, "blog:v12", or what was pushed to our registry.
 func (b *bases) own(ctx context.Context, reference string, story *platform.Story) (wire.Base, error) {
-	plain, digest, pinned := strings.Cut(reference, "@")
-	name, ref := plain, "latest"
-	if i := strings.LastIndexByte(plain, ':'); i > strings.LastIndexByte(plain, '/') {
-		name, ref = plain[:i], plain[i+1:]
+	repo, ref, err := ownReference(reference, story)
+	if err != nil {
+		return wire.Base{}, err
 	}
-	repo, err := platform.ParseRepository(name)
-	if err != nil || !story.Sees(repo.App()) {
-		return wire.Base{}, platform.Errorf(platform.NotFound, "our own registry has no %s", reference)
-	}
-	if number := platform.ReleaseTag(ref); number != 0 && string(repo.App()) == name {
+	if number := platform.ReleaseTag(ref); number != 0 && string(repo.App()) == string(repo) {
 		return b.release(ctx, repo.App(), number)
 	}
-	if pinned {
+	if _, digest, pinned := strings.Cut(reference, "@"); pinned {
 		if base, err := b.exchange.PushedBase(ctx, repo, digest); err == nil {
 			return asBase(base, nil)
 		}
 	}
 	return asBase(b.exchange.PushedBase(ctx, repo, ref))
+}
+
+// ownReference is the repository and the tag of an image that our own registry may have for who builds.
+func ownReference(reference string, story *platform.Story) (repo platform.Repository, tag string, err error) {
+	plain, _, _ := strings.Cut(reference, "@")
+	name, tag := plain, "latest"
+	if i := strings.LastIndexByte(plain, ':'); i > strings.LastIndexByte(plain, '/') {
+		name, tag = plain[:i], plain[i+1:]
+	}
+	if repo, err = platform.ParseRepository(name); err != nil || !story.Sees(repo.App()) {
+		return repo, tag, platform.Errorf(platform.NotFound, "our own registry has no %s", reference)
+	}
+	return repo, tag, nil
 }
 
 func asBase(b exchange.Base, err error) (wire.Base, error) {
@@ -127,7 +137,14 @@ func (b *bases) release(ctx context.Context, app platform.AppName, number int) (
 }
 
 func imageBase(img platform.Image) (wire.Base, error) {
-	text, err := json.Marshal(image.ConfigOf(img, nil))
+	config := image.ConfigOf(img, nil)
+	text, err := json.Marshal(config)
+	if len(img.Inherit) > 0 {
+		text, err = json.Marshal(struct {
+			ocispec.Image
+			Config json.RawMessage `json:"config"`
+		}{config, img.Inherit})
+	}
 	return wire.Base{Digest: buildpacks.LayersDigest(img.Layers, text), Layers: img.Layers, Config: text}, err
 }
 

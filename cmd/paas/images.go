@@ -100,7 +100,9 @@ func (i images) Tidy(_ context.Context, apps []platform.App, needed map[string]b
 func (i images) Expected(app platform.App) int64 { return i.builder.Expected(app.ID) }
 
 // Estimate implements platform.Images.
-func (i images) Estimate(source platform.Tree) (int64, error) { return i.builder.Estimate(source) }
+func (i images) Estimate(ctx context.Context, req platform.BuildRequest) (int64, string, error) {
+	return i.builder.Estimate(ctx, req)
+}
 
 // Space implements platform.Images: build caches are under the budget too.
 func (i images) Space() (platform.Space, error) {

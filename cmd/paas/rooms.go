@@ -109,7 +109,7 @@ func openRooms(ctx context.Context, s settings, env environ, log *slog.Logger) (
 	if r.builder, err = buildpacks.Open(buildpacks.Options{
 		Dir: filepath.Join(s.Data, "build"), Images: r.images, Executor: r.runtime, CacheBudget: caches,
 		Machine: buildpacks.ReadMachine(ctx, env.get), Static: self, Log: log, Local: s.localBuildpacks(),
-		Docker: buildpacks.Docker{Command: []string{self, "builder"}, Base: r.bases(s).find, Describe: r.exchange.Plain},
+		Docker: buildpacks.Docker{Command: []string{self, "builder"}, Base: r.bases(s).find, Room: r.bases(s).room, Describe: r.exchange.Plain},
 	}); err != nil {
 		return nil, err
 	}

@@ -89,6 +89,9 @@ type Object struct {
 	closer io.Closer
 }
 
+// Bytes is the object's size.
+func (o *Object) Bytes() int64 { return o.Size }
+
 // Close ends the reading.
 func (o *Object) Close() error { return o.closer.Close() }
 

@@ -52,8 +52,9 @@ type Executor interface {
 // Client builds Dockerfiles. Safe for concurrent use.
 type Client struct {
 	Options
-	ctx  context.Context // ends with Close
-	stop context.CancelFunc
+	ctx   context.Context // ends with Close
+	stop  context.CancelFunc
+	costs costs
 
 	mu      sync.Mutex
 	process *process
@@ -65,7 +66,7 @@ type Client struct {
 // Open makes a client. It starts nothing.
 func Open(o Options) *Client {
 	o.Idle = cmp.Or(o.Idle, time.Minute)
-	c := &Client{Options: o, jobs: map[string]*job{}}
+	c := &Client{Options: o, jobs: map[string]*job{}, costs: costs{path: filepath.Join(o.Dir, costsFile)}}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -163,6 +164,7 @@ func (c *Client) Build(ctx context.Context, r Request) (wire.Result, error) {
 		return wire.Result{}, err
 	}
 	defer done()
+	defer c.saveCosts()
 	j := c.begin(r)
 	defer c.end(j)
 	body, err := post(ctx, p, wire.PathBuild, j.message())
@@ -184,6 +186,12 @@ func (c *Client) Build(ctx context.Context, r Request) (wire.Result, error) {
 			return wire.Result{}, j.failure(ctx, e.Failed)
 		}
 		j.teller.tell(e)
+	}
+}
+
+func (c *Client) saveCosts() {
+	if err := c.costs.save(); err != nil {
+		c.Log.Warn("remember what instructions took", "err", err)
 	}
 }
 

@@ -51,7 +51,7 @@ type job struct {
 
 func (c *Client) begin(r Request) *job {
 	j := &job{Request: r, id: rand.Text(), files: map[string]platform.File{}}
-	j.teller = newTeller(r.Story, (&record{Request: r, seen: map[string]int{}}).add)
+	j.teller = newTeller(r.Story, (&record{Request: r, costs: &c.costs, seen: map[string]int{}}).add)
 	for _, f := range r.Files {
 		j.files[f.Path] = f
 	}
@@ -290,7 +290,8 @@ func (j *job) sentence(f *wire.Failed) error {
 		where = fmt.Sprintf("%s line %d", j.Name, f.Line)
 	}
 	if f.Vertex != "" {
-		return platform.Errorf(platform.Failed, "build failed at %s, `%s`: %s", where, instruction(f.Vertex), text).WithHint("the lines above tell more")
+		text, hint := lacking(j.App.Name, instruction(f.Vertex), text)
+		return platform.Errorf(platform.Failed, "build failed at %s, `%s`: %s", where, instruction(f.Vertex), text).WithHint("%s", hint)
 	}
 	return platform.Errorf(platform.Failed, "build failed at %s: %s", where, text).WithHint("correct the %s and push again", j.Name)
 }

@@ -11,7 +11,8 @@ import (
 // record reports instructions under names that stay when another one is put before them.
 type record struct {
 	Request
-	seen map[string]int // names so far
+	costs *costs
+	seen  map[string]int // names so far
 }
 
 // add is called by one goroutine at a time.
@@ -28,6 +29,7 @@ func (r *record) add(name string, done wire.Done) {
 	}
 	if done.Made != nil {
 		step.Key, step.Inputs = done.Made.Key, done.Made.Inputs
+		step.Saved = r.cost(step)
 		if len(step.Inputs) == 1 && step.Inputs[0].Kind == platform.BaseInput {
 			step.Kind = platform.BaseStep
 		}
@@ -36,6 +38,19 @@ func (r *record) add(name string, done wire.Done) {
 		}
 	}
 	r.Report(step)
+}
+
+// cost is what a reused instruction took when it was carried out, by any build that shares it; 0 if that is not
+// known. One that was carried out now is remembered.
+func (r *record) cost(step platform.BuildStep) float64 {
+	name := costName(r.Request, step.Key)
+	if step.Reused {
+		return r.costs.of(name)
+	}
+	if !step.Failed {
+		r.costs.note(name, step.Seconds)
+	}
+	return 0
 }
 
 // placed takes the number from an instruction's name: "[build 2/4] RUN make" is "[build] RUN make", at "build 2",

@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/moby/sys/user"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -81,23 +80,11 @@ func (x *Exchange) PullBase(ctx context.Context, reference string, t platform.Tr
 }
 
 func (x *Exchange) pullBase(ctx context.Context, p *peer) (b Base, err error) {
-	d, err := remote.Get(p.ref, p.options(ctx)...)
-	if err != nil {
-		return b, err
-	}
-	img, err := d.Image()
+	img, m, config, err := find(ctx, p)
 	if err != nil {
 		return b, err
 	}
 	raw, err := img.RawManifest()
-	if err != nil {
-		return b, err
-	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return b, fmt.Errorf("read manifest: %w", err)
-	}
-	config, err := configFile(img, m)
 	if err != nil {
 		return b, err
 	}

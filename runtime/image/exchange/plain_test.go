@@ -17,8 +17,14 @@ func TestPullBase(t *testing.T) {
 	o, x := newOther(t), open(t)
 	o.put(t, "base:1", picture(t, v1.Config{OnBuild: []string{"RUN x"}, Labels: map[string]string{"a": "b"}},
 		layer(t, file{name: "etc/passwd", content: "app:x:1001:1002::/home/app:/\n"}, file{name: "etc/group", content: "video:x:44:app\n"})))
+	if n, err := x.PullRoom(t.Context(), o.at("base:1"), transfer()); err != nil || n < 50 {
+		t.Errorf("room for what is not here: %d, %v", n, err)
+	}
 	b, err := x.PullBase(t.Context(), o.at("base:1"), transfer())
 	ok(t, err)
+	if n, err := x.PullRoom(t.Context(), o.at("base:1"), transfer()); err != nil || n != 0 {
+		t.Errorf("room for what is here: %d, %v", n, err)
+	}
 	var config struct{ Config struct{ OnBuild []string } }
 	ok(t, json.Unmarshal(b.Config, &config))
 	if len(b.Layers) != 1 || !strings.HasPrefix(b.Digest, "sha256:") || !slices.Equal(config.Config.OnBuild, []string{"RUN x"}) {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,23 +33,11 @@ func (x *Exchange) Pull(ctx context.Context, reference string, t platform.Transf
 }
 
 func (x *Exchange) pull(ctx context.Context, p *peer) (platform.Pulled, error) {
-	d, err := remote.Get(p.ref, p.options(ctx)...)
-	if err != nil {
-		return platform.Pulled{}, err
-	}
-	img, err := d.Image() // of an index the one for this machine
+	img, m, config, err := find(ctx, p)
 	if err != nil {
 		return platform.Pulled{}, err
 	}
 	raw, err := img.RawManifest()
-	if err != nil {
-		return platform.Pulled{}, err
-	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return platform.Pulled{}, fmt.Errorf("read manifest: %w", err)
-	}
-	config, err := configFile(img, m)
 	if err != nil {
 		return platform.Pulled{}, err
 	}

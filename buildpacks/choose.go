@@ -55,6 +55,7 @@ func Choose(ctx context.Context, req platform.BuildRequest) (platform.Tree, plan
 	if err := c.read(); err != nil {
 		return nil, plan.Plan{}, err
 	}
+	c.tree = c.tree.WithConfig(c.config)
 	p, err := c.plan()
 	if err != nil {
 		return nil, plan.Plan{}, err

@@ -4,7 +4,6 @@ package deno
 import (
 	"bytes"
 	"encoding/json"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -184,7 +183,7 @@ const (
 func importsInline(src *source.Tree) bool {
 	scanned := 0
 	for _, f := range src.Files() {
-		if !slices.Contains([]string{".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts"}, path.Ext(f.Path)) || strings.Contains("/"+f.Path, "/node_modules/") {
+		if !isModule(f.Path) {
 			continue
 		}
 		if scanned++; scanned > maxScanned {
@@ -195,17 +194,6 @@ func importsInline(src *source.Tree) bool {
 		}
 	}
 	return false
-}
-
-// start is the command line of the web process, or "".
-func start(src *source.Tree, c config) string {
-	if c.hasTask("start") {
-		return "deno task start"
-	}
-	if entry := entryOf(src, c); entry != "" {
-		return "deno run --allow-all " + entry
-	}
-	return ""
 }
 
 // taskEntry is the module that a task runs.

@@ -44,10 +44,30 @@ func TestPlan(t *testing.T) {
 			if got := strings.Join(commands, "; "); got != c.commands {
 				t.Errorf("commands %q", got)
 			}
-			if p.Processes[platform.Web] != c.web || p.Toolchains[0].Version != c.version || p.Builder != plan.Deno {
+			if strings.TrimPrefix(p.Processes[platform.Web], onPort) != c.web || p.Toolchains[0].Version != c.version || p.Builder != plan.Deno {
 				t.Errorf("%q, %+v", p.Processes, p.Toolchains)
 			}
 		})
+	}
+}
+
+// A server that Deno starts on its own port was never found healthy.
+func TestListensOnPort(t *testing.T) {
+	serves := "Deno.serve({port: 8000}, () => new Response())"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		web   string
+	}{
+		{"fixed", map[string]string{"deno.json": "{}", "main.ts": serves}, onPort + "deno run --allow-all main.ts"},
+		{"task", map[string]string{"deno.json": `{"tasks": {"start": "deno serve main.ts"}}`, "main.ts": ""}, onPort + "deno task start"},
+		{"asked", map[string]string{"deno.json": "{}", "main.ts": "import './a.ts'", "a.ts": `Deno.env.get("PORT")`}, "deno run --allow-all main.ts"},
+		{"asked by the task", map[string]string{"deno.json": `{"tasks": {"start": "deno serve --port $PORT main.ts"}}`}, "deno task start"},
+	} {
+		p := treetest.Planned(t, Plan, c.files)
+		if got := p.Processes[platform.Web]; got != c.web {
+			t.Errorf("%s: %q", c.name, got)
+		}
 	}
 }
 

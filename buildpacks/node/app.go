@@ -22,6 +22,7 @@ type app struct {
 	in      install
 	tools   []plan.Toolchain
 	several []member // that could be the app
+	late    string   // a development dependency that the app starts with, or ""
 }
 
 func readApp(src *source.Tree) (a app, err error) {
@@ -37,9 +38,12 @@ func readApp(src *source.Tree) (a app, err error) {
 		return a, err
 	}
 	a.choose(m)
+	a.late = a.member().lateProgram(src)
 	if a.in, err = newInstall(src, a.pkg, m, a.members); err != nil {
 		return a, err
 	}
+	a.in.keep = a.late != "" || keptByConfig(src)
+	a.in.nodeEnv = src.Config("NODE_ENV")
 	a.tools, err = a.toolchains()
 	return a, err
 }
@@ -175,7 +179,7 @@ func (a app) installStep() plan.Step {
 	if a.pkg.hasScript("heroku-prebuild") {
 		s.Commands = append(s.Commands, a.in.run("heroku-prebuild", "."))
 	}
-	s.Commands = append(s.Commands, a.in.manager.install(a.in.dev))
+	s.Commands = append(s.Commands, a.in.manager.install(a.in.dev || a.in.keep))
 	if len(a.builds()) == 0 {
 		s.Commands = append(s.Commands, a.in.pruned(len(a.members) > 0)...)
 	}
@@ -200,6 +204,7 @@ func (a app) env() map[string]string {
 	if version := a.own.Version.value; version != "" {
 		env["npm_package_version"] = version
 	}
+	maps.Copy(env, a.member().shape(a.src).runs)
 	if a.in.pnp && !a.in.nothing {
 		env["NODE_OPTIONS"] = "--require /app/.pnp.cjs"
 	}

@@ -24,6 +24,7 @@ type shape struct {
 	site    Site              // its Dir is "" where there is a server
 	after   []string          // commands after the build
 	env     map[string]string // of the build
+	runs    map[string]string // environment of the server
 	cache   string            // directory that speeds up the next build, "" for none
 	warning string
 }
@@ -56,6 +57,7 @@ var frameworks = []struct {
 	{"@vue/cli-service", pages("dist", spa)},
 	{"parcel", pages("dist", "")},
 	{"vite", vite},
+	{"webpack", webpack},
 }
 
 // project is a package and where it lies.
@@ -151,15 +153,21 @@ func reactRouter(p project) shape {
 var staticFallback = regexp.MustCompile(`\bfallback\s*:\s*["']([\w./-]+)["']`)
 
 func svelteKit(p project) shape {
+	server := shape{start: "node build", runs: map[string]string{"PROTOCOL_HEADER": "x-forwarded-proto"}} // else it takes every page for one of https
 	switch {
 	case p.pkg.uses("@sveltejs/adapter-node"):
-		return shape{start: "node build"}
+		return server
 	case p.pkg.uses("@sveltejs/adapter-static"):
 		site := Site{Dir: "build"}
 		if m := staticFallback.FindStringSubmatch(p.config("svelte.config")); m != nil {
 			site.Fallback = m[1]
 		}
 		return shape{site: site}
+	}
+	if p.pkg.uses("@sveltejs/adapter-auto") {
+		server.env = map[string]string{"GCP_BUILDPACKS": "true"} // the one surrounding for which it takes adapter-node
+		server.warning = "This SvelteKit app has no adapter of its own; @sveltejs/adapter-node is fetched by every build. Run: npm install -D @sveltejs/adapter-node, and name it in svelte.config.js."
+		return server
 	}
 	return shape{warning: "This SvelteKit app has no adapter that makes a server. Run: npm install -D @sveltejs/adapter-node, and name it in svelte.config.js."}
 }
@@ -186,22 +194,6 @@ func vitepress(p project) shape {
 		}
 	}
 	return shape{site: Site{Dir: ".vitepress/dist"}}
-}
-
-var outDirSetting = regexp.MustCompile(`\boutDir\s*:\s*["'](?:\./)?([\w][\w./-]*)["']`)
-
-func outDir(config, standard string) string {
-	if m := outDirSetting.FindStringSubmatch(config); m != nil {
-		if dir, ok := source.Inside("", m[1]); ok && dir != "" {
-			return dir
-		}
-	}
-	return standard
-}
-
-// vite also builds the browser's part of apps with a server of their own: those have a start script.
-func vite(p project) shape {
-	return shape{site: Site{outDir(p.config("vite.config"), "dist"), spa}}
 }
 
 // angularWorkspace is what matters of an angular.json (its schema in @angular/cli).
@@ -268,10 +260,13 @@ func angularOutput(setting json.RawMessage, name string) (base, browser string) 
 // served instead.
 var devServer = regexp.MustCompile(`^(?:npx )?(vite( dev| serve)?|react-scripts start|vue-cli-service serve|parcel( serve)?( [\w./*-]+)?|gatsby develop|` +
 	`astro dev|next dev|nuxt dev|nuxi dev|nest start|ng serve|ng start|docusaurus start|eleventy --serve|vitepress dev|react-router dev|` +
-	`remix vite:dev|svelte-kit dev|hexo server|vinxi dev)( [\w./-]+)?( --?.*)?$|^(?:next|nuxt)( --?.*)?$`)
+	`remix vite:dev|svelte-kit dev|hexo server|vinxi dev|webpack serve|webpack-dev-server|webpack --watch)( [\w./-]+)?( --?.*)?$|^(?:next|nuxt)( --?.*)?$`)
 
 // preview are programs that show pages which were built.
 var preview = regexp.MustCompile(`^(npx )?(vite preview|astro preview|serve|http-server|gatsby serve|docusaurus serve|vitepress preview)( .*)?$`)
+
+// fixedPort is an option that makes a preview listen elsewhere than on PORT.
+var fixedPort = regexp.MustCompile(`\s(-p|-l|--port|--listen)[ =]\S*\d+(\s|$)`)
 
 var nextStart = regexp.MustCompile(`^next start( .*)?$`)
 
@@ -285,11 +280,23 @@ func (m member) watches(src *source.Tree) bool {
 		return true // what was built is pages, or a server of its own
 	}
 	if shown := preview.FindStringSubmatch(script); shown != nil {
-		program, _, _ := strings.Cut(shown[2], " ")
-		_, stays := m.pkg.Prod.value[program]
-		return s.site.Dir != "" && (!stays || shown[1] != "")
+		return m.onlyShows(s, shown)
 	}
 	return devServer.MatchString(script)
+}
+
+// onlyShows tells whether a preview is to give way to what it would show: where a framework makes a server, where the
+// preview would listen elsewhere than on PORT, and where it would not be in the image.
+func (m member) onlyShows(s shape, shown []string) bool {
+	program, ofBundler, _ := strings.Cut(shown[2], " ")
+	if s.start != "" {
+		return ofBundler != ""
+	}
+	if fixedPort.MatchString(shown[3]) || ofBundler != "" && !strings.Contains(shown[3], "PORT") {
+		return true
+	}
+	_, stays := m.pkg.Prod.value[program]
+	return !stays || shown[1] != ""
 }
 
 // caches are the directories that bundlers find their earlier work in. They are mounted over what is in the layers.

@@ -23,6 +23,8 @@ type install struct {
 	whole   bool     // scripts or dependencies reach into the source
 	dev     bool     // with what only the build needs
 	surplus bool     // of which there is some
+	keep    bool     // and which the running app needs
+	nodeEnv string   // the owner's NODE_ENV, "" for production
 	tools   bool     // something may be compiled
 	config  bool     // settings speak of config vars
 	nothing bool     // there is nothing to install
@@ -72,6 +74,26 @@ var modest = []hook{
 	{regexp.MustCompile(`^(npx )?prisma generate$`), []string{"prisma/", "prisma.config.ts"}},
 }
 
+// nuxtHook is one that Nuxt's starter has. It needs what the configuration speaks of.
+var nuxtHook = regexp.MustCompile(`^(npx )?(nuxt|nuxi) prepare$`)
+
+// ownPath is a path into the app in a configuration of Nuxt's, or a layer below it.
+var ownPath = regexp.MustCompile(`["'](\.|~|@/|#)|\bextends\b`)
+
+// modestHook finds the script among those whose needs are known.
+func modestHook(src *source.Tree, dir, script string) (files []string, ok bool) {
+	for _, h := range modest {
+		if h.command.MatchString(script) {
+			return h.files, true
+		}
+	}
+	config := project{src: src, dir: dir}.config("nuxt.config")
+	if nuxtHook.MatchString(script) && !ownPath.MatchString(config) && !src.HasDir(path.Join(dir, "modules")) && !src.HasDir(path.Join(dir, "layers")) {
+		return []string{"nuxt.config.ts", "nuxt.config.js", "nuxt.config.mjs", "tsconfig.json"}, true
+	}
+	return nil, false
+}
+
 // hookNames are the scripts that package managers run when they install.
 var hookNames = [...]string{"preinstall", "install", "postinstall", "prepare", "heroku-prebuild"}
 
@@ -90,12 +112,12 @@ func (m manifest) hooks(src *source.Tree, dir string) (some bool, reach []string
 		if script == "" {
 			continue
 		}
-		i := slices.IndexFunc(modest, func(h hook) bool { return h.command.MatchString(script) })
-		if i < 0 {
+		files, known := modestHook(src, dir, script)
+		if !known {
 			return true, nil
 		}
 		some = true
-		for _, f := range modest[i].files {
+		for _, f := range files {
 			reach = append(reach, joinKeepingSlash(dir, f))
 		}
 	}
@@ -168,6 +190,9 @@ func (in *install) readSetting(name string, text []byte) {
 func (in install) env() map[string]string {
 	env := in.manager.env()
 	maps.Copy(env, in.own)
+	if in.nodeEnv != "" {
+		env["NODE_ENV"] = in.nodeEnv
+	}
 	if in.tools {
 		env["npm_config_nodedir"] = "/opt/node" // where node-gyp finds headers without a download
 	}
@@ -184,7 +209,7 @@ func (in install) caches() []plan.Cache {
 // pruned are the commands that remove what only the build needed, if there is any.
 func (in install) pruned(workspaces bool) []string {
 	command := in.prune(workspaces)
-	if !in.dev && in.Name != berry || !in.surplus && !workspaces || command == "" {
+	if in.keep || !in.dev && in.Name != berry || !in.surplus && !workspaces || command == "" {
 		return nil
 	}
 	return []string{command}

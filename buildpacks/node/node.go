@@ -36,7 +36,7 @@ func Plan(src *source.Tree) (plan.Plan, error) {
 		p.Builder = plan.Bun
 	}
 	p.Steps = a.steps()
-	p.Warnings = a.warnings()
+	p.Warnings = append(a.warnings(), a.lateWarnings()...)
 	command := a.start()
 	if part := src.Part(); part != "" {
 		p.Detected, p.WorkDir, command = path.Join(part, Manifest), part, a.command()

@@ -98,10 +98,10 @@ func (a app) mainFile() string {
 			return file
 		}
 	}
-	if a.own.buildScript() != "" {
-		return main
+	if a.own.buildScript() == "" || a.member().shape(a.src).site.Dir != "" { // npm init writes a main for pages, too
+		return ""
 	}
-	return ""
+	return main
 }
 
 // argument keeps a path from being taken for an option.

@@ -19,6 +19,7 @@ type Tree struct {
 	src   platform.Tree
 	files []platform.File // by path, bytewise
 	part  string          // see Part
+	owner platform.Config // see Config
 }
 
 // Open lists src once. It may block on the disk.

@@ -47,7 +47,7 @@ func (v *view) Files() ([]platform.File, error) { return v.files, nil }
 
 // Without is the tree less the files of these names at its top.
 func (t *Tree) Without(names ...string) *Tree {
-	less := &Tree{src: t.src, part: t.part}
+	less := &Tree{src: t.src, part: t.part, owner: t.owner}
 	for _, f := range t.files {
 		if !contains(names, f.Path) {
 			less.files = append(less.files, f)

@@ -246,6 +246,7 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Story) (Instance, error) {
 	spec, err := w.spec(s)
 	if err != nil {
+		p.sayNotStarted(ctx, w, s, err)
 		return Instance{}, err
 	}
 	begun := p.Now()

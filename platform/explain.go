@@ -55,7 +55,7 @@ func (w want) notStarted(s slot, err error) error {
 	return e.because(t, err)
 }
 
-// sayNotStarted tells that the Runner could not start an instance, unless nobody wanted it any more. A cause without a
+// sayNotStarted tells that an instance could not be started, unless nobody wanted it any more. A cause without a
 // sentence for people is the server's log's.
 func (p *Platform) sayNotStarted(ctx context.Context, w want, s slot, err error) {
 	if ctx.Err() != nil {

@@ -12,7 +12,7 @@ import (
 
 // ImportInput is apps:import.
 type ImportInput struct {
-	Apps      []string `arg:"app" rest:"optional" help:"only these of the bundle"`
+	Apps      []string `arg:"old-app" rest:"optional" help:"only these of the bundle, by their names there"`
 	Script    bool     `flag:"script" help:"print the script that makes a bundle of a Dokku host"`
 	DryRun    bool     `flag:"dry-run" help:"change nothing, show the plan"`
 	Overwrite bool     `flag:"overwrite" help:"also change config vars that have another value here"`

@@ -96,16 +96,8 @@ func (p *Platform) changeAccess(ctx context.Context, call Call, name, user strin
 	if err := p.Store.SetRole(ctx, Member{App: app.Name, User: user, Role: role, GivenBy: call.Actor.Name}); err != nil {
 		return withHint(err, "see who may do what: ssh paas access:list %s", app.Name)
 	}
-	call.Audit.Changed(user+" on "+string(app.Name), showRole(had), showRole(role))
 	p.recheck(ctx, call.Actor)
 	return nil
-}
-
-func showRole(r Role) string {
-	if r == NoRole {
-		return ""
-	}
-	return r.String()
 }
 
 // mayGive keeps people from giving, and from taking away, more than they have themselves.

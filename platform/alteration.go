@@ -39,7 +39,7 @@ func (c Alteration) String() string {
 		return s
 	}
 	text := fmt.Sprintf("%s: %s → %s", c.What, none(c.Old), none(c.New))
-	if c.App != "" {
+	if c.App != "" && !strings.HasSuffix(c.What, " on "+string(c.App)) { // a role's name has it
 		text = string(c.App) + " " + text
 	}
 	return text

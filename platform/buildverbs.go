@@ -127,7 +127,7 @@ func (p *Platform) findBuild(ctx context.Context, appName, number string) (App, 
 		return app, Build{}, err
 	}
 	n := 0
-	if number != "" {
+	if number != "" && number != "current" { // as Dokku calls the newest
 		if n, err = strconv.Atoi(strings.TrimPrefix(number, "#")); err != nil || n < 1 {
 			return app, Build{}, Errorf(Usage, "%q is no number of a build", number).WithHint("see them: ssh paas builds:list %s", app.Name)
 		}

@@ -246,11 +246,13 @@ func (p *Platform) launch(ctx context.Context, w want, slots []slot, story *Stor
 func (p *Platform) startHealthy(ctx context.Context, w want, s slot, story *Story) (Instance, error) {
 	spec, err := w.spec(s)
 	if err != nil {
+		p.sayNotStarted(ctx, w, s, err)
 		return Instance{}, err
 	}
 	begun := p.Now()
 	i, err := p.Runner.Start(ctx, spec)
 	if err != nil {
+		p.sayNotStarted(ctx, w, s, err)
 		return i, fmt.Errorf("start %s.%d of %s v%d: %w", s.Type, s.Number, w.app.Name, w.release.Number, w.notStarted(s, err))
 	}
 	p.sayOf(EventStarted, i, "", "%s of v%d was started", i.Name(), i.Release)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -73,12 +74,20 @@ func (p *Platform) parseHosts(words []string) (hosts []string, err error) {
 }
 
 // AddDomain lets the app answer to more hostnames.
-func (p *Platform) AddDomain(ctx context.Context, _ Call, in DomainInput) (DomainReport, error) {
+func (p *Platform) AddDomain(ctx context.Context, call Call, in DomainInput) (DomainReport, error) {
 	return p.changeDomains(ctx, in, func(app App, host string) error {
+		has, err := p.hosts(ctx, app.Name)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(has, host) {
+			_, _ = fmt.Fprintf(call.Err, "No change: %s has %s already.\n", app.Name, host)
+			return nil
+		}
 		if err := p.mayOwn(ctx, host); err != nil {
 			return err
 		}
-		err := p.Store.AddDomain(ctx, app.Name, host)
+		err = p.Store.AddDomain(ctx, app.Name, host)
 		if KindOf(err) == Conflict && p.owns(ctx, app.Name, host) {
 			return nil // said twice
 		}

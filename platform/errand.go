@@ -13,6 +13,7 @@ type Errand struct {
 	Verb  string
 	App   AppName // "" for none
 	Words string  // what a door needs to say it again; "" when it is over
+	Said  string  // what a door needs to tell again what it printed, of one that is over
 	Began time.Time
 	Ended time.Time // zero: it has not
 	Code  int       // its exit status
@@ -22,8 +23,8 @@ type Errand struct {
 type Errands interface {
 	// AddErrand keeps one that begins; of those that are over the oldest beyond some hundreds make room.
 	AddErrand(ctx context.Context, e Errand) error
-	// EndErrand notes how it ended, and forgets its words.
-	EndErrand(ctx context.Context, id string, at time.Time, code int) error
+	// EndErrand notes how it ended and what it said, and forgets its words. One that is over stays as it is.
+	EndErrand(ctx context.Context, e Errand) error
 	Errands(ctx context.Context) ([]Errand, error) // oldest first
 }
 

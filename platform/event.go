@@ -96,9 +96,10 @@ const (
 	EventReady       EventKind = "ready"     // it passes its readiness check again
 	EventExited      EventKind = "exited"    // it ended by itself
 	EventOutOfMemory EventKind = "oom"
-	EventDiskFull    EventKind = "disk-full" // it was ended for what it had written
-	EventCrashed     EventKind = "crashed"   // it keeps ending
-	EventGaveUp      EventKind = "gave-up"   // it ended and its policy says to leave it
+	EventDiskFull    EventKind = "disk-full"    // it was ended for what it had written
+	EventCrashed     EventKind = "crashed"      // it keeps ending
+	EventGaveUp      EventKind = "gave-up"      // it ended and its policy says to leave it
+	EventStartFailed EventKind = "start-failed" // it could not even be started
 	EventPaused      EventKind = "paused"
 	EventResumed     EventKind = "resumed"
 	EventEntered     EventKind = "entered" // somebody ran a command beside it
@@ -167,7 +168,7 @@ func (p *Platform) say(e Event) {
 
 func level(k EventKind) slog.Level {
 	switch k {
-	case EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires, EventOverslept, EventCronMissed, EventCronSkip:
+	case EventStartFailed, EventExited, EventOutOfMemory, EventDiskFull, EventCrashed, EventGaveUp, EventUnhealthy, EventPushFailed, EventCertFailed, EventCertExpires, EventOverslept, EventCronMissed, EventCronSkip:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -21,11 +21,13 @@ type EventsInput struct {
 	ID     string `flag:"request" value:"ID" help:"only of this request, as errors and the audit name it"`
 	Ended  string `flag:"outcome" value:"KIND" help:"only commands that ended so, like ok, denied or failed"`
 	Follow bool   `flag:"follow" short:"f" help:"go on with new ones until Ctrl-C"`
+	Tail   bool   `flag:"tail" short:"t" help:"the same, as Dokku calls it"`
 	JSON   bool   `flag:"json" help:"one JSON object a line"`
 }
 
 // Events prints what happened and follows it. Every event is shown once, in order.
 func (p *Platform) Events(ctx context.Context, call Call, in EventsInput) (Streamed, error) {
+	in.Follow = in.Follow || in.Tail
 	q, err := p.eventQuery(in)
 	if err != nil {
 		return Streamed{}, err
@@ -95,6 +97,12 @@ func (p *Platform) eventQuery(in EventsInput) (EventQuery, error) {
 	q.Request, q.Door, q.Outcome = in.ID, Door(in.Door), in.Ended
 	if in.Door != "" && !slices.Contains(doors(), q.Door) {
 		return q, Errorf(Usage, "--door %s is none: it is one of %v", in.Door, doors())
+	}
+	if err := isWordOf("--kind", q.Kind, eventKinds()); err != nil {
+		return q, err
+	}
+	if err := isWordOf("--outcome", q.Outcome, outcomes()); err != nil {
+		return q, err
 	}
 	if in.Until != "" && in.Follow {
 		return q, Errorf(Usage, "--until and --follow do not go together: what is to come is later")

@@ -55,6 +55,19 @@ func (w want) notStarted(s slot, err error) error {
 	return e.because(t, err)
 }
 
+// sayNotStarted tells that an instance could not be started, unless nobody wanted it any more. A cause without a
+// sentence for people is the server's log's.
+func (p *Platform) sayNotStarted(ctx context.Context, w want, s slot, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	text := fmt.Sprintf("%s of v%d could not be started", s, w.release.Number)
+	if e := new(Error); errors.As(err, &e) && e.Kind != Internal {
+		text += ": " + strings.TrimSuffix(e.Message, ".")
+	}
+	p.say(Event{Kind: EventStartFailed, App: w.app.Name, Process: s.String(), Release: w.release.Number, Text: text})
+}
+
 // mostChecked is how many lines of a failed check's transcript are shown: its name and the last attempts.
 const mostChecked = 8
 

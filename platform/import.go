@@ -12,7 +12,7 @@ import (
 
 // ImportInput is apps:import.
 type ImportInput struct {
-	Apps      []string `arg:"app" rest:"optional" help:"only these of the bundle"`
+	Apps      []string `arg:"old-app" rest:"optional" help:"only these of the bundle, by their names there"`
 	Script    bool     `flag:"script" help:"print the script that makes a bundle of a Dokku host"`
 	DryRun    bool     `flag:"dry-run" help:"change nothing, show the plan"`
 	Overwrite bool     `flag:"overwrite" help:"also change config vars that have another value here"`
@@ -75,8 +75,13 @@ func (p *Platform) Import(ctx context.Context, call Call, in ImportInput) (Impor
 		}
 	}
 	i := &importing{p: p, ctx: ctx, call: call, in: in, bundle: b, made: map[VolumeName]bool{}, done: Imported{Steps: []ImportStep{}, DryRun: in.DryRun}}
+	if len(in.Apps) > 0 {
+		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(in.Apps, name) })
+	}
 	for _, name := range names {
-		if len(in.Apps) > 0 && !slices.Contains(in.Apps, name) {
+		if why := i.unnamed(name, names); why != "" {
+			i.name = AppName(name)
+			i.manual("not brought over, %s", why)
 			continue
 		}
 		if err := i.app(name); err != nil {
@@ -133,6 +138,31 @@ func nameHere(old string) (AppName, error) {
 		word = "app-" + word
 	}
 	return ParseAppName(word)
+}
+
+// unnamed tells why an app can have no name here: there is none like it, or another of those that come has it.
+func (i *importing) unnamed(old string, all []string) (why string) {
+	name, err := nameHere(old)
+	if err != nil {
+		return "its name does not fit: " + strings.TrimSuffix(i.p.Human(err).Message, ".")
+	}
+	if other := claimant(name, all); other != old {
+		return fmt.Sprintf("it would be called %s here, as %s: rename one of them on the old host", name, other)
+	}
+	return ""
+}
+
+// claimant is whose the name here is: the app's that is called so there, or else the first that would be.
+func claimant(name AppName, all []string) string {
+	if slices.Contains(all, string(name)) {
+		return string(name)
+	}
+	for _, other := range all {
+		if would, err := nameHere(other); err == nil && would == name {
+			return other
+		}
+	}
+	return ""
 }
 
 func (i *importing) app(old string) (err error) {

@@ -126,7 +126,6 @@ func (p *Platform) AddKey(ctx context.Context, call Call, in AddKeyInput) (KeyVi
 	if err := p.Store.AddKey(ctx, k); err != nil {
 		return KeyView{}, err
 	}
-	call.Audit.Changed("key "+k.Name+" of "+k.User, "", fingerprint)
 	return KeyView{Name: k.Name, User: k.User, Fingerprint: fingerprint, Admin: k.Admin, CreatedAt: p.Now().UTC()}, nil
 }
 
@@ -212,7 +211,6 @@ func (p *Platform) RemoveKey(ctx context.Context, call Call, in RemoveKeyInput) 
 	if err := p.Store.RemoveKey(ctx, k.Fingerprint); err != nil {
 		return Done{}, err
 	}
-	call.Audit.Changed("key "+k.Name+" of "+k.User, k.Fingerprint, "")
 	p.recheck(ctx, call.Actor)
 	return donef("Removed the key %s.", k.Name), nil
 }

@@ -46,6 +46,8 @@ func parseRegistry(s string) (string, error) {
 type LoginInput struct {
 	Host string `arg:"host"`
 	User string `arg:"user"`
+
+	PasswordStdin bool `flag:"password-stdin" help:"it is read from there anyway; Docker's and Dokku's users write so"`
 }
 
 // Login stores how to come in at a registry; the password comes on standard input.

@@ -119,7 +119,6 @@ func (p *Platform) CreateToken(ctx context.Context, call Call, in CreateTokenInp
 	if err := p.Store.AddToken(ctx, t, mostTokens); err != nil {
 		return NewToken{}, withHint(err, "see them: ssh paas tokens:list")
 	}
-	call.Audit.Changed("token "+t.Name+" of "+t.User, "", joinScopes(t.Scopes))
 	_, _ = fmt.Fprintln(call.Err, "This is the only time that the token is shown:")
 	return NewToken{t.view(p.Now()), secret}, nil
 }
@@ -208,7 +207,6 @@ func (p *Platform) RevokeToken(ctx context.Context, call Call, in RevokeTokenInp
 	if err := p.Store.RemoveToken(ctx, tokens[i].ID); err != nil {
 		return Done{}, err
 	}
-	call.Audit.Changed("token "+in.Name+" of "+tokens[i].User, joinScopes(tokens[i].Scopes), "")
 	p.recheck(ctx, call.Actor)
 	return donef("Revoked the token %s.", in.Name), nil
 }

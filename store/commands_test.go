@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"paas/platform"
 	"paas/store"
@@ -162,4 +163,48 @@ func TestEveryTableIsWatchedOrNot(t *testing.T) {
 		}
 	}
 	ok(t, rows.Err())
+}
+
+// A change of who may come in, and do what, is told with what it changed by the transaction that makes it: a crash between
+// the two would hide it.
+func TestCutCommandTellsOfPeople(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "paas.db")
+	s, ctx := open(t, path), context.Background()
+	must(s.CreateAppFor(ctx, "blog", ""))(t)
+	ok(t, s.AddKey(ctx, platform.Key{Name: "alice", Fingerprint: "SHA256:1", Public: "x", Admin: true}))
+	e := command(t, s, func(ctx context.Context) {
+		ok(t, s.AddKey(ctx, platform.Key{Name: "laptop", User: "bob", Fingerprint: "SHA256:2", Public: "y"}))
+		ok(t, s.SetRole(ctx, platform.Member{App: "blog", User: "bob", Role: platform.OperateRole}))
+		ok(t, s.AddToken(ctx, platform.Token{User: "bob", Name: "ci", Hash: "1", Scopes: []platform.Scope{platform.ScopeAppsRead}}, 9))
+	})
+	wantChanges(t, e, "user bob: none → member", "key laptop of bob: none → SHA256:2", "bob on blog: none → operate", "token ci of bob: none → apps:read")
+	e = command(t, s, func(ctx context.Context) {
+		ok(t, s.TokenUsed(ctx, must(s.Tokens(ctx))(t)[0].ID, time.Now(), "::1"))
+		ok(t, s.SetUser(ctx, platform.User{Name: "bob", Creates: true}))
+		ok(t, s.SetRole(ctx, platform.Member{App: "blog", User: "bob", Role: platform.ViewRole}))
+	})
+	wantChanges(t, e, "user bob: member → creates apps", "bob on blog: operate → view")
+
+	p := platform.New(platform.Rooms{Store: s, Log: slog.New(slog.DiscardHandler)}, platform.Settings{})
+	t.Cleanup(p.Close)
+	entry := must(p.Begin(ctx, platform.Actor{Name: "alice"}, "", "users:remove bob"))(t)
+	ok(t, s.RemoveUser(entry.Within(ctx), "bob"))
+	s = open(t, path)
+	ok(t, s.CutCommands(ctx))
+	e = must(s.Events(ctx, platform.EventQuery{Last: 1}))(t)[0]
+	if e.Outcome != "cut off" {
+		t.Error(e.Outcome)
+	}
+	wantChanges(t, e, "bob on blog: view → none", "token ci of bob: apps:read → none", "key laptop of bob: SHA256:2 → none", "user bob: creates apps → none")
+
+	for role := platform.ViewRole; role <= platform.OwnerRole; role++ { // the SQL has the same words
+		e = command(t, s, func(ctx context.Context) {
+			ok(t, s.SetRole(ctx, platform.Member{App: "blog", User: "alice", Role: role}))
+		})
+		if got := told(e); !strings.HasSuffix(got, "→ "+role.String()) {
+			t.Errorf("%s: %s", role, got)
+		}
+	}
+	must(s.TrashApp(ctx, "blog", platform.Trashed{Kind: platform.TrashedApp, Name: "blog"}))(t)
+	command(t, s, func(ctx context.Context) { ok(t, s.DestroyApp(ctx, platform.TrashName[platform.AppName]("blog", 1))) })
 }

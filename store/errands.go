@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"paas/platform"
 )
@@ -18,8 +17,8 @@ func scanErrand(r row) (e platform.Errand, err error) {
 	if err := r.Scan(&e.ID, &actor, &e.Verb, &e.App, &e.Words, &began, &ended, &e.Code); err != nil {
 		return e, err
 	}
-	if e.Began = fromMillis(began); ended != 0 {
-		e.Ended = fromMillis(ended)
+	if e.Began = fromMillis(began); ended != 0 { // the words made room for what came of them
+		e.Ended, e.Said, e.Words = fromMillis(ended), e.Words, ""
 	}
 	if err := json.Unmarshal([]byte(actor), &e.Actor); err != nil {
 		return e, fmt.Errorf("read who said %s: %w", e.ID, err)
@@ -44,8 +43,9 @@ func (s *Store) AddErrand(ctx context.Context, e platform.Errand) error {
 }
 
 // EndErrand implements platform.Errands.
-func (s *Store) EndErrand(ctx context.Context, id string, at time.Time, code int) error {
-	_, err := s.write.ExecContext(ctx, "UPDATE errands SET words = '', ended_at = ?, code = ? WHERE id = ? AND ended_at = 0", millis(at), code, id)
+func (s *Store) EndErrand(ctx context.Context, e platform.Errand) error {
+	_, err := s.write.ExecContext(ctx, "UPDATE errands SET words = ?, ended_at = ?, code = ? WHERE id = ? AND ended_at = 0",
+		e.Said, millis(e.Ended), e.Code, e.ID)
 	return err
 }
 

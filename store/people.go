@@ -77,9 +77,14 @@ func (s *Store) SetUser(ctx context.Context, u platform.User) error {
 	})
 }
 
-// RemoveUser implements platform.People.
+// RemoveUser implements platform.People. What was the user's goes first, while it can be told whose it was.
 func (s *Store) RemoveUser(ctx context.Context, name string) error {
 	return s.keepingAdmin(ctx, func(tx *sql.Tx) error {
+		for _, table := range []string{"roles", "tokens", "keys"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE user_id = (SELECT id FROM users WHERE name = ?)", name); err != nil {
+				return err
+			}
+		}
 		return one(tx.ExecContext(ctx, "DELETE FROM users WHERE name = ?", name))(noUser(name))
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
+
+	"paas/platform"
 )
 
 // What commands change is seen where it is written: triggers of the writing connection's own (TEMP: they are in no
@@ -24,8 +26,13 @@ type watched struct {
 
 const noOnes = "''" // app of what is about none
 
-// watchedRows is all that people set, but for people themselves: of users, keys, roles and tokens the platform tells
-// in words of its own.
+// ownerOf is whose a row is; who has no row in users is root. roleName is platform.Role's String.
+const (
+	ownerOf  = "coalesce((SELECT name FROM users WHERE id = @.user_id), '" + platform.Root + "')"
+	roleName = "CASE @.role WHEN 1 THEN 'view' WHEN 2 THEN 'deploy' WHEN 3 THEN 'operate' WHEN 4 THEN 'manage' ELSE 'owner' END"
+)
+
+// watchedRows is all that people set, and people themselves.
 func watchedRows() []watched {
 	return []watched{
 		{table: "apps", app: "@.name", what: "'app'", value: "iif(@.trashed_at > 0, 'in the trash', @.name)"},
@@ -57,14 +64,17 @@ func watchedRows() []watched {
 		{table: "logins", app: noOnes, what: "'login ' || @.host", value: "@.user || ' ' || @.secret", hidden: "1"},
 		{table: "pulled", app: noOnes, what: "'image ' || @.reference", value: "@.digest"},
 		{table: "stacks", app: noOnes, what: "'stack ' || @.name", value: "'v' || @.number"},
+		{table: "users", app: noOnes, what: "'user ' || @.name", value: "iif(@.admin, 'admin', iif(@.creates, 'creates apps', 'member'))"},
+		{table: "keys", app: noOnes, what: "'key ' || @.name || ' of ' || " + ownerOf, value: "@.fingerprint"},
+		{table: "roles", what: ownerOf + " || ' on ' || (SELECT name FROM apps WHERE id = @.app_id)", value: roleName},
+		{table: "tokens", app: noOnes, what: "'token ' || @.name || ' of ' || " + ownerOf, value: "@.scopes"},
 	}
 }
 
-// unwatched are the tables in which nobody sets anything, and those of people.
+// unwatched are the tables in which nobody sets anything; the apps of a token never change.
 func unwatched() []string {
 	return []string{
-		"users", "keys", "roles", "tokens", "token_apps",
-		"releases", "release_links", "links", "images", "builds", "build_inputs", "cron_marks", "events", "commands",
+		"token_apps", "releases", "release_links", "links", "images", "builds", "build_inputs", "cron_marks", "events", "commands",
 		"setting_changes", "oom_kills", "sleeps", "former_names", "spreads", "errands", "troubles", "vault", "vault_locks",
 	}
 }

@@ -26,6 +26,8 @@ func dokkuHabits() []habitOf {
 		itself    = "certificates are got and renewed by themselves: ssh paas certs:report APP"
 	)
 	list := []habitOf{
+		{"tags", "releases are numbered: ssh paas releases APP"}, {"tags:create", "releases are numbered: ssh paas releases APP"},
+		{"tags:deploy", "ssh paas git:from-image APP IMAGE"}, {"tar:in", "ssh paas git:from-archive APP - < source.tar"}, {"tar:from", "ssh paas git:from-archive APP URL"},
 		{"cleanup", "what nothing needs goes by itself; at once: ssh paas builds:prune"},
 		{"shell", "type one command at a time: ssh paas help"},
 		{"deploy", "push it: git push paas main; or once more: ssh paas ps:rebuild APP"},
@@ -61,7 +63,8 @@ func dokkuHabits() []habitOf {
 		{"network:info", "ssh paas network:report APP"}, {"network:rebuild", "networks mend themselves: ssh paas doctor"},
 		{"network:rebuildall", "networks mend themselves: ssh paas doctor"}, {"builds:prune-records", "ssh paas builds:prune"},
 	}
-	for _, service := range []string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse"} {
+	for _, service := range []string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse",
+		"couchdb", "nats", "meilisearch", "typesense", "solr", "rethinkdb", "graphite", "pushpin"} {
 		for _, verb := range []string{"create", "destroy", "list", "info", "link", "unlink", "promote", "connect", "export", "import", "expose", "logs", "backup"} {
 			list = append(list, habitOf{service + ":" + verb, databases})
 		}

@@ -117,7 +117,8 @@ func habitTable(b *strings.Builder, tab *Table, title, words string, list []habi
 	}
 	for _, h := range list {
 		topic, verb, _ := strings.Cut(h.word, ":")
-		if slices.Contains([]string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse"}, topic) && verb != "cli" {
+		if slices.Contains([]string{"postgres", "mysql", "mariadb", "mongo", "redis", "rabbitmq", "memcached", "elasticsearch", "clickhouse",
+			"couchdb", "nats", "meilisearch", "typesense", "solr", "rethinkdb", "graphite", "pushpin"}, topic) && verb != "cli" {
 			h.word = "postgres:…, mysql:…, redis:… and the like"
 		}
 		add(h.word, strings.ReplaceAll(h.here, "|", `\|`))

@@ -271,7 +271,7 @@ func (t *Table) help(_ *platform.Platform, _ context.Context, call platform.Call
 		err = printJSON(s.Stdout, t.views())
 	case in.Command == "":
 		err = t.helpAll(s)
-	case ok:
+	case ok && (v.Name == in.Command || !t.isTopic(in.Command)): // an alias like cron is the topic, too
 		err = t.helpVerb(s, v)
 	default:
 		_, err = t.unknown(s, in.Command)

@@ -22,7 +22,7 @@ const (
 )
 
 // later is what was asked for with --no-wait. It is kept in the store before it begins, and the next daemon goes on
-// with what this one did not finish (see Resume); only what it printed is lost with the daemon.
+// with what this one did not finish (see Resume). Of what it printed only that of those that failed outlives the daemon.
 type later struct {
 	mu   sync.Mutex
 	list []*errand // oldest first
@@ -98,7 +98,8 @@ func (t *Table) carryOn(ctx context.Context, r *errand, s Session, v Verb, args 
 // over notes that an errand has ended.
 func (t *Table) over(ctx context.Context, r *errand, code int) error {
 	end := time.Now()
-	err := t.platform.Store.EndErrand(ctx, r.id, end, code)
+	v, _ := t.find(r.verb)
+	err := t.platform.Store.EndErrand(ctx, platform.Errand{ID: r.id, Ended: end, Code: code, Said: r.remains(v, code)})
 	r.finish(code, end)
 	return err
 }

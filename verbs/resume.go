@@ -27,6 +27,7 @@ func (t *Table) Resume(ctx context.Context) error {
 		r := newErrand(e)
 		t.later.add(r)
 		if !e.Ended.IsZero() {
+			r.recall(e.Said)
 			r.finish(e.Code, e.Ended)
 			continue
 		}

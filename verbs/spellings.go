@@ -13,7 +13,9 @@ func spellings() map[string][]string {
 		"builds:output": {"releases:output"}, "tokens:create": {"authorizations:create"}, "git:report": {"git:status"},
 		"ps:report": {"scheduler:report", "ps:inspect"}, "resource:report": {"ps:type"}, "registry:list": {"registry:report"},
 		"logs:drain:list": {"drains"}, "logs:drain:add": {"drains:add"}, "logs:drain:remove": {"drains:remove"},
-		"certs:set": {"letsencrypt:set"}, "domains:clear": {"domains:reset", "domains:disable"},
+		"ports:list": {"proxy:ports"}, "ports:add": {"proxy:ports-add"}, "ports:set": {"proxy:ports-set"}, "ports:remove": {"proxy:ports-remove"},
+		"ports:clear": {"proxy:ports-clear"},
+		"certs:set":   {"letsencrypt:set"}, "domains:clear": {"domains:reset", "domains:disable"},
 	}
 }
 

@@ -54,6 +54,9 @@ func (a *arguments) takeCommon(v Verb, name, value string, words []string) (rest
 	if !ok && name == "--json" { // of a verb that has no other form: it says so itself
 		p, ok = param{name: "json", isBool: true}, true
 	}
+	if name == "--format" && !v.hasOwn("format") && !v.Raw { // Dokku's way to say --json
+		return a.takeFormat(value, words)
+	}
 	if !ok || p.isBool {
 		a.common.set(p.name)
 		return words, ok, nil
@@ -66,6 +69,18 @@ func (a *arguments) takeCommon(v Verb, name, value string, words []string) (rest
 	}
 	a.common.timeout, err = parseWait(value)
 	return words, true, err
+}
+
+// takeFormat takes --format json, with or without =.
+func (a *arguments) takeFormat(value string, words []string) ([]string, bool, error) {
+	if value == "" && len(words) > 0 {
+		value, words = words[0], words[1:]
+	}
+	if value != "json" {
+		return nil, true, platform.Errorf(platform.Usage, "--format %s is none: it is json, or left out", value)
+	}
+	a.common.set("json")
+	return words, true, nil
 }
 
 func (s *switches) set(name string) {

@@ -125,6 +125,9 @@ func (t *Table) run(ctx context.Context, s, raw Session, line []Word) (int, erro
 		if meant := t.spaced(v, words[1:]); meant != "" {
 			return code, e.WithHint("did you mean `%s`? See how: ssh paas help %s", meant, meant)
 		}
+		if here := foreignTo(v, words[1:], e.Message); here != "" {
+			return code, e.WithHint("%s", here)
+		}
 	}
 	return code, err
 }

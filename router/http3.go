@@ -57,7 +57,7 @@ func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Han
 func quicWindows(c *quic.Config, in platform.Intake) {
 	all := uint64(in.MaxStreams) * quicWindow                                                                     //nolint:gosec // it is positive, as the others
 	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, uint64(max(in.StreamWindow, quicWindow)) //nolint:gosec // positive
-	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all+uint64(in.Window)                   //nolint:gosec
+	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all+uint64(in.Window)                   //nolint:gosec // a setting of at most some MiB
 }
 
 // ServeHTTP3 answers over QUIC on c until Shutdown, which leaves c open; then it returns nil. It blocks. Clients

@@ -73,17 +73,17 @@ func (c *Client) start() (*process, error) {
 }
 
 // scratch makes a directory for a builder's temporary files, which BuildKit leaves when it is killed, and removes what
-// one of a crashed daemon left.
+// one of a crashed daemon left. It is beside the builder's own, which a builder may empty.
 func (c *Client) scratch() (string, error) {
-	const pattern = "scratch-*"
-	old, err := filepath.Glob(filepath.Join(c.Dir, pattern))
+	home, pattern := filepath.Dir(c.Dir), filepath.Base(c.Dir)+"-scratch-*"
+	old, err := filepath.Glob(filepath.Join(home, pattern))
 	for _, dir := range old {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := errors.Join(err, os.MkdirAll(c.Dir, 0o700)); err != nil {
+	if err := errors.Join(err, os.MkdirAll(home, 0o700)); err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(c.Dir, pattern)
+	return os.MkdirTemp(home, pattern)
 }
 
 func (p *process) ended() bool {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,17 +74,19 @@ func (c *Client) start() (*process, error) {
 }
 
 // scratch makes a directory for a builder's temporary files, which BuildKit leaves when it is killed, and removes what
-// one of a crashed daemon left. It is beside the builder's own, which a builder may empty.
+// one of a crashed daemon left. It is not in the builder's own, which a builder may empty, and whose path may be too
+// long for the sockets in it (108 bytes, unix(7)).
 func (c *Client) scratch() (string, error) {
-	home, pattern := filepath.Dir(c.Dir), filepath.Base(c.Dir)+"-scratch-*"
-	old, err := filepath.Glob(filepath.Join(home, pattern))
+	whose := sha256.Sum256([]byte(c.Dir))
+	pattern := fmt.Sprintf("paas-build-%x-*", whose[:8])
+	old, err := filepath.Glob(filepath.Join(os.TempDir(), pattern))
 	for _, dir := range old {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := errors.Join(err, os.MkdirAll(home, 0o700)); err != nil {
+	if err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(home, pattern)
+	return os.MkdirTemp("", pattern)
 }
 
 func (p *process) ended() bool {

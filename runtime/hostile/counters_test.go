@@ -1,15 +1,12 @@
 package hostile_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"paas/platform"
-	"paas/runtime/runtimetest"
 	"paas/runtime/runtimetest/sandbox"
 )
 
@@ -20,14 +17,7 @@ func TestCountersAreNotShared(t *testing.T) {
 	a := newArena(t)
 	before := pendingSignals(t)
 	for n, root := range []bool{false, true} {
-		s := attacker(root)
-		s.Number = n + 1
-		s.Limits = platform.Limits{Memory: 256 * mebibyte}
-		s.Command = runtimetest.Shell("/attack hoard-counted")
-		i, err := a.Start(context.Background(), s)
-		sandbox.Check(t, err)
-		defer func() { sandbox.Check(t, a.Stop(context.Background(), i.ID, 0)) }()
-		sandbox.Eventually(t, "it has all it gets", func() bool { return strings.Contains(a.lastLine(i.ID), "held") })
+		a.hoard(n+1, root, 256*mebibyte, "hoard-counted")
 	}
 	if grew := pendingSignals(t) - before; grew > 500 {
 		t.Errorf("%d more signals are pending for the host's root", grew)

@@ -204,19 +204,24 @@ func TestMemoryBombWithChildren(t *testing.T) {
 	sandbox.Check(t, a.Stop(context.Background(), i.ID, 0))
 }
 
+// hoard starts an attacker that holds all it gets, until the test ends, and returns what it says then.
+func (a *arena) hoard(number int, root bool, memory int64, attack string) string {
+	a.t.Helper()
+	s := attacker(root)
+	s.Number, s.Limits = number, platform.Limits{Memory: memory}
+	s.Command = runtimetest.Shell("/attack " + attack)
+	i, err := a.Start(context.Background(), s)
+	sandbox.Check(a.t, err)
+	a.t.Cleanup(func() { sandbox.Check(a.t, a.Stop(context.Background(), i.ID, 0)) })
+	sandbox.Eventually(a.t, "it has all it gets", func() bool { return strings.Contains(a.lastLine(i.ID), "held") })
+	return a.lastLine(i.ID)
+}
+
 // After one app took all terminals it may have, others still get theirs.
 func TestTerminalsAreLeftForOthers(t *testing.T) {
 	a := newArena(t)
 	for n := range 3 {
-		s := attacker(false)
-		s.Number = n + 1
-		s.Limits = platform.Limits{Memory: 512 * mebibyte}
-		s.Command = runtimetest.Shell("/attack hoard-terminals")
-		i, err := a.Start(context.Background(), s)
-		sandbox.Check(t, err)
-		defer func() { sandbox.Check(t, a.Stop(context.Background(), i.ID, 0)) }()
-		sandbox.Eventually(t, "it has all it gets", func() bool { return strings.Contains(a.lastLine(i.ID), "held") })
-		t.Log(a.lastLine(i.ID))
+		t.Log(a.hoard(n+1, false, 512*mebibyte, "hoard-terminals"))
 	}
 	var out sandbox.Buffer
 	job := platform.JobSpec{

@@ -180,7 +180,7 @@ func (s *nameServer) answer(from netip.Addr, req *dns.Msg, tcp bool) *dns.Msg {
 }
 
 // enter fails when the container, its app or all together ask too much at once. leave must be called once.
-// Containers that are nobody's, as those of one-offs of several apps, have no bound together.
+// Containers that are nobody's, as those of build steps, have no bound together.
 func (s *nameServer) enter(from netip.Addr, app platform.AppName) (leave func(), ok bool) {
 	if app == "" {
 		return s.busy.enter(from)

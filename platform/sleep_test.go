@@ -315,9 +315,10 @@ func TestVerbsOnASleeper(t *testing.T) {
 					}
 					return n == tc.run && w.paused() == 0
 				})
-				if r := w.table.route("blog"); r.Asleep || len(r.Backends) != tc.run || w.report().Sleep != nil {
-					t.Errorf("route %+v, %+v", r, w.report().Sleep)
-				}
+				w.eventually("its route is awake", func() bool {
+					r := w.table.route("blog")
+					return !r.Asleep && len(r.Backends) == tc.run && w.report().Sleep == nil
+				})
 				w.eventually("it is written down", func() bool { list, _ := w.Store.Sleeps(ctx); return len(list) == 0 && !w.bell.dozes("blog") })
 			})
 		}

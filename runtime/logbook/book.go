@@ -46,6 +46,8 @@ type Book struct {
 	now     func() time.Time
 	codec   *codec
 
+	moves sync.Mutex // of logs to other names: one at a time locks two shelves
+
 	mu       sync.Mutex
 	shelves  map[platform.AppName]*shelf
 	own      map[platform.AppName]platform.LogBounds
@@ -112,16 +114,28 @@ func (b *Book) shelf(app platform.AppName) (*shelf, error) {
 
 // locked gives an app's shelf to f, loaded.
 func (b *Book) locked(app platform.AppName, f func(s *shelf) error) error {
-	s, err := b.shelf(app)
-	if err != nil {
-		return err
+	for {
+		s, err := b.shelf(app)
+		if err != nil {
+			return err
+		}
+		if there, err := s.locked(f); there {
+			return err
+		}
 	}
+}
+
+// locked gives the shelf to f, loaded. there is false if another log has come to its place.
+func (s *shelf) locked(f func(s *shelf) error) (there bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(); err != nil {
-		return err
+	if s.moved {
+		return false, nil
 	}
-	return f(s)
+	if err := s.load(); err != nil {
+		return true, err
+	}
+	return true, f(s)
 }
 
 // Append implements platform.Logbook.
@@ -135,12 +149,16 @@ func (b *Book) Append(app platform.AppName, list []platform.LogEntry) error {
 		if e.At.IsZero() {
 			e.At = now
 		}
-		lines = append(lines, line{
-			at: e.At.UnixMicro(), level: min(max(e.Level, 0), platform.LogFatal), gap: e.Gap, text: []byte(e.Text[:min(len(e.Text), MaxLine)]),
-			origin: origin{source: sourceNumber(e.Source), stream: byte(max(slices.Index(streams(), e.Stream), 0)), release: e.Release, process: e.Process},
-		})
+		lines = append(lines, lineOf(e))
 	}
 	return b.locked(app, func(s *shelf) error { return s.add(lines, nil) })
+}
+
+func lineOf(e platform.LogEntry) line {
+	return line{
+		at: e.At.UnixMicro(), level: min(max(e.Level, 0), platform.LogFatal), gap: e.Gap, text: []byte(e.Text[:min(len(e.Text), MaxLine)]),
+		origin: origin{source: sourceNumber(e.Source), stream: byte(max(slices.Index(streams(), e.Stream), 0)), release: e.Release, process: e.Process},
+	}
 }
 
 // Usage implements platform.Logbook.

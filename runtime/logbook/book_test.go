@@ -463,6 +463,32 @@ func TestRenameToANameWithLines(t *testing.T) {
 	eventually(t, "all lines, each once", func() bool { return slices.Equal(sorted(), []string{"one", "started", "two"}) })
 }
 
+// Whoever writes under the new name at the moment of the rename takes nothing of the log away, and loses no line of his own.
+func TestRenameWhileOthersWrite(t *testing.T) {
+	d := newDesk(t)
+	say := func(app platform.AppName, text string) {
+		check(t, d.Append(app, []platform.LogEntry{{Source: platform.LogPlatform, Text: text}}))
+	}
+	for round := range 50 {
+		from, to := platform.AppName(fmt.Sprint("from", round)), platform.AppName(fmt.Sprint("to", round))
+		say(from, "long ago")
+		var writers sync.WaitGroup
+		for n := range 4 {
+			writers.Go(func() {
+				for i := range 8 {
+					say(to, fmt.Sprint(n, " ", i))
+				}
+			})
+		}
+		check(t, d.Rename(from, to))
+		writers.Wait()
+		got := texts(d.read(platform.LogFilter{App: to, Last: AllLines}))
+		if len(got) != 33 || !slices.Contains(got, "long ago") {
+			t.Fatalf("round %d: %q", round, got)
+		}
+	}
+}
+
 // A log is removed while others write under its name, and what a crash left of one goes, too.
 func TestForgetWhileOthersWrite(t *testing.T) {
 	d := newDesk(t)

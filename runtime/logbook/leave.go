@@ -1,11 +1,12 @@
 package logbook
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"paas/platform"
 )
@@ -52,74 +53,79 @@ func (b *Book) clearRest() error {
 	return err
 }
 
-// Rename implements platform.Logbook. Lines that the new name has already stay.
+// Rename implements platform.Logbook. Lines that the new name has already stay. Who writes under either name meanwhile waits.
 func (b *Book) Rename(from, to platform.AppName) error {
-	if _, err := os.Stat(filepath.Join(b.options.Dir, string(from))); errors.Is(err, os.ErrNotExist) {
-		return b.move(from, to)
-	}
-	var err error
-	for range mostMoves {
-		said, failed := b.makeRoom(to)
-		if failed != nil {
-			return failed
-		}
-		if err = b.move(from, to); err == nil && len(said) > 0 {
-			return b.Append(to, said)
-		}
-		if !errors.Is(err, os.ErrExist) {
-			break
-		}
-	}
-	return err
-}
-
-// mostMoves is how often a move is tried whose place is taken meanwhile, by an instance's first lines.
-const mostMoves = 10
-
-// makeRoom removes the log of a name and returns what the platform itself had said there. What instances had is read
-// from their rings again.
-func (b *Book) makeRoom(app platform.AppName) (said []platform.LogEntry, err error) {
-	if _, err := os.Stat(filepath.Join(b.options.Dir, string(app))); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	fromRings := []platform.LogSource{platform.LogApp, platform.LogRun, platform.LogCron}
-	err = b.Read(b.life, platform.LogFilter{App: app, Last: platform.AllLines}, func(l platform.LogEntry) error {
-		if !slices.Contains(fromRings, l.Source) {
-			said = append(said, l)
-		}
-		return nil
-	})
-	return said, errors.Join(err, b.Forget(app))
-}
-
-func (b *Book) move(from, to platform.AppName) error {
+	b.moves.Lock()
+	defer b.moves.Unlock()
 	old, err := b.shelf(from)
 	if err != nil {
 		return err
 	}
-	if _, err := b.shelf(to); err != nil { // only its name is looked at
+	target, err := b.shelf(to)
+	if err != nil {
 		return err
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fresh := filepath.Join(b.options.Dir, string(to))
-	err = errors.Join(ignoreMissing(os.Rename(old.dir, fresh)),
-		moveFiles(RingDir(b.options.Rings, from), RingDir(b.options.Rings, to)))
-	if err != nil {
+	target.mu.Lock()
+	defer target.mu.Unlock()
+	if err := b.move(old, target); err != nil {
 		return fmt.Errorf("rename the log of %s: %w", from, err)
 	}
-	old.gone = true
-	old.wake()
-	if bounds, ok := b.own[from]; ok {
-		b.own[to] = bounds
+	return nil
+}
+
+// move puts a log, and behind its lines those of the other one, where the other one is. The caller holds both shelves' mu.
+func (b *Book) move(old, target *shelf) error {
+	_, err := os.Stat(old.dir)
+	written := err == nil
+	if written {
+		if err := target.giveTo(b.life, old); err != nil {
+			return err
+		}
 	}
-	delete(b.own, from)
-	delete(b.shelves, from)
-	delete(b.shelves, to) // it is loaded anew
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if written {
+		aside, err := b.setAside(target.dir)
+		if err = errors.Join(err, os.Rename(old.dir, target.dir), os.RemoveAll(aside)); err != nil {
+			return err
+		}
+	}
+	if err := moveFiles(RingDir(b.options.Rings, old.app), RingDir(b.options.Rings, target.app)); err != nil {
+		return err
+	}
+	old.gone, target.moved = true, true
+	old.wake()
+	target.wake()
+	if bounds, ok := b.own[old.app]; ok {
+		b.own[target.app] = bounds
+	}
+	delete(b.own, old.app)
+	delete(b.shelves, old.app)
+	delete(b.shelves, target.app) // it is loaded anew
 	b.watch.rescan()
 	return nil
+}
+
+// giveTo appends all lines to another log, with how far their rings were read. The caller holds both shelves' mu.
+func (s *shelf) giveTo(ctx context.Context, other *shelf) error {
+	if err := errors.Join(s.load(), other.load()); err != nil {
+		return err
+	}
+	snap, err := s.snapshot()
+	if err != nil {
+		return err
+	}
+	var lines []line
+	err = snap.print(ctx, newFilter(platform.LogFilter{App: s.app}, math.MinInt64), platform.AllLines, func(e platform.LogEntry) error {
+		lines = append(lines, lineOf(e))
+		return nil
+	})
+	if err != nil || len(lines) == 0 && len(s.positions) == 0 {
+		return err
+	}
+	return other.add(lines, s.positions)
 }
 
 // moveFiles moves what is in a directory into another one, which may have files of other names.

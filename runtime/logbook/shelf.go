@@ -23,6 +23,7 @@ type shelf struct {
 	mu        sync.Mutex
 	loaded    bool
 	gone      bool // the app was forgotten or has another name
+	moved     bool // another log came to its place: whoever wants it looks for that
 	next      uint64
 	head      head
 	positions map[string]ring.Position

@@ -189,8 +189,8 @@ func TestCronIsHeldBack(t *testing.T) {
 			}},
 		{func() error { _, err := w.SuspendCron(ctx, w.call, platform.CronJobInput{App: "blog"}); return err },
 			func() error { _, err := w.ResumeCron(ctx, w.call, platform.CronJobInput{App: "blog"}); return err }},
-		{func() error { _, err := w.Stop(ctx, w.call, platform.AppInput{App: "blog"}); return err },
-			func() error { _, err := w.Platform.Start(ctx, w.call, platform.AppInput{App: "blog"}); return err }},
+		{func() error { _, err := w.Stop(ctx, w.call, platform.EachInput{App: "blog"}); return err },
+			func() error { _, err := w.Platform.Start(ctx, w.call, platform.EachInput{App: "blog"}); return err }},
 	} {
 		w.check(hold.off())
 		advance(5 * time.Minute)

@@ -111,7 +111,7 @@ func TestWhatEndsTheKept(t *testing.T) {
 		},
 		"scale":   func(w *world) { w.scale("web=0") },
 		"restart": func(w *world) { _, err := w.Restart(ctx, w.call, platform.RestartInput{App: "blog"}); w.check(err) },
-		"stop":    func(w *world) { _, err := w.Stop(ctx, w.call, platform.AppInput{App: "blog"}); w.check(err) },
+		"stop":    func(w *world) { _, err := w.Stop(ctx, w.call, platform.EachInput{App: "blog"}); w.check(err) },
 		"destroy": func(w *world) {
 			_, err := w.Destroy(ctx, w.call, platform.DestroyInput{App: "blog", Confirm: "blog"})
 			w.check(err)

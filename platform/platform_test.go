@@ -128,13 +128,13 @@ func TestScaleRestartStopStart(t *testing.T) {
 		now, _ := w.host.Instances(ctx)
 		return len(now) == 3 && now[0].ID != before[0].ID && now[0].Epoch == 1
 	})
-	_, err = w.Stop(ctx, w.call, platform.AppInput{App: "blog"})
+	_, err = w.Stop(ctx, w.call, platform.EachInput{App: "blog"})
 	w.check(err)
 	w.eventually("nothing runs", func() bool { return w.running(1) == 0 })
 	if !w.table.routes["blog"].Stopped {
 		t.Fatal("the route does not know that the app is stopped")
 	}
-	_, err = w.Start(ctx, w.call, platform.AppInput{App: "blog"})
+	_, err = w.Start(ctx, w.call, platform.EachInput{App: "blog"})
 	w.check(err)
 	if w.running(1) != 3 || w.table.backends("blog") != 3 {
 		t.Fatalf("%d run, %d routed", w.running(1), w.table.backends("blog"))

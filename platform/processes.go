@@ -223,6 +223,23 @@ func parseChange(change string, before Formation) (ProcessType, int, error) {
 
 // Restart replaces every instance with a fresh one, without dropping a request.
 func (p *Platform) Restart(ctx context.Context, call Call, in RestartInput) (Done, error) {
+	if in.All && in.Type == "" {
+		in.App, in.Type = "", in.App
+	}
+	runs := func(app App) bool {
+		in.App = string(app.Name)
+		_, err := p.restarted(ctx, in)
+		return err == nil && isOn(app)
+	}
+	return p.each(ctx, call, EachInput{in.App, in.All}, runs, func(name string) (Done, error) {
+		in.App = name
+		return p.restart(ctx, call, in)
+	})
+}
+
+func isOn(app App) bool { return !app.Stopped }
+
+func (p *Platform) restart(ctx context.Context, call Call, in RestartInput) (Done, error) {
 	typ, err := p.restarted(ctx, in)
 	if err != nil {
 		return Done{}, err
@@ -238,7 +255,8 @@ func (p *Platform) Restart(ctx context.Context, call Call, in RestartInput) (Don
 
 // RestartInput is ps:restart.
 type RestartInput struct {
-	App  string `arg:"app"`
+	App  string `arg:"app" optional:"true"`
+	All  bool   `flag:"all" help:"every app that runs, one after the other; for admins"`
 	Type string `arg:"type" optional:"true" help:"one type, like web (all of them for web.1, too); without it all"`
 	Flag string `flag:"process" short:"p" value:"TYPE" help:"the same, as a flag"`
 }
@@ -263,24 +281,30 @@ func (p *Platform) restarted(ctx context.Context, in RestartInput) (ProcessType,
 }
 
 // Stop ends every instance; visitors see that the app is stopped.
-func (p *Platform) Stop(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, EventAppStopped, "Stopped %s.", func(ctx context.Context, name AppName) error {
-		return p.Store.SetStopped(ctx, name, true)
+func (p *Platform) Stop(ctx context.Context, call Call, in EachInput) (Done, error) {
+	return p.each(ctx, call, in, isOn, func(name string) (Done, error) {
+		return p.change(ctx, call, name, EventAppStopped, "Stopped %s.", func(ctx context.Context, name AppName) error {
+			return p.Store.SetStopped(ctx, name, true)
+		})
 	})
 }
 
 // Start undoes Stop.
-func (p *Platform) Start(ctx context.Context, call Call, in AppInput) (Done, error) {
-	return p.change(ctx, call, in.App, EventAppStarted, "Started %s.", func(ctx context.Context, name AppName) error {
-		app, err := p.Store.App(ctx, name)
-		if err == nil && app.Stopped {
-			err = p.beginAnew(ctx, app, "") // what was due while it was stopped is not made up for
-		}
-		if err != nil {
-			return err
-		}
-		return p.Store.SetStopped(ctx, name, false)
+func (p *Platform) Start(ctx context.Context, call Call, in EachInput) (Done, error) {
+	return p.each(ctx, call, in, func(app App) bool { return app.Stopped }, func(name string) (Done, error) {
+		return p.change(ctx, call, name, EventAppStarted, "Started %s.", p.unstop)
 	})
+}
+
+func (p *Platform) unstop(ctx context.Context, name AppName) error {
+	app, err := p.Store.App(ctx, name)
+	if err == nil && app.Stopped {
+		err = p.beginAnew(ctx, app, "") // what was due while it was stopped is not made up for
+	}
+	if err != nil {
+		return err
+	}
+	return p.Store.SetStopped(ctx, name, false)
 }
 
 // change writes what is wanted and converges.

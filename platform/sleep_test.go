@@ -295,7 +295,7 @@ func TestVerbsOnASleeper(t *testing.T) {
 			return err
 		}, 1},
 		"push": {func(w *world) error { _, err := w.push("web: serve # two"); return err }, 1},
-		"stop": {func(w *world) error { _, err := w.Stop(ctx, w.call, app); return err }, 0},
+		"stop": {func(w *world) error { _, err := w.Stop(ctx, w.call, platform.EachInput{App: app.App}); return err }, 0},
 		"exec": {func(w *world) error { _, err := w.Exec(ctx, w.call, platform.ExecInput{App: "blog"}); return err }, 1},
 		"wake": {func(w *world) error { _, err := w.RouseApp(ctx, w.call, app); return err }, 1},
 	} {

@@ -15,7 +15,6 @@ const tooMuch = "*"
 func foreignWords() []foreign {
 	const (
 		noMail    = "no mail is sent from here: how jobs end is in ssh paas cron:history APP, and ssh paas logs:drain:add APP URL sends on what they print"
-		oneByOne  = "one app at a time: for app in $(ssh paas apps:list | cut -f1); do ssh paas VERB $app; done"
 		together  = "instances are replaced together, after the new ones are healthy: leave it out"
 		commitVar = "an image has no .git; its commit is in the variable GIT_REV"
 		noProxy   = "the router is part of paas, there is no other to choose: ssh paas router:report APP"
@@ -31,7 +30,6 @@ func foreignWords() []foreign {
 		{"cron:set", "maintenance", "hold jobs back: ssh paas cron:suspend APP"},
 		{"cron:set", "--global", "it is set for each app: ssh paas cron:set APP timezone Europe/Berlin"},
 		{"ps:scale", "--skip-deploy", "a new scale takes effect at once, of a stopped app when it starts: ssh paas ps:stop APP"},
-		{"ps:restart", "--all", oneByOne}, {"ps:start", "--all", oneByOne}, {"ps:stop", "--all", oneByOne},
 		{"ps:restart", "--parallel", together}, {"ps:rebuild", "--parallel", together},
 		{"ps:set", "stop-timeout-seconds", "a process has 30 seconds to end after SIGTERM; how long its requests may go on before: ssh paas checks:set APP wait-to-retire 60"},
 		{"ps:set", "start-cmd", command}, {"ps:set", "dockerfile-start-cmd", command},
@@ -70,7 +68,7 @@ func foreignTo(v Verb, words []string, why string) string {
 		}
 		said := slices.ContainsFunc(words, func(w string) bool { return w == f.word || strings.HasPrefix(w, f.word+"=") })
 		if said || f.word == tooMuch && strings.HasSuffix(why, " is too much") {
-			return strings.ReplaceAll(f.here, "VERB", v.Name)
+			return f.here
 		}
 	}
 	if strings.HasSuffix(v.Name, ":report") && strings.HasPrefix(why, "Unknown flag") && !strings.Contains(why, "Did you mean") {

@@ -27,11 +27,7 @@ func TestForeignWordsAreAnswered(t *testing.T) {
 			}
 		}
 	}
-	r := run(tab, true, "ps:restart", "--all")
-	if r.code != 2 || !strings.Contains(r.err, "one app at a time") || !strings.Contains(r.err, "ps:restart $app") {
-		t.Errorf("status %d: %s", r.code, r.err)
-	}
-	r = run(tab, true, "ps:report", "blog", "--deployed")
+	r := run(tab, true, "ps:report", "blog", "--deployed")
 	if r.code != 2 || !strings.Contains(r.err, "ssh paas ps:report APP --json") {
 		t.Errorf("status %d: %s", r.code, r.err)
 	}

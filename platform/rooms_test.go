@@ -414,7 +414,7 @@ func (w *world) mustPush(text string) string {
 // eventually waits for what happens in the background.
 func (w *world) eventually(what string, cond func() bool) {
 	w.t.Helper()
-	for range 1000 {
+	for range 6000 {
 		if cond() {
 			return
 		}

@@ -92,7 +92,7 @@ func (s *sleeper) ask(ctx context.Context) (int, http.Header, string) {
 
 func (s *sleeper) eventually(what string, is func() bool) {
 	s.t.Helper()
-	for range 400 {
+	for range 6000 {
 		if is() {
 			return
 		}

@@ -9,7 +9,8 @@ import (
 
 // How many shells wait in each pool. A shell takes about half a megabyte.
 const (
-	poolSize   = 3                // when nothing happens
+	appsPool   = 8                // when nothing happens: the first instances of a boot or a deploy find theirs
+	smallPool  = 3                // of jobs and of builds
 	poolRush   = 2                // for each processor, while containers start faster than shells are made
 	poolQuiet  = 10 * time.Second // without a start until the rush is over
 	refillRest = 15 * time.Millisecond
@@ -18,18 +19,20 @@ const (
 // pool keeps shells of one group ready, from the first that was asked for on.
 //
 // Much of the time that a shell takes is waiting for the kernel, so several are made at once in a rush; more than
-// a few on each processor only keep those waiting that are wanted now. A single start is left alone first: making a
+// a few on each processor only keep those waiting that are wanted now, so a rush is served first and the pool filled
+// after it. A single start is left alone first: making a
 // shell keeps others from forking on cgroup v1.
 type pool struct {
 	runtime *Runtime
 	group   string
+	size    int // when nothing happens
 
 	mu      sync.Mutex
 	ready   []*shell
 	waiting []chan made // who takes the next ones, oldest first
 	making  int
 	last    time.Time // somebody took one
-	trim    *time.Timer
+	calm    *time.Timer
 	closed  bool
 	work    sync.WaitGroup
 }
@@ -65,19 +68,23 @@ func (p *pool) claim() <-chan made {
 		p.waiting = append(p.waiting, next)
 	}
 	p.order(rush)
+	if rush {
+		p.calmLater()
+	}
 	return next
 }
 
 // order has as many shells made as are wanted. The caller holds mu.
 func (p *pool) order(rush bool) {
-	want, rest := poolSize, refillRest
+	want := p.size
 	if rush {
-		want = max(poolSize, poolRush*goruntime.NumCPU())
-	}
-	if len(p.waiting) > 0 {
-		rest = 0
+		want = poolRush * goruntime.NumCPU()
 	}
 	for !p.closed && len(p.ready)+p.making < want+len(p.waiting) {
+		rest := refillRest
+		if p.making < len(p.waiting) {
+			rest = 0
+		}
 		p.making++
 		p.work.Go(func() { time.Sleep(rest); p.fill() })
 	}
@@ -111,36 +118,36 @@ func (p *pool) fill() {
 	if p.closed && p.making == 0 {
 		p.refuse()
 	}
-	p.trimLater()
 }
 
-// trimLater ends a rush some time after the last start. The caller holds mu.
-func (p *pool) trimLater() {
-	if len(p.ready) <= poolSize || p.closed {
+// calmLater ends a rush some time after the last start. The caller holds mu.
+func (p *pool) calmLater() {
+	if p.closed {
 		return
 	}
-	if p.trim != nil {
-		p.trim.Stop()
+	if p.calm != nil {
+		p.calm.Stop()
 	}
-	p.trim = time.AfterFunc(poolQuiet, p.trimNow)
+	p.calm = time.AfterFunc(poolQuiet, p.calmDown)
 }
 
-func (p *pool) trimNow() {
+func (p *pool) calmDown() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.ready) > poolSize && !p.closed {
+	for len(p.ready) > p.size && !p.closed {
 		s := p.ready[0]
 		p.ready = p.ready[1:]
 		p.runtime.janitor.do(func() error { return p.runtime.dropShell(s) })
 	}
+	p.order(false)
 }
 
 // close removes what was not used.
 func (p *pool) close() error {
 	p.mu.Lock()
 	p.closed = true
-	if p.trim != nil {
-		p.trim.Stop()
+	if p.calm != nil {
+		p.calm.Stop()
 	}
 	p.mu.Unlock()
 	return p.drain()

@@ -93,7 +93,10 @@ func Open(ctx context.Context, o Options) (*Runtime, error) {
 		r.now = time.Now
 	}
 	r.janitor = newJanitor(r.log)
-	r.pools = map[string]*pool{appsGroup: {runtime: r, group: appsGroup}, jobsGroup: {runtime: r, group: jobsGroup}, buildsGroup: {runtime: r, group: buildsGroup}}
+	r.pools = map[string]*pool{}
+	for group, size := range map[string]int{appsGroup: appsPool, jobsGroup: smallPool, buildsGroup: smallPool} {
+		r.pools[group] = &pool{runtime: r, group: group, size: size}
+	}
 	r.life, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open runtime: %w", err), r.Close())

@@ -174,7 +174,7 @@ func check(t testing.TB, err error) {
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for range 300 {
+	for range 1500 {
 		if holds() {
 			return
 		}

@@ -202,17 +202,17 @@ func get(url, host string) (int, []byte, error) {
 	return res.StatusCode, body, err
 }
 
-// eventually COMMAND…: repeats a command for 20 s until it succeeds (with "! eventually": fails).
+// eventually COMMAND…: repeats a command for 45 s until it succeeds (with "! eventually": fails).
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
-	for range 200 {
+	for range 450 {
 		err = ts.Exec(args[0], args[1:]...)
 		if (err == nil) != neg {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	ts.Fatalf("%s: still %v after 20 s", strings.Join(args, " "), err)
+	ts.Fatalf("%s: still %v after 45 s", strings.Join(args, " "), err)
 }
 
 // repeat N COMMAND…: runs a command N times; each must succeed.

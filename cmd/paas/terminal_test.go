@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-const screenPatience = 20 * time.Second
+const screenPatience = 60 * time.Second
 
 // terminal FILE COMMAND…: runs a command on a PTY of 90 columns and 30 rows, and plays FILE at it, a step a line:
 //

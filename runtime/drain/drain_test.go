@@ -89,7 +89,7 @@ func (i *inbox) got() []string {
 
 func (i *inbox) await(t *testing.T, want ...string) {
 	t.Helper()
-	for range 500 {
+	for range 1500 {
 		if slices.Equal(i.got(), want) {
 			return
 		}

@@ -102,7 +102,7 @@ func ConfigOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 	c.Config.StopSignal = img.StopSignal
 	c.Config.Entrypoint = img.Shell
 	if argv := img.Commands[platform.Web]; argv != nil {
-		c.Config.Entrypoint = argv
+		c.Config.Entrypoint, c.Config.Cmd = apart(img, argv)
 	} else if web, ok := img.Processes[platform.Web]; ok {
 		c.Config.Cmd = []string{web}
 	}
@@ -117,6 +117,16 @@ func ConfigOf(img platform.Image, diffIDs []digest.Digest) ocispec.Image {
 		c.Config.Volumes[path] = struct{}{}
 	}
 	return c
+}
+
+// apart is web's argv as the Dockerfile of the image has it, ENTRYPOINT and CMD apart: who names a command of his own, as
+// in docker run IMAGE COMMAND, means it instead of CMD.
+func apart(img platform.Image, argv []string) (entrypoint, cmd []string) {
+	var c ocispec.ImageConfig
+	if json.Unmarshal(img.Inherit, &c) == nil && slices.Equal(slices.Concat(c.Entrypoint, c.Cmd), argv) {
+		return c.Entrypoint, c.Cmd
+	}
+	return argv, nil
 }
 
 func labelsOf(img platform.Image) map[string]string {

@@ -94,7 +94,7 @@ func texts(list []platform.LogEntry) (out []string) {
 // await reads until there are so many lines.
 func (d *desk) await(n int) []platform.LogEntry {
 	d.t.Helper()
-	for range 200 {
+	for range 1500 {
 		if list := d.read(platform.LogFilter{Last: AllLines}); len(list) >= n {
 			return list
 		}
@@ -375,7 +375,7 @@ func TestRetention(t *testing.T) {
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for range 250 {
+	for range 1500 {
 		if f() {
 			return
 		}

@@ -179,7 +179,7 @@ func (b *bench) status(id string) string {
 
 func (b *bench) until(id, status string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); b.status(id) != status; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); b.status(id) != status; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("%s is %s, not %s", id, b.status(id), status)
 		}

@@ -106,17 +106,17 @@ func (x *Exchange) processes(img *platform.Image, c ocispec.ImageConfig) error {
 	return nil
 }
 
-// labelled is an image that a platform like this one has exported: its entrypoint is the shell, or web's
-// own argv if there is no command.
+// labelled is an image that a platform like this one has exported: its entrypoint is the shell and its command web's
+// line, or both together are web's own argv.
 func (x *Exchange) labelled(img *platform.Image, c ocispec.ImageConfig) error {
-	if len(c.Cmd) > 0 {
+	if slices.Equal(c.Cmd, []string{img.Processes[platform.Web]}) {
 		img.Shell = c.Entrypoint
 		return nil
 	}
 	img.Shell = x.shell(img.Layers)
-	if len(c.Entrypoint) > 0 {
+	if argv := slices.Concat(c.Entrypoint, c.Cmd); len(argv) > 0 {
 		img.Port = exposed(c.ExposedPorts)
-		img.Commands = map[platform.ProcessType][]string{platform.Web: c.Entrypoint}
+		img.Commands = map[platform.ProcessType][]string{platform.Web: argv}
 	}
 	return nil
 }

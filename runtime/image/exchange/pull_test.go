@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"paas/platform"
+	"paas/runtime/image"
 )
 
 func TestPullMakesAnImageThatRuns(t *testing.T) {
@@ -70,6 +72,26 @@ func TestProcfileInTheImage(t *testing.T) {
 	v, err := x.Pull(t.Context(), o.at("app:1"), transfer())
 	ok(t, err)
 	if v.Image.Processes["web"] != "serve $PORT" || v.Image.Processes["worker"] != "work" || v.Image.Commands != nil || v.Image.Port != 0 {
+		t.Errorf("%+v", v.Image)
+	}
+}
+
+// A Dockerfile's image comes back from a registry with ENTRYPOINT and CMD as they were.
+func TestEntrypointAndCommandApart(t *testing.T) {
+	argv := []string{"/enter", "x y"}
+	inherit := []byte(`{"Entrypoint":["/enter"],"Cmd":["x y"]}`)
+	c := image.ConfigOf(platform.Image{
+		Shell: []string{"/bin/sh", "-c"}, Processes: map[platform.ProcessType]string{"web": "/enter 'x y'", "worker": "work"},
+		Commands: map[platform.ProcessType][]string{"web": argv}, Inherit: inherit,
+	}, nil).Config
+	if !slices.Equal(c.Entrypoint, argv[:1]) || !slices.Equal(c.Cmd, argv[1:]) {
+		t.Errorf("exported as %q %q", c.Entrypoint, c.Cmd)
+	}
+	o, x := newOther(t), open(t)
+	o.put(t, "app:3", picture(t, v1.Config{Entrypoint: c.Entrypoint, Cmd: c.Cmd, Labels: c.Labels}, layer(t, file{name: "x", content: "x"})))
+	v, err := x.Pull(t.Context(), o.at("app:3"), transfer())
+	ok(t, err)
+	if !slices.Equal(v.Image.Commands["web"], argv) || v.Image.Processes["worker"] != "work" {
 		t.Errorf("%+v", v.Image)
 	}
 }

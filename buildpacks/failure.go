@@ -15,6 +15,10 @@ func failure(app platform.AppName, command string, exit platform.Exit, limits pl
 	if host, ok := unreachable(tail); ok {
 		return failed.WithHint("the build could not reach %s; `ssh paas doctor` tells if a firewall of the server stands in the way", host)
 	}
+	if what, hint, ok := knownCause(string(app), tail); ok {
+		failed.Message += ": " + what
+		return failed.WithHint("%s", hint)
+	}
 	switch exit.Code {
 	case 126:
 		return failed.WithHint("a file that the command runs is not executable: git update-index --chmod=+x FILE")

@@ -28,7 +28,7 @@ type Story struct {
 	sees   func(AppName) bool // which apps its listener may know of; nil: all
 }
 
-const tailLines = 40
+const tailLines = 120
 
 // NewStory tells to out. now may be nil for the real clock.
 func NewStory(out io.Writer, now func() time.Time) *Story {

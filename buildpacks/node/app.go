@@ -261,5 +261,5 @@ func (a app) whichApp() error {
 		command = a.in.run("start", dirs[0])
 	}
 	return platform.Errorf(platform.Failed, "this workspace has several apps: %s", strings.Join(dirs, ", ")).
-		WithHint("say which one runs, by a Procfile with \"web: %s\"", command)
+		WithHint("say which one runs: ssh paas builder:set APP build-dir %s; or commit a Procfile with \"web: %s\"", dirs[0], command)
 }

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"paas/buildpacks/plan"
 	"paas/buildpacks/treetest"
+	"paas/platform"
 )
 
 func TestPackageManager(t *testing.T) {
@@ -105,6 +107,10 @@ func TestWhichApp(t *testing.T) {
 	err := WhichApp(treetest.Opened(t, files))
 	if err == nil || !strings.Contains(err.Error(), "several apps: apps/a, apps/b") {
 		t.Error(err)
+	}
+	var human *platform.Error
+	if !errors.As(err, &human) || !strings.Contains(human.Hint, "build-dir apps/a; or commit a Procfile with") {
+		t.Errorf("no build-dir in the hint of %v", err)
 	}
 	delete(files, "apps/b/package.json")
 	if err := WhichApp(treetest.Opened(t, files)); err != nil {

@@ -60,6 +60,7 @@ const (
 	TroubleLink        TroubleCode = "link"
 	TroubleHost        TroubleCode = "host"
 	TroubleFirewall    TroubleCode = "firewall"
+	TroubleCron        TroubleCode = "cron" // the last run of a job
 )
 
 // ExitView is how a process ended, as people and programs read it.

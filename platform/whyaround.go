@@ -159,7 +159,7 @@ func (k *look) downBecause() string {
 
 // atWork tells what is being done to the app, and how far the processes are that are to serve after it.
 func (p *Platform) atWork(look look) (notes []string) {
-	if look.holder != "" && look.app.Release > 0 {
+	if look.holder != "" && look.app.Release > 0 && !look.deploying() {
 		notes = append(notes, fmt.Sprintf("%s is under way; v%d goes on meanwhile", look.holder, look.app.Release))
 	}
 	for _, i := range look.coming {

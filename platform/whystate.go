@@ -232,7 +232,7 @@ func (k *look) state(p *Platform) (AppState, string) {
 	switch {
 	case k.app.Release == 0:
 		return k.unborn()
-	case strings.HasSuffix(k.holder, "'s push"):
+	case k.deploying():
 		return StateDeploying, fmt.Sprintf("%s is being deployed: %s is under way; v%d serves meanwhile", name, k.holder, k.app.Release)
 	case k.app.Stopped:
 		return StateStopped, fmt.Sprintf("%s is stopped%s; start it: ssh paas ps:start %s", name, k.by(EventAppStopped), name)
@@ -247,6 +247,8 @@ func (k *look) state(p *Platform) (AppState, string) {
 	}
 	return k.running(p, wanted)
 }
+
+func (k *look) deploying() bool { return strings.HasSuffix(k.holder, "'s push") }
 
 func (k *look) unborn() (AppState, string) {
 	switch {

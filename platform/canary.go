@@ -219,6 +219,7 @@ func (p *Platform) releaseBesides(ctx context.Context, r Release, share CanarySh
 		}
 		return r, err
 	}
+	p.endTroubles(r.App, true) // what was pushed runs
 	return r, nil
 }
 

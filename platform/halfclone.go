@@ -17,8 +17,8 @@ func (p *Platform) dropHalfClones(ctx context.Context, cut []Event) error {
 	var errs []error
 	for _, e := range cut {
 		for _, c := range e.Changes {
-			if strings.HasPrefix(e.Text, cloneVerb) && c.What == "app" && c.Old == "" && c.New == string(c.App) {
-				errs = append(errs, p.dropHalfClone(ctx, e, c.App))
+			if strings.HasPrefix(e.Text, cloneVerb) && c.What == "app" && c.Old == "" && c.New != "" {
+				errs = append(errs, p.dropHalfClone(ctx, e, AppName(c.New)))
 			}
 		}
 	}

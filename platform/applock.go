@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -13,8 +14,9 @@ const maxLockMessage = 200
 
 // LockInput is apps:lock.
 type LockInput struct {
-	App     string `arg:"app"`
-	Message string `flag:"message" short:"m" value:"WHY" help:"shown to those who deploy meanwhile"`
+	App     string   `arg:"app"`
+	Message string   `flag:"message" short:"m" value:"WHY" help:"shown to those who deploy meanwhile"`
+	Words   []string `arg:"why" rest:"optional" help:"the same, or the rest of it: ssh takes quotes away"`
 }
 
 // LockView is a lock as people see it.
@@ -67,6 +69,7 @@ func (p *Platform) LockApp(ctx context.Context, call Call, in LockInput) (LockVi
 	if err != nil {
 		return LockView{}, err
 	}
+	in.Message = strings.TrimSpace(in.Message + " " + strings.Join(in.Words, " "))
 	if len(in.Message) > maxLockMessage || !utf8.ValidString(in.Message) || printable(in.Message) != in.Message {
 		return LockView{}, Errorf(Usage, "a message is one line of at most %d bytes", maxLockMessage)
 	}

@@ -49,8 +49,8 @@ type Journal interface {
 	// BeginCommand notes a command; AddEvents with its request forgets it in the same transaction. Until then each
 	// method notes with the command of its ctx what it changes (see Within), and the event has it beside its own changes.
 	BeginCommand(ctx context.Context, e Event) error
-	// CutCommands makes events, of outcome "cut off", of all that are noted.
-	CutCommands(ctx context.Context) error
+	// CutCommands makes events, of outcome "cut off", of all that are noted, and returns them.
+	CutCommands(ctx context.Context) ([]Event, error)
 }
 
 // Entry is one call under way, as the audit has it. Its methods are safe for concurrent use, also on nil, where they do nothing.

@@ -22,7 +22,8 @@ func (p *Platform) Boot(ctx context.Context) error {
 		return fmt.Errorf("boot: %w", err)
 	}
 	var errs []error
-	if err := p.Store.CutCommands(ctx); err != nil {
+	cut, err := p.Store.CutCommands(ctx)
+	if err != nil {
 		errs = append(errs, fmt.Errorf("end commands of before: %w", err))
 	}
 	if _, err := p.Store.InterruptBuilds(ctx, "the server ended while it ran"); err != nil {
@@ -48,7 +49,7 @@ func (p *Platform) Boot(ctx context.Context) error {
 	p.spawn(p.doze)
 	p.spawn(p.tendShelves)
 	p.spawn(p.keepTrash)
-	errs = append(errs, p.comeUp(ctx, apps))
+	errs = append(errs, p.dropHalfClones(ctx, cut), p.comeUp(ctx, apps))
 	p.spawn(p.finishSpreads)
 	p.stopStrangers(apps, all)
 	return errors.Join(errs...)

@@ -154,7 +154,9 @@ func (p *Platform) runCanary(ctx context.Context, w want, share CanaryShare, sto
 			return Errorf(Conflict, "v%d of %s was never live", r.Number, w.app.Name).
 				WithHint("to try out what is new: ssh paas releases:canary %s %s, and push", w.app.Name, showPercent(share.Percent))
 		}
-		w.canary = r
+		if err := p.bring(ctx, &w, r); err != nil {
+			return err
+		}
 	}
 	if err := p.besides(ctx, w, share, story); err != nil {
 		return err
@@ -163,6 +165,15 @@ func (p *Platform) runCanary(ctx context.Context, w want, share CanaryShare, sto
 		return p.Store.FailRelease(ctx, w.app.Name, before.Number)
 	}
 	return nil
+}
+
+// bring makes r the canary of w, with what it mounts.
+func (p *Platform) bring(ctx context.Context, w *want, r Release) (err error) {
+	w.canary = r
+	if w.places[r.Number], err = p.places(ctx, r); err != nil {
+		return err
+	}
+	return w.places[r.Number].lost()
 }
 
 // besides has w's canary run with a share of the clients. The caller holds the lane.
@@ -208,6 +219,7 @@ func (p *Platform) releaseBesides(ctx context.Context, r Release, share CanarySh
 		}
 		return r, err
 	}
+	p.endTroubles(r.App, true) // what was pushed runs
 	return r, nil
 }
 
@@ -216,13 +228,16 @@ func (p *Platform) goBesides(ctx context.Context, r Release, share CanaryShare, 
 	if err != nil {
 		return err
 	}
+	if err := p.bring(ctx, &w, r); err != nil {
+		return err
+	}
 	first := w
 	first.release = r
 	if err := p.releasePhase(ctx, first, story); err != nil {
 		return err
 	}
 	story.Phase("Launching v%d as a canary", r.Number)
-	w.canary, share.Release = r, r.Number
+	share.Release = r.Number
 	if err := p.besides(ctx, w, share, story); err != nil {
 		return err
 	}

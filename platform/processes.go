@@ -3,7 +3,6 @@ package platform
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -168,23 +167,16 @@ func (p *Platform) Scale(ctx context.Context, call Call, in ScaleInput) (Scaled,
 	if err != nil || maps.Equal(before, after) {
 		return Scaled{before, after}, err
 	}
-	if err := p.Store.SetFormation(ctx, app.Name, after); err != nil {
+	err = p.put(ctx, app.Name, call, wish{
+		verb: "ps:scale", what: "Scale to " + after.String(),
+		edit:  func(w *want) { w.formation = after },
+		store: func(ctx context.Context) error { return p.Store.SetFormation(ctx, app.Name, after) },
+	})
+	if err != nil {
 		return Scaled{}, err
-	}
-	if err := p.convergeNow(ctx, app.Name, call); err != nil {
-		return Scaled{}, errors.Join(err, p.Store.SetFormation(context.WithoutCancel(ctx), app.Name, before))
 	}
 	p.say(Event{Kind: EventScaled, App: app.Name, Actor: call.Actor.Name, Text: fmt.Sprintf("scaled to %s from %s", after, before)})
 	return Scaled{before, after}, nil
-}
-
-// convergeNow converges on what is wanted now; progress goes to the caller's stderr.
-func (p *Platform) convergeNow(ctx context.Context, name AppName, call Call) error {
-	w, ok, err := p.wanted(ctx, name)
-	if err != nil || !ok {
-		return err
-	}
-	return p.converge(ctx, w, NewStory(call.Err, p.Now))
 }
 
 const maxQuantity = 100 // instances of one process type on one host
@@ -248,8 +240,16 @@ func (p *Platform) restart(ctx context.Context, call Call, in RestartInput) (Don
 	if typ != "" {
 		done = "Restarted " + string(typ) + " of %s."
 	}
-	return p.change(ctx, call, in.App, EventRestarted, done, func(ctx context.Context, name AppName) error {
-		return p.Store.RaiseEpoch(ctx, name, typ)
+	return p.change(ctx, call, in.App, EventRestarted, done, func(name AppName) wish {
+		what := "Restart"
+		if typ != "" {
+			what += " of " + string(typ)
+		}
+		return wish{
+			verb: "ps:restart", what: what,
+			edit:  func(w *want) { w.app = w.app.raised(typ) },
+			store: func(ctx context.Context) error { return p.Store.RaiseEpoch(ctx, name, typ) },
+		}
 	})
 }
 
@@ -283,8 +283,12 @@ func (p *Platform) restarted(ctx context.Context, in RestartInput) (ProcessType,
 // Stop ends every instance; visitors see that the app is stopped.
 func (p *Platform) Stop(ctx context.Context, call Call, in EachInput) (Done, error) {
 	return p.each(ctx, call, in, isOn, func(name string) (Done, error) {
-		return p.change(ctx, call, name, EventAppStopped, "Stopped %s.", func(ctx context.Context, name AppName) error {
-			return p.Store.SetStopped(ctx, name, true)
+		return p.change(ctx, call, name, EventAppStopped, "Stopped %s.", func(name AppName) wish {
+			return wish{
+				verb: "ps:stop", what: "Stop",
+				edit:  func(w *want) { w.app.Stopped = true },
+				store: func(ctx context.Context) error { return p.Store.SetStopped(ctx, name, true) },
+			}
 		})
 	})
 }
@@ -292,7 +296,13 @@ func (p *Platform) Stop(ctx context.Context, call Call, in EachInput) (Done, err
 // Start undoes Stop.
 func (p *Platform) Start(ctx context.Context, call Call, in EachInput) (Done, error) {
 	return p.each(ctx, call, in, func(app App) bool { return app.Stopped }, func(name string) (Done, error) {
-		return p.change(ctx, call, name, EventAppStarted, "Started %s.", p.unstop)
+		return p.change(ctx, call, name, EventAppStarted, "Started %s.", func(name AppName) wish {
+			return wish{
+				verb: "ps:start", what: "Start",
+				edit:  func(w *want) { w.app.Stopped = false },
+				store: func(ctx context.Context) error { return p.unstop(ctx, name) },
+			}
+		})
 	})
 }
 
@@ -307,8 +317,8 @@ func (p *Platform) unstop(ctx context.Context, name AppName) error {
 	return p.Store.SetStopped(ctx, name, false)
 }
 
-// change writes what is wanted and converges.
-func (p *Platform) change(ctx context.Context, call Call, name string, kind EventKind, done string, write func(context.Context, AppName) error) (Done, error) {
+// change makes what runs as was asked for, and then records it: see put.
+func (p *Platform) change(ctx context.Context, call Call, name string, kind EventKind, done string, asked func(AppName) wish) (Done, error) {
 	app, err := p.find(ctx, name)
 	if err != nil {
 		return Done{}, err
@@ -318,10 +328,7 @@ func (p *Platform) change(ctx context.Context, call Call, name string, kind Even
 		return Done{}, err
 	}
 	defer leave()
-	if err := write(ctx, app.Name); err != nil {
-		return Done{}, err
-	}
-	if err := p.convergeNow(ctx, app.Name, call); err != nil {
+	if err := p.put(ctx, app.Name, call, asked(app.Name)); err != nil {
 		return Done{}, err
 	}
 	p.say(Event{Kind: kind, App: app.Name, Actor: call.Actor.Name, Text: strings.TrimSuffix(fmt.Sprintf(done, app.Name), ".")})

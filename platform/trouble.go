@@ -16,8 +16,9 @@ type Trouble struct {
 	Commit  string      `json:"commit,omitempty"`
 	Actor   string      `json:"actor,omitempty"` // whose change it was
 	Change  string      `json:"change,omitempty"`
-	Text    string      `json:"text"`          // one sentence
-	Fix     string      `json:"fix,omitempty"` // what to do or type
+	Command string      `json:"command,omitempty"` // the verb of a change that makes no release, "ps:restart"
+	Text    string      `json:"text"`              // one sentence
+	Fix     string      `json:"fix,omitempty"`     // what to do or type
 
 	Exit      *ExitView  `json:"exit,omitempty"`
 	Port      int        `json:"port,omitempty"`      // where it was expected to listen
@@ -59,6 +60,7 @@ const (
 	TroubleLink        TroubleCode = "link"
 	TroubleHost        TroubleCode = "host"
 	TroubleFirewall    TroubleCode = "firewall"
+	TroubleCron        TroubleCode = "cron" // the last run of a job
 )
 
 // ExitView is how a process ended, as people and programs read it.
@@ -129,6 +131,10 @@ type Troubles interface {
 
 // LastChange is the place of what went wrong with a push or another change.
 const LastChange = "change"
+
+// LastCommand is the place of what went wrong with a command that makes no release, like ps:restart. What comes about
+// after it ends it, as with a place of the formation.
+const LastCommand = "command"
 
 // noteTrouble remembers what went wrong with a place. Who calls has more important things to do than to fail.
 func (p *Platform) noteTrouble(name AppName, place string, t Trouble) {

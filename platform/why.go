@@ -121,7 +121,11 @@ func (p *Platform) whyApp(ctx context.Context, app App) (*AppWhy, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Troubles, a.Notes = append(a.Troubles, hostSide...), notes
+	arranged, more, err := p.held(ctx, look)
+	if err != nil {
+		return nil, err
+	}
+	a.Troubles, a.Notes = slices.Concat(a.Troubles, hostSide, arranged), slices.Concat(p.atWork(look), notes, more)
 	a.Certificates = p.lackingCertificates(look)
 	a.Troubles = append(a.Troubles, certificateTroubles(app.Name, a.Certificates)...)
 	a.Well = a.State.well() && !slices.ContainsFunc(a.Troubles, func(t Trouble) bool { return !t.Over })

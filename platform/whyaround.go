@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -154,4 +155,19 @@ func (k *look) downBecause() string {
 		return "its processes are not up"
 	}
 	return k.troubles[i].Text
+}
+
+// atWork tells what is being done to the app, and how far the processes are that are to serve after it.
+func (p *Platform) atWork(look look) (notes []string) {
+	if look.holder != "" && look.app.Release > 0 && !look.deploying() {
+		notes = append(notes, fmt.Sprintf("%s is under way; v%d goes on meanwhile", look.holder, look.app.Release))
+	}
+	for _, i := range look.coming {
+		note := fmt.Sprintf("%s of v%d was started %s ago and is not healthy yet", i.Name(), i.Release, roughly(look.now.Sub(i.StartedAt)))
+		if addrs, err := p.Runner.Listening(i.ID); err == nil && look.want.serves(i.Type) {
+			note += fmt.Sprintf(": it listens on %s; PORT is %d", cmp.Or(joinAddrs(addrs), "no port"), i.Addr.Port())
+		}
+		notes = append(notes, note)
+	}
+	return notes
 }

@@ -53,7 +53,9 @@ type look struct {
 	unready  map[slot][]string // checks that fail
 	paused   bool
 	troubles []Trouble
-	change   *Trouble // the last change, if it failed
+	change   *Trouble   // the last change, if it failed
+	command  *Trouble   // the last command that makes no release, if it failed
+	coming   []Instance // that are not healthy yet
 	now      time.Time
 }
 
@@ -101,6 +103,9 @@ func (k *look) readLane(l *lane) {
 	for _, i := range k.have {
 		s := slot{i.Type, i.Number}
 		candidate := slices.ContainsFunc(l.candidates, func(c Instance) bool { return c.ID == i.ID })
+		if !candidate && i.Exit == nil && i.Kept.IsZero() && !i.Paused {
+			k.coming = append(k.coming, i)
+		}
 		switch checks := l.unready[i.ID]; {
 		case len(checks) > 0:
 			k.unready[s] = slices.Sorted(maps.Keys(checks))
@@ -115,6 +120,10 @@ func (k *look) gather(ctx context.Context, p *Platform, known map[string]Trouble
 	k.troubles = append(k.crashed(known), k.failing(ctx, p)...)
 	if t, ok := known[LastChange]; ok && k.holder == "" {
 		k.change = &t
+		k.troubles = append(k.troubles, t)
+	}
+	if t, ok := known[LastCommand]; ok && k.holder == "" {
+		k.command = &t
 		k.troubles = append(k.troubles, t)
 	}
 	k.troubles = append(k.troubles, k.spared(ctx, p)...)
@@ -223,7 +232,7 @@ func (k *look) state(p *Platform) (AppState, string) {
 	switch {
 	case k.app.Release == 0:
 		return k.unborn()
-	case strings.HasSuffix(k.holder, "'s push"):
+	case k.deploying():
 		return StateDeploying, fmt.Sprintf("%s is being deployed: %s is under way; v%d serves meanwhile", name, k.holder, k.app.Release)
 	case k.app.Stopped:
 		return StateStopped, fmt.Sprintf("%s is stopped%s; start it: ssh paas ps:start %s", name, k.by(EventAppStopped), name)
@@ -238,6 +247,8 @@ func (k *look) state(p *Platform) (AppState, string) {
 	}
 	return k.running(p, wanted)
 }
+
+func (k *look) deploying() bool { return strings.HasSuffix(k.holder, "'s push") }
 
 func (k *look) unborn() (AppState, string) {
 	switch {
@@ -255,10 +266,12 @@ func (k *look) running(p *Platform, wanted []slot) (AppState, string) {
 	some := fmt.Sprintf("%d of %s up", len(k.up), plural(int64(len(wanted)), "process is", "processes are"))
 	webUp := slices.ContainsFunc(k.up, func(s slot) bool { return s.Type == Web })
 	hasWeb := slices.ContainsFunc(wanted, func(s slot) bool { return s.Type == Web })
-	down := slices.ContainsFunc(k.troubles, func(t Trouble) bool { return !t.Over && t.Process != "" && (k.change == nil || t.At != k.change.At) })
+	down := slices.ContainsFunc(k.troubles, func(t Trouble) bool { return !t.Over && t.Process != "" && t.Change == "" })
 	switch {
 	case len(k.up) == len(wanted) && k.change != nil:
 		return StateServing, fmt.Sprintf("%s serves v%d at %s, but its last change failed", name, k.app.Release, p.URL(name))
+	case len(k.up) == len(wanted) && k.command != nil:
+		return StateServing, fmt.Sprintf("%s goes on with v%d as it was: %s, but %s failed", name, k.app.Release, some, k.command.Command)
 	case len(k.up) == len(wanted) && !hasWeb:
 		return StateServing, fmt.Sprintf("%s runs v%d: %s", name, k.app.Release, some)
 	case len(k.up) == len(wanted):

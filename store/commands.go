@@ -22,16 +22,19 @@ func (s *Store) BeginCommand(ctx context.Context, e platform.Event) error {
 }
 
 // CutCommands implements platform.Journal.
-func (s *Store) CutCommands(ctx context.Context) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+func (s *Store) CutCommands(ctx context.Context) (cut []platform.Event, err error) {
+	return cut, s.inTx(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, "SELECT event FROM commands")
-		cut, err := collect(rows, err, scanCommand)
-		if err != nil {
+		if cut, err = collect(rows, err, scanCommand); err != nil {
 			return err
 		}
-		for _, e := range cut {
+		for i := range cut {
+			e := &cut[i]
 			e.Class, e.Outcome = platform.Refusal, "cut off"
-			if _, err := insertEvent(ctx, tx, e); err != nil {
+			if err := endCommand(ctx, tx, e); err != nil {
+				return err
+			}
+			if _, err := insertEvent(ctx, tx, *e); err != nil {
 				return err
 			}
 		}

@@ -140,7 +140,7 @@ func TestCutCommandTellsItsChanges(t *testing.T) {
 	entry := must(p.Begin(ctx, platform.Actor{Name: "alice"}, "blog", "ps:stop blog"))(t)
 	ok(t, s.SetStopped(entry.Within(ctx), "blog", true))
 	s = open(t, path)
-	ok(t, s.CutCommands(ctx))
+	must(s.CutCommands(ctx))(t)
 	e := must(s.Events(ctx, platform.EventQuery{Last: 1}))(t)[0]
 	if e.Outcome != "cut off" || told(e) != "stopped: none → yes" {
 		t.Errorf("%s: %s", e.Outcome, told(e))
@@ -190,7 +190,7 @@ func TestCutCommandTellsOfPeople(t *testing.T) {
 	entry := must(p.Begin(ctx, platform.Actor{Name: "alice"}, "", "users:remove bob"))(t)
 	ok(t, s.RemoveUser(entry.Within(ctx), "bob"))
 	s = open(t, path)
-	ok(t, s.CutCommands(ctx))
+	must(s.CutCommands(ctx))(t)
 	e = must(s.Events(ctx, platform.EventQuery{Last: 1}))(t)[0]
 	if e.Outcome != "cut off" {
 		t.Error(e.Outcome)

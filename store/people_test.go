@@ -124,8 +124,8 @@ func TestAuditIsKept(t *testing.T) {
 		noise[n] = platform.Event{At: time.Now(), Kind: platform.EventExited, App: "blog", Text: "x"}
 	}
 	ok(t, s.AddEvents(ctx, noise))
-	ok(t, s.CutCommands(ctx))
-	ok(t, s.CutCommands(ctx))
+	must(s.CutCommands(ctx))(t)
+	must(s.CutCommands(ctx))(t)
 	got := must(s.Events(ctx, platform.EventQuery{Kind: platform.EventCommand, Actor: "alice"}))(t)
 	if len(got) != 2 || got[0].Outcome != "ok" || got[0].Changes[0].New != "3" || got[1].Outcome != "cut off" || got[1].Request != "r2" || got[1].Door != platform.DoorSSH {
 		t.Errorf("%+v", got)

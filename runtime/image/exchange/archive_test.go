@@ -194,6 +194,11 @@ func TestHostileArchives(t *testing.T) {
 		"climbing layer":       saved(t, [][]byte{rawLayer(t, named("../../etc/cron.d/x", []byte("x")))}),
 		"layer through a link": saved(t, [][]byte{rawLayer(t, linked("etc", "/etc", tar.TypeSymlink), named("etc/x", []byte("x")))}),
 		"device in a layer":    saved(t, [][]byte{rawLayer(t, linked("sda", "", tar.TypeBlock))}),
+		"link to nothing":      saved(t, [][]byte{rawLayer(t, linked("x", "etc/shadow", tar.TypeLink))}),
+		"endless name":         saved(t, [][]byte{rawLayer(t, named(strings.Repeat("x", 5000), nil))}),
+		"half a layer":         saved(t, [][]byte{good[:515]}),
+		"layer of noise":       saved(t, [][]byte{[]byte(strings.Repeat("noise", 1000))}),
+		"half a gzip":          saved(t, [][]byte{{0x1f, 0x8b, 8, 0}}),
 		"link out of it":       saved(t, nil, linked("0/layer.tar", "../../../../etc/passwd", tar.TypeSymlink)),
 		"config by path": bundleOf(t, named("manifest.json",
 			[]byte(`[{"Config":"../../../etc/passwd","RepoTags":["x:1"],"Layers":["/etc/passwd"]}]`))),
@@ -202,8 +207,12 @@ func TestHostileArchives(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			x := open(t)
-			if all, err := x.Load(t.Context(), bytes.NewReader(archive), transfer()); err == nil {
+			all, err := x.Load(t.Context(), bytes.NewReader(archive), transfer())
+			if err == nil {
 				t.Errorf("it was taken: %+v", all)
+			}
+			if platform.KindOf(err) == platform.Internal {
+				t.Errorf("its owner is not told why: %v", err)
 			}
 			nothingLeft(t, x)
 		})

@@ -153,7 +153,12 @@ func rawLayer(t testing.TB, files ...entryOf) []byte { return bundleOf(t, files.
 // saved is a docker save archive of layers; change may spoil the pieces.
 func saved(t testing.TB, layers [][]byte, more ...entryOf) []byte {
 	t.Helper()
-	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
+	return savedFor(t, ocispec.Platform{OS: "linux", Architecture: "amd64"}, layers, more...)
+}
+
+func savedFor(t testing.TB, machine ocispec.Platform, layers [][]byte, more ...entryOf) []byte {
+	t.Helper()
+	config := ocispec.Image{Platform: machine, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
 	m := dockerManifest{RepoTags: []string{"old:1"}}
 	var entries []entryOf
 	for i, l := range layers {
@@ -216,6 +221,19 @@ func TestHostileArchives(t *testing.T) {
 			}
 			nothingLeft(t, x)
 		})
+	}
+}
+
+// An image for another machine is refused when it comes, not when its program cannot be executed.
+func TestImageForAnotherMachine(t *testing.T) {
+	l := rawLayer(t, named("x", []byte("content")))
+	for _, machine := range []ocispec.Platform{{OS: "linux", Architecture: "s390x"}, {OS: "windows", Architecture: "amd64"}} {
+		x := open(t)
+		_, err := x.Load(t.Context(), bytes.NewReader(savedFor(t, machine, [][]byte{l})), transfer())
+		if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), machine.OS+"/"+machine.Architecture) {
+			t.Errorf("%+v: %v", machine, err)
+		}
+		nothingLeft(t, x)
 	}
 }
 

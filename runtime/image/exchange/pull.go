@@ -85,6 +85,9 @@ func (x *Exchange) bring(ctx context.Context, p parts) ([]string, error) {
 		return nil, platform.Errorf(platform.Failed, "that is no container image: %d layers, but %d diff ids",
 			len(p.layers), len(p.config.RootFS.DiffIDs))
 	}
+	if err := runsHere(p.config.Platform); err != nil {
+		return nil, err
+	}
 	names := make([]string, len(p.layers))
 	var reused atomic.Int32
 	g, ctx := errgroup.WithContext(ctx)

@@ -73,7 +73,7 @@ func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs
 	if err := lease.Hold(names...); err != nil {
 		return nil, err
 	}
-	notes := notesOf(config)
+	notes := NotesOf(config)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, min(runtime.NumCPU(), maxParallel)))
 	for i, blob := range blobs {
@@ -94,8 +94,8 @@ func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs
 // maxParallel is how many layers of an image are extracted at a time: more only fight for the disk.
 const maxParallel = 4
 
-// notesOf tells of each layer which command made it, as far as the image's history does.
-func notesOf(config ocispec.Image) []string {
+// NotesOf tells of each layer which command made it, as far as the image's history does.
+func NotesOf(config ocispec.Image) []string {
 	notes := make([]string, len(config.RootFS.DiffIDs))
 	at := 0
 	for _, h := range config.History {

@@ -158,7 +158,7 @@ func saved(t testing.TB, layers [][]byte, more ...entryOf) []byte {
 
 func savedFor(t testing.TB, machine ocispec.Platform, layers [][]byte, more ...entryOf) []byte {
 	t.Helper()
-	config := ocispec.Image{Platform: machine, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
+	config := ocispec.Image{History: []ocispec.History{{CreatedBy: "ENV", EmptyLayer: true}, {CreatedBy: "COPY x"}}, Platform: machine, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
 	m := dockerManifest{RepoTags: []string{"old:1"}}
 	var entries []entryOf
 	for i, l := range layers {
@@ -221,6 +221,16 @@ func TestHostileArchives(t *testing.T) {
 			}
 			nothingLeft(t, x)
 		})
+	}
+}
+
+// What made a layer comes along with an image, and images:tree shows it. It is never taken for a note of our own.
+func TestLoadKeepsWhatMadeALayer(t *testing.T) {
+	x := open(t)
+	_, err := x.Load(t.Context(), bytes.NewReader(saved(t, [][]byte{rawLayer(t, named("x", []byte("noted")))})), transfer())
+	ok(t, err)
+	if found := x.Images.Noted("image: COPY x"); len(found) != 1 || len(x.Images.Noted("COPY x")) != 0 {
+		t.Errorf("noted are %q", found)
 	}
 }
 

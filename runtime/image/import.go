@@ -94,13 +94,16 @@ func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs
 // maxParallel is how many layers of an image are extracted at a time: more only fight for the disk.
 const maxParallel = 4
 
-// NotesOf tells of each layer which command made it, as far as the image's history does.
+// NotesOf tells of each layer which command made it, as far as the image's history does. It says whose word that is:
+// notes of our own layers are looked for by what they say, and a stranger's must never be taken for one.
 func NotesOf(config ocispec.Image) []string {
 	notes := make([]string, len(config.RootFS.DiffIDs))
 	at := 0
 	for _, h := range config.History {
 		if !h.EmptyLayer && at < len(notes) {
-			notes[at] = h.CreatedBy
+			if h.CreatedBy != "" {
+				notes[at] = "image: " + h.CreatedBy
+			}
 			at++
 		}
 	}

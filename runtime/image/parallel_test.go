@@ -74,7 +74,7 @@ func TestImportTellsWhatMadeALayer(t *testing.T) {
 	s := openStore(t)
 	names, _, err := s.ImportLayout(t.Context(), dir, "")
 	check(t, err)
-	equal(t, "note", s.Note(names[0]), "COPY f /")
+	equal(t, "note", s.Note(names[0]), "image: COPY f /")
 }
 
 // layoutWith is layoutOf with a changed configuration.

@@ -96,7 +96,7 @@ func (x *Exchange) bring(ctx context.Context, p parts) ([]string, error) {
 	for i, d := range p.layers {
 		g.Go(func() (err error) {
 			var had bool
-			names[i], had, err = x.layer(ctx, p, d, image.Arrival{MediaType: d.MediaType, DiffID: p.config.RootFS.DiffIDs[i], Note: foreign(notes[i])})
+			names[i], had, err = x.layer(ctx, p, d, image.Arrival{MediaType: d.MediaType, DiffID: p.config.RootFS.DiffIDs[i], Note: notes[i]})
 			if had {
 				reused.Add(1)
 			}
@@ -124,15 +124,6 @@ func (x *Exchange) layer(ctx context.Context, p parts, d ocispec.Descriptor, a i
 	defer func() { _ = blob.Close() }() // it was only read, and checked at its end
 	name, err = x.Images.Take(ctx, blob, a)
 	return name, false, err
-}
-
-// foreign says that it is an image which tells what made a layer: notes of our own layers are looked for by what they
-// say, and a stranger's must never be taken for one.
-func foreign(note string) string {
-	if note == "" {
-		return ""
-	}
-	return "image: " + note
 }
 
 func short(d digest.Digest) string { return d.Encoded()[:12] }

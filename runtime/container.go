@@ -145,6 +145,9 @@ func startError(what string, err error) error {
 			return platform.Errorf(platform.Failed, "%s cannot start: this kernel does not give an app its own %s", what, name).
 				WithHint("an admin can take it away: ssh paas security:set <app> sysctl=clear").Because(failed)
 		}
+		if err := misshapen(what, failed); err != nil {
+			return err
+		}
 	}
 	if failed == nil || !failed.Exec() {
 		return fmt.Errorf("start %s: %w", what, err)

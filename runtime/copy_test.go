@@ -97,7 +97,7 @@ func TestCopyOutLeavesTheKernelAlone(t *testing.T) {
 	b := newBench(t)
 	i := b.start("ln -s /proc/1 self; echo ready; exec sleep 1000")
 	b.awaitLine("ready")
-	for _, path := range []string{"/proc/1/environ", "/proc", "/app/self/environ", "/sys/kernel", "/dev/pts"} {
+	for _, path := range []string{"/proc/1/environ", "/proc/1/root/etc/passwd", "/proc", "/app/self/environ", "/sys/kernel", "/dev/pts"} {
 		err := b.CopyOut(context.Background(), i.ID, path, io.Discard)
 		equal(t, path, platform.KindOf(err), platform.Denied)
 	}
@@ -178,6 +178,9 @@ func TestCopyInRefuses(t *testing.T) {
 		{"/proc/1", tar.Header{Typeflag: tar.TypeReg, Name: "comm"}, platform.Denied},
 		{"/", tar.Header{Typeflag: tar.TypeReg, Name: "proc/1/oom_score_adj"}, platform.Denied},
 		{"/none", tar.Header{Typeflag: tar.TypeReg, Name: "x"}, platform.NotFound},
+		{"/proc/1/cwd", tar.Header{Typeflag: tar.TypeReg, Name: "x"}, platform.Denied},
+		{"/app", tar.Header{Typeflag: tar.TypeLink, Name: "hard", Linkname: "/etc/shadow"}, platform.Failed},
+		{"/app", tar.Header{Typeflag: tar.TypeReg, Name: strings.Repeat("x", 300)}, platform.Failed},
 	} {
 		err := b.CopyIn(context.Background(), i.ID, platform.CopyIn{Dir: c.dir}, archiveOf(t, c.head))
 		if platform.KindOf(err) != c.want && (c.dir != "/proc/self" || err == nil) {

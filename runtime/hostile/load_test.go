@@ -52,6 +52,9 @@ func floods() map[string]flood {
 		"files of no size":  {[]string{"inodes", "/tmp", "2000"}, small, false, nil, map[string]int64{"inodes": 1000}},
 		"inodes of a tmpfs": {[]string{"inodes", "/dev/shm", "100000"}, small, false, nil, nil},
 		"watches":           {[]string{"watches"}, small, false, map[string]int64{"instances": 20000}, nil},
+		"names not there":   {[]string{"dentries", "1s"}, small, false, nil, map[string]int64{"names": 1000}},
+		"epolls of epolls":  {[]string{"epolls"}, small, false, nil, map[string]int64{"instances": 100}},
+		"System V messages": {[]string{"queues"}, small, false, map[string]int64{"bytes": 128 * mebibyte}, nil},
 		"spinning":          {[]string{"spin", "1s"}, small, false, nil, nil},
 	}
 }
@@ -236,10 +239,20 @@ func TestTerminalsAreLeftForOthers(t *testing.T) {
 
 // A flood of log lines fills its own two segments again and again.
 func TestLogFlood(t *testing.T) {
-	a := newArena(t)
+	newArena(t).floodLog("log", "2s")
+}
+
+// Lines of one byte are a few times longer where they are kept.
+func TestFloodOfTinyLines(t *testing.T) {
+	newArena(t).floodLog("lines", "2s")
+}
+
+func (a *arena) floodLog(words ...string) {
+	t := a.t
+	t.Helper()
 	w := a.watch()
 	s := attacker(false)
-	s.Command, s.Limits = []string{"/attack", "log", "2s"}, platform.Limits{Memory: 64 * mebibyte}
+	s.Command, s.Limits = append([]string{"/attack"}, words...), platform.Limits{Memory: 64 * mebibyte}
 	i, err := a.Start(context.Background(), s)
 	sandbox.Check(t, err)
 	largest := int64(0)

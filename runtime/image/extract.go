@@ -63,7 +63,16 @@ type entryError struct {
 	err  error
 }
 
-func (e *entryError) Error() string { return fmt.Sprintf("entry %q: %v", e.name, e.err) }
+// maxTold is how many bytes of an entry's name an error tells: a name may have a megabyte.
+const maxTold = 200
+
+func (e *entryError) Error() string {
+	name := e.name
+	if len(name) > maxTold {
+		name = name[:maxTold] + "…"
+	}
+	return fmt.Sprintf("entry %q: %v", name, e.err)
+}
 func (e *entryError) Unwrap() error { return e.err }
 
 // extract writes a layer archive below dir, which is empty. The archive is hostile until proven

@@ -73,13 +73,16 @@ func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs
 	if err := lease.Hold(names...); err != nil {
 		return nil, err
 	}
-	notes := notesOf(config)
+	notes := NotesOf(config)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, min(runtime.NumCPU(), maxParallel)))
 	for i, blob := range blobs {
 		group.Go(func() error {
 			p := parcel{layout: l, blob: blob, diffID: config.RootFS.DiffIDs[i], name: names[i], note: notes[i]}
-			return refusal(s.importLayer(ctx, p), i+1, p.diffID)
+			if err := s.importLayer(ctx, p); err != nil {
+				return fmt.Errorf("layer %d: %w", i+1, err)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -91,30 +94,20 @@ func (s *Store) importLayers(ctx context.Context, lease *Lease, l *layout, blobs
 // maxParallel is how many layers of an image are extracted at a time: more only fight for the disk.
 const maxParallel = 4
 
-// notesOf tells of each layer which command made it, as far as the image's history does.
-func notesOf(config ocispec.Image) []string {
+// NotesOf tells of each layer which command made it, as far as the image's history does. It says whose word that is:
+// notes of our own layers are looked for by what they say, and a stranger's must never be taken for one.
+func NotesOf(config ocispec.Image) []string {
 	notes := make([]string, len(config.RootFS.DiffIDs))
 	at := 0
 	for _, h := range config.History {
 		if !h.EmptyLayer && at < len(notes) {
-			notes[at] = h.CreatedBy
+			if h.CreatedBy != "" {
+				notes[at] = "image: " + h.CreatedBy
+			}
 			at++
 		}
 	}
 	return notes
-}
-
-// refusal makes a sentence for people of an entry that cannot be in a layer.
-func refusal(err error, number int, diffID digest.Digest) error {
-	var entry *entryError
-	if err == nil {
-		return nil
-	}
-	if !errors.As(err, &entry) || platform.KindOf(err) != platform.Internal {
-		return fmt.Errorf("layer %d: %w", number, err)
-	}
-	return platform.Errorf(platform.Failed, "layer %d of the image (%s) cannot be used: %v", number, diffID, entry).
-		WithHint("make the image again without that entry").Because(entry.err)
 }
 
 // nameDigits is how much of a diff id a layer's name has: 128 bits, beyond anyone's power to collide.
@@ -122,7 +115,7 @@ const nameDigits = 32
 
 func layerFor(diffID digest.Digest) (string, error) {
 	if err := diffID.Validate(); err != nil || diffID.Algorithm() != digest.SHA256 {
-		return "", fmt.Errorf("diff id %q is no sha256 digest", diffID)
+		return "", platform.Errorf(platform.Failed, "the image cannot be used: the diff id %q is no sha256 digest", diffID)
 	}
 	return "sha256-" + diffID.Encoded()[:nameDigits], nil
 }
@@ -169,11 +162,17 @@ func (s *Store) take(ctx context.Context, p parcel, open func() (io.ReadCloser, 
 	return draft.Commit(p.name)
 }
 
-// unpack extracts a compressed layer and checks both digests to the last byte.
+// unpack extracts a compressed layer and checks both digests to the last byte. What is wrong with the layer is
+// said in a sentence for people.
 func unpack(ctx context.Context, blob io.Reader, p parcel, dir string, most limits) error {
 	if err := most.ask(); err != nil {
 		return err
 	}
+	source := &source{Reader: blob}
+	return refusal(expand(ctx, source, p, dir, most), source, p.diffID)
+}
+
+func expand(ctx context.Context, blob io.Reader, p parcel, dir string, most limits) error {
 	blob = bufio.NewReaderSize(&cancelable{ctx, blob}, 1<<16)
 	plain, err := decompress(blob, p.blob.MediaType)
 	if err != nil {

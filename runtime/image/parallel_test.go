@@ -74,7 +74,7 @@ func TestImportTellsWhatMadeALayer(t *testing.T) {
 	s := openStore(t)
 	names, _, err := s.ImportLayout(t.Context(), dir, "")
 	check(t, err)
-	equal(t, "note", s.Note(names[0]), "COPY f /")
+	equal(t, "note", s.Note(names[0]), "image: COPY f /")
 }
 
 // layoutWith is layoutOf with a changed configuration.
@@ -101,7 +101,7 @@ func TestARefusedEntryIsNamed(t *testing.T) {
 	if !errors.As(err, &e) {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf(`layer 2 of the image (%s) cannot be used: entry "dev/sda": device nodes are refused`, digest.FromBytes(bad.plain))
+	want := fmt.Sprintf(`the image's layer %s cannot be used: entry "dev/sda": device nodes are refused`, digest.FromBytes(bad.plain))
 	equal(t, "sentence", e.Message, want)
 	nothingLeft(t, s)
 }

@@ -33,12 +33,24 @@ func LayerFor(diffID digest.Digest) (string, error) { return layerFor(diffID) }
 // reader's to say, with an error instead of io.EOF. After an error nothing is left. A layer that is
 // there already is not read. It blocks on the reader and the disk until ctx ends.
 func (s *Store) Unpack(ctx context.Context, blob io.Reader, mediaType string, diffID digest.Digest) (name string, err error) {
-	if name, err = layerFor(diffID); err != nil || s.Has(name) {
+	return s.Take(ctx, blob, Arrival{MediaType: mediaType, DiffID: diffID})
+}
+
+// Arrival is what is said of a layer that comes in as an archive.
+type Arrival struct {
+	MediaType string        // how it is compressed
+	DiffID    digest.Digest // what its content must be
+	Note      string        // what made it, if that is known
+}
+
+// Take is Unpack for a layer of which may be known what made it.
+func (s *Store) Take(ctx context.Context, blob io.Reader, a Arrival) (name string, err error) {
+	if name, err = layerFor(a.DiffID); err != nil || s.Has(name) {
 		return name, err
 	}
-	p := parcel{blob: ocispec.Descriptor{MediaType: mediaType}, diffID: diffID, name: name}
+	p := parcel{blob: ocispec.Descriptor{MediaType: a.MediaType}, diffID: a.DiffID, name: name, note: a.Note}
 	if err := s.take(ctx, p, func() (io.ReadCloser, error) { return io.NopCloser(blob), nil }); err != nil {
-		return "", fmt.Errorf("extract layer %s: %w", diffID, err)
+		return "", fmt.Errorf("extract layer %s: %w", a.DiffID, err)
 	}
 	return name, nil
 }

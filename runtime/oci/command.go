@@ -46,6 +46,7 @@ func words() []word {
 		{"list", "list [--format json|table] [--quiet]", (*Command).list},
 		{"pause", "pause ID", (*Command).pause},
 		{"resume", "resume ID", (*Command).resume},
+		{"update", "update [--resources FILE] ID", (*Command).update},
 		{"spec", "spec [--bundle DIR]", (*Command).spec},
 		{"features", "features", (*Command).features},
 	}

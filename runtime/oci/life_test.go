@@ -50,6 +50,31 @@ func TestTheLifeOfAContainer(t *testing.T) {
 	_, _ = unix.Wait4(pid, nil, 0, nil)
 }
 
+// Limits change while a container runs, both down and up.
+func TestUpdateOfLimits(t *testing.T) {
+	b := newBench(t)
+	b.configure("exec sleep 100", nil)
+	b.must("create", "--bundle", b.bundle, "a")
+	b.must("start", "a")
+	h, err := findHierarchies()
+	check(t, err)
+	groups := h.groups(b.group)
+	dir := groups["pids"] + groups[""] // one of them is there
+	file := filepath.Join(t.TempDir(), "limits")
+	for _, bytes := range []int{32 << 20, 256 << 20, 16 << 20} {
+		check(t, os.WriteFile(file, fmt.Appendf(nil, `{"memory": {"limit": %d, "swap": %d}, "pids": {"limit": %d}}`, bytes, bytes, bytes>>20), 0o600))
+		b.must("update", "--resources", file, "a")
+		text, err := os.ReadFile(filepath.Join(dir, "pids.max"))
+		check(t, err)
+		equal(t, "processes", strings.TrimSpace(string(text)), strconv.Itoa(bytes>>20))
+	}
+	check(t, os.WriteFile(file, []byte("much"), 0o600))
+	equal(t, "no limits", b.run("update", "--resources", file, "a"), 1)
+	contains(t, "no limits", b.output(), "are not JSON")
+	b.end("a")
+	equal(t, "one that is gone", b.run("update", "--resources", file, "a"), 1)
+}
+
 // A container that was paused can be deleted: processes frozen by version 1 do not die.
 func TestAPausedContainerIsDeleted(t *testing.T) {
 	b := newBench(t)

@@ -50,10 +50,13 @@ func lookUp(root *os.File, name string, flags uint64) (*os.File, error) {
 	clean := path.Clean("/" + name)
 	fd, err := retry(func() (int, error) { return unix.Openat2(int(root.Fd()), clean, &how) })
 	switch {
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENAMETOOLONG):
 		return nil, platform.Errorf(platform.NotFound, "there is no %s in the instance", clean)
 	case errors.Is(err, unix.ENOTDIR):
 		return nil, platform.Errorf(platform.NotFound, "%s in the instance is not a directory", clean)
+	case errors.Is(err, unix.ELOOP): // a circle of links, or one that only a process of the container could follow
+		return nil, platform.Errorf(platform.Denied, "%s leads through links that are not followed", clean).
+			WithHint("name the place itself, as the app's own processes see it")
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", clean, err)
 	}
@@ -114,7 +117,8 @@ func isSystem(f *os.File) (bool, error) {
 func refuseSystem(f *os.File) error {
 	system, err := isSystem(f)
 	if err == nil && system {
-		return platform.Errorf(platform.Denied, "%s is the kernel's, nothing is copied there or from there", f.Name())
+		return platform.Errorf(platform.Denied, "%s is the kernel's, nothing is copied there or from there", f.Name()).
+			WithHint("name a directory of the app's own, like /app")
 	}
 	return err
 }

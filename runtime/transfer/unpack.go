@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,9 +68,25 @@ func (u *unpacker) all(archive *tar.Reader) error {
 			return u.ctx.Err()
 		}
 		if err := u.entry(h, archive); err != nil {
-			return fmt.Errorf("unpack %s: %w", h.Name, err)
+			return unfit(h.Name, err)
 		}
 	}
+}
+
+// withoutIt is what its sender does about an entry that is refused.
+const withoutIt = "make the archive again without it; what came before it is there"
+
+// unfit tells an entry that does not fit where it shall go from trouble of ours.
+func unfit(name string, err error) error {
+	theirs := []error{
+		io.ErrUnexpectedEOF, tar.ErrHeader, unix.ENOENT, unix.ENAMETOOLONG, unix.EEXIST, unix.ENOTDIR, unix.EISDIR, unix.ELOOP,
+		unix.EXDEV, unix.EPERM, unix.EINVAL, unix.EMLINK, unix.EROFS, unix.ENOSPC, unix.EDQUOT, unix.EBUSY,
+	}
+	if platform.KindOf(err) == platform.Internal && slices.ContainsFunc(theirs, func(e error) bool { return errors.Is(err, e) }) {
+		return platform.Errorf(platform.Failed, "the archive's entry %q cannot be written there: %v", name, err).
+			WithHint(withoutIt).Because(err)
+	}
+	return fmt.Errorf("unpack %s: %w", name, err)
 }
 
 func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
@@ -78,7 +95,8 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 		return nil
 	}
 	if name == ".." || strings.HasPrefix(name, "../") {
-		return platform.Errorf(platform.Denied, "the archive's entry %q leads out of the directory", h.Name)
+		return platform.Errorf(platform.Denied, "the archive's entry %q leads out of the directory", h.Name).
+			WithHint(withoutIt)
 	}
 	dir, err := u.parent(path.Dir(name))
 	if err != nil {
@@ -107,7 +125,8 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeXGlobalHeader:
 		return nil
 	}
-	return platform.Errorf(platform.Denied, "the archive's entry %q is no file, directory or link", h.Name)
+	return platform.Errorf(platform.Denied, "the archive's entry %q is no file, directory or link", h.Name).
+		WithHint(withoutIt)
 }
 
 // parent opens a directory below the top, making what is missing on the way.
@@ -121,7 +140,8 @@ func (u *unpacker) parent(name string) (*os.File, error) {
 	}
 	switch {
 	case errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR):
-		return nil, platform.Errorf(platform.Denied, "%s goes through something that is no directory, and links are not followed", name)
+		return nil, platform.Errorf(platform.Denied, "%s goes through something that is no directory, and links are not followed", name).
+			WithHint(withoutIt)
 	case err != nil:
 		return nil, err
 	}

@@ -15,6 +15,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"sort"
 )
@@ -75,7 +76,9 @@ func main() {
 		os.Exit(usage)
 	}
 	name, words := os.Args[1], os.Args[2:]
-	if run, ok := floods()[name]; ok {
+	everything := floods()
+	maps.Copy(everything, smallFloods())
+	if run, ok := everything[name]; ok {
 		tell(report{Attack: name, Reached: run(words)})
 		return
 	}

@@ -153,7 +153,12 @@ func rawLayer(t testing.TB, files ...entryOf) []byte { return bundleOf(t, files.
 // saved is a docker save archive of layers; change may spoil the pieces.
 func saved(t testing.TB, layers [][]byte, more ...entryOf) []byte {
 	t.Helper()
-	config := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
+	return savedFor(t, ocispec.Platform{OS: "linux", Architecture: "amd64"}, layers, more...)
+}
+
+func savedFor(t testing.TB, machine ocispec.Platform, layers [][]byte, more ...entryOf) []byte {
+	t.Helper()
+	config := ocispec.Image{History: []ocispec.History{{CreatedBy: "ENV", EmptyLayer: true}, {CreatedBy: "COPY x"}}, Platform: machine, Config: ocispec.ImageConfig{Cmd: []string{"/x"}}, RootFS: ocispec.RootFS{Type: "layers"}}
 	m := dockerManifest{RepoTags: []string{"old:1"}}
 	var entries []entryOf
 	for i, l := range layers {
@@ -194,6 +199,11 @@ func TestHostileArchives(t *testing.T) {
 		"climbing layer":       saved(t, [][]byte{rawLayer(t, named("../../etc/cron.d/x", []byte("x")))}),
 		"layer through a link": saved(t, [][]byte{rawLayer(t, linked("etc", "/etc", tar.TypeSymlink), named("etc/x", []byte("x")))}),
 		"device in a layer":    saved(t, [][]byte{rawLayer(t, linked("sda", "", tar.TypeBlock))}),
+		"link to nothing":      saved(t, [][]byte{rawLayer(t, linked("x", "etc/shadow", tar.TypeLink))}),
+		"endless name":         saved(t, [][]byte{rawLayer(t, named(strings.Repeat("x", 5000), nil))}),
+		"half a layer":         saved(t, [][]byte{good[:515]}),
+		"layer of noise":       saved(t, [][]byte{[]byte(strings.Repeat("noise", 1000))}),
+		"half a gzip":          saved(t, [][]byte{{0x1f, 0x8b, 8, 0}}),
 		"link out of it":       saved(t, nil, linked("0/layer.tar", "../../../../etc/passwd", tar.TypeSymlink)),
 		"config by path": bundleOf(t, named("manifest.json",
 			[]byte(`[{"Config":"../../../etc/passwd","RepoTags":["x:1"],"Layers":["/etc/passwd"]}]`))),
@@ -202,11 +212,38 @@ func TestHostileArchives(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			x := open(t)
-			if all, err := x.Load(t.Context(), bytes.NewReader(archive), transfer()); err == nil {
+			all, err := x.Load(t.Context(), bytes.NewReader(archive), transfer())
+			if err == nil {
 				t.Errorf("it was taken: %+v", all)
+			}
+			if platform.KindOf(err) == platform.Internal {
+				t.Errorf("its owner is not told why: %v", err)
 			}
 			nothingLeft(t, x)
 		})
+	}
+}
+
+// What made a layer comes along with an image, and images:tree shows it. It is never taken for a note of our own.
+func TestLoadKeepsWhatMadeALayer(t *testing.T) {
+	x := open(t)
+	_, err := x.Load(t.Context(), bytes.NewReader(saved(t, [][]byte{rawLayer(t, named("x", []byte("noted")))})), transfer())
+	ok(t, err)
+	if found := x.Images.Noted("image: COPY x"); len(found) != 1 || len(x.Images.Noted("COPY x")) != 0 {
+		t.Errorf("noted are %q", found)
+	}
+}
+
+// An image for another machine is refused when it comes, not when its program cannot be executed.
+func TestImageForAnotherMachine(t *testing.T) {
+	l := rawLayer(t, named("x", []byte("content")))
+	for _, machine := range []ocispec.Platform{{OS: "linux", Architecture: "s390x"}, {OS: "windows", Architecture: "amd64"}} {
+		x := open(t)
+		_, err := x.Load(t.Context(), bytes.NewReader(savedFor(t, machine, [][]byte{l})), transfer())
+		if platform.KindOf(err) != platform.Failed || !strings.Contains(err.Error(), machine.OS+"/"+machine.Architecture) {
+			t.Errorf("%+v: %v", machine, err)
+		}
+		nothingLeft(t, x)
 	}
 }
 

@@ -72,6 +72,15 @@ func forThisMachine(all []ocispec.Descriptor) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, platform.Errorf(platform.NotFound, "there is no image for linux/%s in it", runtime.GOARCH)
 }
 
+// runsHere refuses what is made for other machines. Some tools say nothing of it, and it may be for us.
+func runsHere(p ocispec.Platform) error {
+	if (p.OS == "" || p.OS == "linux") && (p.Architecture == "" || p.Architecture == runtime.GOARCH) {
+		return nil
+	}
+	return platform.Errorf(platform.Failed, "the image is for %s/%s; this host runs linux/%s", p.OS, p.Architecture, runtime.GOARCH).
+		WithHint("build it for this host: docker buildx build --platform linux/%s", runtime.GOARCH)
+}
+
 type opener func(context.Context, ocispec.Descriptor) (io.ReadCloser, error)
 
 // readConfig reads an image's configuration and checks its digest.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"paas/platform"
+	"paas/runtime/image"
 	"paas/runtime/image/blobs"
 )
 
@@ -85,14 +86,17 @@ func (x *Exchange) bring(ctx context.Context, p parts) ([]string, error) {
 		return nil, platform.Errorf(platform.Failed, "that is no container image: %d layers, but %d diff ids",
 			len(p.layers), len(p.config.RootFS.DiffIDs))
 	}
-	names := make([]string, len(p.layers))
+	if err := runsHere(p.config.Platform); err != nil {
+		return nil, err
+	}
+	names, notes := make([]string, len(p.layers)), image.NotesOf(p.config)
 	var reused atomic.Int32
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, d := range p.layers {
 		g.Go(func() (err error) {
 			var had bool
-			names[i], had, err = x.layer(ctx, p, d, p.config.RootFS.DiffIDs[i])
+			names[i], had, err = x.layer(ctx, p, d, image.Arrival{MediaType: d.MediaType, DiffID: p.config.RootFS.DiffIDs[i], Note: notes[i]})
 			if had {
 				reused.Add(1)
 			}
@@ -108,8 +112,8 @@ func (x *Exchange) bring(ctx context.Context, p parts) ([]string, error) {
 	return names, nil
 }
 
-func (x *Exchange) layer(ctx context.Context, p parts, d ocispec.Descriptor, diffID digest.Digest) (name string, had bool, err error) {
-	if name, err = layerName(diffID); err != nil || x.Images.Has(name) {
+func (x *Exchange) layer(ctx context.Context, p parts, d ocispec.Descriptor, a image.Arrival) (name string, had bool, err error) {
+	if name, err = layerName(a.DiffID); err != nil || x.Images.Has(name) {
 		return name, err == nil, err
 	}
 	p.say(fmt.Sprintf("Layer %s, %s", short(d.Digest), megabytes(d.Size)))
@@ -118,7 +122,7 @@ func (x *Exchange) layer(ctx context.Context, p parts, d ocispec.Descriptor, dif
 		return "", false, fmt.Errorf("layer %s: %w", d.Digest, err)
 	}
 	defer func() { _ = blob.Close() }() // it was only read, and checked at its end
-	name, err = x.Images.Unpack(ctx, blob, d.MediaType, diffID)
+	name, err = x.Images.Take(ctx, blob, a)
 	return name, false, err
 }
 

@@ -39,6 +39,10 @@ func newPodman(t *testing.T) *podman {
 	}
 	ownNetwork(t)
 	t.Cleanup(func() { p.remove(t) })
+	conf := "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
+	if err := os.WriteFile(in("containers.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p.load(t)
 	return p
 }
@@ -116,7 +120,10 @@ func (p *podman) load(t *testing.T) {
 }
 
 func (p *podman) command(args ...string) *exec.Cmd {
-	return exec.Command("podman", append(append([]string{}, p.global...), args...)...)
+	cmd := exec.Command("podman", append(append([]string{}, p.global...), args...)...)
+	// A pod's own container takes its limits from here only; see limits.
+	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+filepath.Join(p.dir, "containers.conf"))
+	return cmd
 }
 
 // try runs podman and returns everything it printed, and its exit status.
@@ -228,12 +235,7 @@ func TestPodmanLife(t *testing.T) {
 	p := newPodman(t)
 	script := `trap "echo bye; exit 5" TERM; echo hello; while :; do sleep 0.1; done`
 	start := append(append([]string{"run", "-d", "--name", "life", "--network", "none"}, limits()...), busyboxImage, "sh", "-c", script)
-	steps := []struct {
-		name   string
-		args   []string
-		want   string
-		status int
-	}{
+	p.follow(t, []podmanStep{
 		{"detached", start, "", 0},
 		{"logs", []string{"logs", "life"}, "hello", 0},
 		{"inspect: running", []string{"inspect", "-f", "{{.State.Status}}", "life"}, "running", 0},
@@ -242,6 +244,7 @@ func TestPodmanLife(t *testing.T) {
 		{"exec: detached", []string{"exec", "-d", "life", "sleep", "100"}, "", 0},
 		{"top", []string{"top", "life", "args"}, "sleep 100", 0},
 		{"stats", []string{"stats", "--no-stream", "--format", "{{.PIDs}}", "life"}, "3", 0},
+		{"update of the memory limit", []string{"update", "--memory", "64m", "life"}, "", 0},
 		{"pause", []string{"pause", "life"}, "life", 0},
 		{"inspect: paused", []string{"inspect", "-f", "{{.State.Status}}", "life"}, "paused", 0},
 		{"unpause", []string{"unpause", "life"}, "life", 0},
@@ -252,7 +255,40 @@ func TestPodmanLife(t *testing.T) {
 		{"kill", []string{"kill", "-s", "KILL", "life"}, "life", 0},
 		{"wait", []string{"wait", "life"}, "137", 0},
 		{"rm", []string{"rm", "life"}, "", 0},
+	})
+}
+
+// Containers that podman restarts, asks for their health and joins with others.
+func TestPodmanTogether(t *testing.T) {
+	if !*all {
+		return // make conformance runs it; runtime/oci tests joined namespaces by itself
 	}
+	newPodman(t).follow(t, []podmanStep{
+		{"run with a restart policy", started("again", "--restart", "on-failure:2", "exit 3"), "", 0},
+		{"restarted on failure", []string{"wait", "again"}, "3", 0},
+		{"as often as said", []string{"inspect", "-f", "{{.RestartCount}}", "again"}, "2", 0},
+		{"run with a health check", started("well", "--health-cmd", "test -e /tmp/ok", "touch /tmp/ok; exec sleep 1000", "--health-interval", "disable"), "", 0},
+		{"healthcheck", []string{"healthcheck", "run", "well"}, "", 0},
+		{"namespaces of another container", joined("--network", "--ipc", "--pid"), "sleep 1000", 0},
+		{"restart", []string{"restart", "-t", "0", "well"}, "well", 0},
+		{"a pod", []string{"pod", "create", "--name", "pod", "--network", "none", "--infra-image", busyboxImage, "--infra-command", "sleep 1000"}, "", 0},
+		{"a container in the pod", append(append([]string{"run", "--rm", "--pod", "pod"}, limits()...), busyboxImage, "sh", "-c", "hostname"), "pod", 0},
+		{"stop of the pod", []string{"pod", "stop", "-t", "0", "pod"}, "", 0},
+		{"rm of the pod", []string{"pod", "rm", "-f", "-t", "0", "pod"}, "", 0},
+		{"rm of one that runs", []string{"rm", "-f", "-t", "0", "again", "well"}, "", 0},
+	})
+}
+
+// podmanStep is one line of the list in docs/conformance.md, which needs those before it.
+type podmanStep struct {
+	name   string
+	args   []string
+	want   string // in what is printed
+	status int
+}
+
+func (p *podman) follow(t *testing.T, steps []podmanStep) {
+	t.Helper()
 	for _, s := range steps {
 		ok, seen := p.eventually(func() (bool, string) {
 			out, status := p.try(s.args...)
@@ -260,6 +296,21 @@ func TestPodmanLife(t *testing.T) {
 		}, strings.Contains(s.name, "logs"))
 		p.judge(t, s.name, ok, seen)
 	}
+}
+
+// started is a run in the background, with an option and its value, and more after the script.
+func started(name, option, value, script string, more ...string) []string {
+	args := append(append([]string{"run", "-d", "--name", name, "--network", "none", option, value}, more...), limits()...)
+	return append(args, busyboxImage, "sh", "-c", script)
+}
+
+// joined looks from one container at the processes of another whose namespaces it shares.
+func joined(options ...string) []string {
+	args := append([]string{"run", "--rm"}, limits()...)
+	for _, o := range options {
+		args = append(args, o, "container:well")
+	}
+	return append(args, busyboxImage, "ps")
 }
 
 // eventually gives output the time to arrive in podman's log.

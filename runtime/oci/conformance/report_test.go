@@ -61,7 +61,8 @@ Why some pass nowhere:
 * ` + "`start`" + ` wants a start without a process to succeed, which runtime.md says must be an error.
 * ` + "`hooks`" + ` reads its output after it removed the bundle; ` + "`prestart`" + ` wants prestart hooks to run at start, as version 1.0.0
   of the specification had it.
-* ` + "`pidfile`" + ` kills a process that ends by itself at once: it passes when the kill is faster, on any runtime.
+* ` + "`pidfile`" + ` kills a process that ends by itself at once: it passes when the kill is faster, on any runtime, and counts
+  for none.
 `
 
 func release(program string) string {

@@ -99,8 +99,9 @@ type Intake struct {
 	Stall          time.Duration  // in which a client over HTTP/2 or HTTP/3 moves 4 KiB of a body that is waited for
 	MaxUnread      int            // bytes of a body that no app has read, which are read to keep an HTTP/1 connection; -1: none
 	MaxContinued   int            // frames of one head over HTTP/2
-	StreamWindow   int            // bytes of a body over HTTP/2 or HTTP/3 that may wait unread, when others were read fast
+	StreamWindow   int            // bytes of a body over HTTP/2 that may wait unread, when others were read fast
 	Window         int            // and of all bodies of a connection
+	QUICWindow     int            // bytes of a body over HTTP/3 that may, each of MaxStreams at once
 	MaxChunkLine   int            // bytes of the line before a chunk of a body
 	MaxExtensions  int            // bytes of all chunk extensions of a body; -1: none
 	MaxTrailer     int            // bytes of the fields behind a body over HTTP/1
@@ -125,6 +126,7 @@ const (
 	defaultContinued     = 32
 	defaultStreamWindow  = 1 << 20
 	defaultWindow        = 4 << 20
+	defaultQUICWindow    = 256 << 10
 	defaultChunkLine     = 256
 	defaultExtensions    = 16 << 10
 	defaultTrailer       = 8 << 10
@@ -156,6 +158,7 @@ func (i Intake) Defaults() Intake {
 	fill(&i.MaxContinued, defaultContinued)
 	fill(&i.StreamWindow, defaultStreamWindow)
 	fill(&i.Window, defaultWindow)
+	fill(&i.QUICWindow, defaultQUICWindow)
 	fill(&i.MaxChunkLine, defaultChunkLine)
 	fill(&i.MaxExtensions, defaultExtensions)
 	fill(&i.MaxTrailer, defaultTrailer)

@@ -87,7 +87,8 @@ func TestRouterSettingsOfAll(t *testing.T) {
 		t.Errorf("framing: %+v", in)
 	}
 	w.check(w.set("queue", "9"))
-	if r := w.route("blog"); r.Traffic.Queue != 9 {
+	w.check(w.set("wake-queue", "0"))
+	if r := w.route("blog"); r.Traffic.Queue != 9 || r.Traffic.WakeQueue != -1 {
 		t.Errorf("own queue %d", r.Traffic.Queue)
 	}
 	w.call.Actor.Admin = false

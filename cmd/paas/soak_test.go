@@ -211,7 +211,7 @@ func (s *soak) crash() (string, error) {
 		return "crash", err
 	}
 	_, _ = s.try(s.home, "curl", "-s", "-m", "10", "-X", "POST", "-H", "Host: crasher.example.test", s.url("/crash"))
-	for range 400 {
+	for end := time.Now().Add(crashWait); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		now, up, err := s.crashers()
 		if err != nil {
 			return "crash", err
@@ -219,10 +219,12 @@ func (s *soak) crash() (string, error) {
 		if up >= 3 && now != before {
 			return "crash", nil
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	return "crash", fmt.Errorf("not three instances after a crash; before it there were %s", before)
 }
+
+// crashWait is longer than the longest pause before a process that keeps ending is started again.
+const crashWait = 6 * time.Minute
 
 // crashers says which instances there are, and how many are up.
 func (s *soak) crashers() (which string, up int, err error) {

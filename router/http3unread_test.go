@@ -25,8 +25,7 @@ import (
 // the connection: what another one sent never arrived.
 func TestHTTP3UnreadBodiesHoldUpNoOther(t *testing.T) {
 	const streams, most = 6, 256 << 10
-	r := serveWith(t, router.Options{})
-	r.Configure(platform.Intake{MaxStreams: streams, QUICWindow: most})
+	r := serveWith(t, router.Options{}, platform.Intake{MaxStreams: streams, QUICWindow: most})
 	release := make(chan struct{})
 	r.swap(tightInstance(t, func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/read" {

@@ -48,8 +48,7 @@ func TestAnswersToUnreadUploadsArrive(t *testing.T) {
 
 // A client that goes on sending is cut off when it has had its bytes.
 func TestLingeringEnds(t *testing.T) {
-	r := serveWith(t, router.Options{})
-	r.Configure(platform.Intake{MaxLinger: 64 << 10, Linger: time.Hour})
+	r := serveWith(t, router.Options{}, platform.Intake{MaxLinger: 64 << 10, Linger: time.Hour})
 	r.swap(newInstance(t, func(http.ResponseWriter, *http.Request) {}))
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	if err != nil {

@@ -98,9 +98,12 @@ type Intake struct {
 	MaxNoise       int            // frames of an HTTP/2 connection that make work and want no answer, at once; 100 come back in a second
 	Stall          time.Duration  // in which a client over HTTP/2 or HTTP/3 moves 4 KiB of a body that is waited for
 	MaxUnread      int            // bytes of a body that no app has read, which are read to keep an HTTP/1 connection; -1: none
+	Linger         time.Duration  // that a client over HTTP/1 is listened to which still sends a body whose request was answered; negative: not at all
+	MaxLinger      int            // bytes of it that are dropped so
 	MaxContinued   int            // frames of one head over HTTP/2
-	StreamWindow   int            // bytes of a body over HTTP/2 or HTTP/3 that may wait unread, when others were read fast
+	StreamWindow   int            // bytes of a body over HTTP/2 that may wait unread, when others were read fast
 	Window         int            // and of all bodies of a connection
+	QUICWindow     int            // bytes of a body over HTTP/3 that may, each of MaxStreams at once
 	MaxChunkLine   int            // bytes of the line before a chunk of a body
 	MaxExtensions  int            // bytes of all chunk extensions of a body; -1: none
 	MaxTrailer     int            // bytes of the fields behind a body over HTTP/1
@@ -122,9 +125,12 @@ const (
 	defaultNoise         = 1000
 	defaultStall         = time.Minute
 	defaultUnread        = 256 << 10
+	defaultLinger        = 30 * time.Second
+	defaultMaxLinger     = 1 << 30
 	defaultContinued     = 32
 	defaultStreamWindow  = 1 << 20
 	defaultWindow        = 4 << 20
+	defaultQUICWindow    = 256 << 10
 	defaultChunkLine     = 256
 	defaultExtensions    = 16 << 10
 	defaultTrailer       = 8 << 10
@@ -153,15 +159,20 @@ func (i Intake) Defaults() Intake {
 	fill(&i.Handshakes, defaultHandshakes)
 	fill(&i.MaxNoise, defaultNoise)
 	fill(&i.MaxUnread, defaultUnread)
+	fill(&i.MaxLinger, defaultMaxLinger)
 	fill(&i.MaxContinued, defaultContinued)
 	fill(&i.StreamWindow, defaultStreamWindow)
 	fill(&i.Window, defaultWindow)
+	fill(&i.QUICWindow, defaultQUICWindow)
 	fill(&i.MaxChunkLine, defaultChunkLine)
 	fill(&i.MaxExtensions, defaultExtensions)
 	fill(&i.MaxTrailer, defaultTrailer)
 	fill(&i.MaxAnswerHead, defaultAnswerHead)
 	if i.Stall == 0 {
 		i.Stall = defaultStall
+	}
+	if i.Linger == 0 {
+		i.Linger = defaultLinger
 	}
 	return i
 }

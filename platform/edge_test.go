@@ -74,7 +74,7 @@ func TestRouterSettingsOfAll(t *testing.T) {
 		return err
 	}
 	w.check(all("queue=7", "trusted-proxies=10.0.0.0/8", "max-head=65536", "http3-handshakes=0", "max-noise=500", "stall-timeout=90s", "max-unread=0",
-		"max-chunk-line=512", "max-extensions=0", "max-trailer=16384", "max-answer-head=524288", "max-continued=64", "max-stream-window=262144", "max-window=8388608"))
+		"max-chunk-line=512", "max-extensions=0", "max-trailer=16384", "max-answer-head=524288", "max-continued=64", "max-stream-window=262144", "max-window=8388608", "http3-window=131072", "linger=0", "max-linger=65536"))
 	if r := w.route("blog"); r.Traffic.Queue != 7 {
 		t.Errorf("queue %d", r.Traffic.Queue)
 	}
@@ -83,11 +83,12 @@ func TestRouterSettingsOfAll(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	if in := w.table.intake; in.MaxChunkLine != 512 || in.MaxExtensions != -1 || in.MaxTrailer != 16<<10 || in.MaxAnswerHead != 512<<10 ||
-		in.MaxContinued != 64 || in.StreamWindow != 256<<10 || in.Window != 8<<20 {
+		in.MaxContinued != 64 || in.StreamWindow != 256<<10 || in.Window != 8<<20 || in.QUICWindow != 128<<10 || in.Linger != -1 || in.MaxLinger != 64<<10 {
 		t.Errorf("framing: %+v", in)
 	}
 	w.check(w.set("queue", "9"))
-	if r := w.route("blog"); r.Traffic.Queue != 9 {
+	w.check(w.set("wake-queue", "0"))
+	if r := w.route("blog"); r.Traffic.Queue != 9 || r.Traffic.WakeQueue != -1 {
 		t.Errorf("own queue %d", r.Traffic.Queue)
 	}
 	w.call.Actor.Admin = false

@@ -25,7 +25,7 @@ type edgeSettings struct {
 // usualEdge are the defaults; docs/router.md has the reasons.
 func (p *Platform) usualEdge() edgeSettings {
 	return edgeSettings{
-		Traffic: Traffic{Queue: 100, QueueWait: 30 * time.Second, SlowStart: 10 * time.Second, FirstByte: time.Minute, Idle: time.Hour},
+		Traffic: Traffic{Queue: 100, WakeQueue: 1000, QueueWait: 30 * time.Second, SlowStart: 10 * time.Second, FirstByte: time.Minute, Idle: time.Hour},
 		Drain:   p.Settings.Drain,
 		Intake:  Intake{}.Defaults(),
 	}
@@ -57,6 +57,9 @@ func trafficKnobs() []edgeKnob {
 		{"queue", false, "requests that wait when all instances have so many; 0: none",
 			func(s *edgeSettings, v string) error { return setOrNone(&s.Traffic.Queue, v, 1_000_000) },
 			func(s edgeSettings) string { return strconv.Itoa(max(s.Traffic.Queue, 0)) }},
+		{"wake-queue", false, "requests that wait while the app wakes up; 0: none",
+			func(s *edgeSettings, v string) error { return setOrNone(&s.Traffic.WakeQueue, v, 1_000_000) },
+			func(s edgeSettings) string { return strconv.Itoa(max(s.Traffic.WakeQueue, 0)) }},
 		{"queue-timeout", false, "how long they wait, before they are answered with 503",
 			func(s *edgeSettings, v string) error { return setDuration(&s.Traffic.QueueWait, v) },
 			func(s edgeSettings) string { return spellDuration(s.Traffic.QueueWait) }},

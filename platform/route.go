@@ -43,6 +43,7 @@ type Traffic struct {
 	Balance     Balance
 	Concurrency int            // requests in flight on one instance; 0: no bound
 	Queue       int            // requests that wait when all instances are at that bound; 0: 100, negative: none
+	WakeQueue   int            // requests that wait for the sleeping app; 0: the default; negative: none
 	QueueWait   time.Duration  // how long they do
 	SlowStart   time.Duration  // in which a new instance beside old ones gets to its share; negative: at once
 	FirstByte   time.Duration  // from the request's end to the answer's first byte

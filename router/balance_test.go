@@ -163,7 +163,7 @@ func TestRequestsWaitNoLongerThanAllowed(t *testing.T) {
 func TestAnAppThatSleepsIsWokenOnce(t *testing.T) {
 	var woken atomic.Int32
 	r := serveWith(t, router.Options{Wake: func(platform.AppName) { woken.Add(1) }})
-	r.Swap(platform.Route{App: "hello", Hosts: []string{"hello.test"}, Asleep: true})
+	r.Swap(platform.Route{App: "hello", Hosts: []string{"hello.test"}, Asleep: true, Traffic: platform.Traffic{WakeQueue: 100}})
 	if since, n := r.Idle("hello"); !since.IsZero() || n != 0 {
 		t.Errorf("before the first request: %v %d", since, n)
 	}

@@ -62,8 +62,7 @@ func TestFramingIsASetting(t *testing.T) {
 		"answer a bit short": {short, "GET / HTTP/1.1\r\nHost: hello.test\r\nConnection: close\r\nX-Want: aaaaaaaaa\r\n\r\n", 502},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := serveWith(t, router.Options{})
-			r.Configure(c.in)
+			r := serveWith(t, router.Options{}, c.in)
 			r.swap(app)
 			if got := r.askRaw(c.text); got != c.want {
 				t.Errorf("%d, want %d", got, c.want)

@@ -45,7 +45,7 @@ func (f *front) limit(in platform.Intake) {
 	}
 	f.http1.Limits = http1.Limits{
 		Head: in.MaxHead, Target: in.MaxTarget, Fields: in.MaxFields, Header: in.HeaderTimeout, Idle: in.KeepAlive,
-		Rate: int64(in.MinRate), PerClient: in.MaxConnections, Unread: unread(in.MaxUnread),
+		Rate: int64(in.MinRate), PerClient: in.MaxConnections, Unread: unread(in.MaxUnread), Linger: in.Linger, Dropped: int64(in.MaxLinger),
 		Chunking: http1.Chunking{Line: in.MaxChunkLine, Extensions: in.MaxExtensions, Trailer: in.MaxTrailer},
 	}
 	f.http2.Limits = http2.Limits{

@@ -23,7 +23,7 @@ import (
 const (
 	quicDead     = 60 * time.Second // a peer of whom nothing was heard for so long is gone; it is asked twice meanwhile
 	quicControls = 8                // streams of the protocol itself; RFC 9114, 6.2 has three
-	quicWindow   = 64 << 10         // bytes of a body that nobody reads yet
+	quicWindow   = 64 << 10         // bytes of a body that nobody has begun to read
 	quicParting  = time.Second      // for a client that was told to go to go by itself
 )
 
@@ -52,12 +52,16 @@ func (f *front) limitHTTP3(in platform.Intake, handler func(std.Limits) http.Han
 	f.unproven.most = in.Handshakes
 }
 
-// quicWindows lets every request at once have its first window, and those that are read fast as much as over HTTP/2: bodies
-// that wait for their turn do not hold up the one that is read.
+// quicWindows has the connection's window hold what all streams together may leave unread, whatever they have grown to:
+// bodies that wait for their turn never hold up the one that is read. Over HTTP/2 the window of all grows when that is
+// about to happen; quic-go's cannot be told to, so it is as large from the start. quic-go gives back what was read only
+// when it is a quarter of a window (its WindowUpdateThreshold is 0.25), which may be missing at any moment.
 func quicWindows(c *quic.Config, in platform.Intake) {
-	all := uint64(in.MaxStreams) * quicWindow                                                                     //nolint:gosec // it is positive, as the others
-	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, uint64(max(in.StreamWindow, quicWindow)) //nolint:gosec // positive
-	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all+uint64(in.Window)                   //nolint:gosec // a setting of at most some MiB
+	most := uint64(max(in.QUICWindow, quicWindow))   //nolint:gosec // positive
+	all := uint64(in.MaxStreams+quicControls) * most //nolint:gosec // positive
+	all += all/3 + 1
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = quicWindow, most
+	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = all, all
 }
 
 // ServeHTTP3 answers over QUIC on c until Shutdown, which leaves c open; then it returns nil. It blocks. Clients

@@ -127,8 +127,7 @@ func TestHTTP3GetHasNoBody(t *testing.T) {
 
 // What clients may do over HTTP/3 is set as for the others.
 func TestHTTP3Limits(t *testing.T) {
-	r := serveWith(t, router.Options{})
-	r.Configure(platform.Intake{MaxHead: 8 << 10, MaxTarget: 300, MaxFields: 20, KeepAlive: time.Second, Handshakes: -1})
+	r := serveWith(t, router.Options{}, platform.Intake{MaxHead: 8 << 10, MaxTarget: 300, MaxFields: 20, KeepAlive: time.Second, Handshakes: -1})
 	app := newInstance(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Sum")
 		_, _ = io.WriteString(w, "served")

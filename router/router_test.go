@@ -41,13 +41,17 @@ func newServed(t *testing.T, access io.Writer) *served {
 	return serveWith(t, o)
 }
 
-func serveWith(t *testing.T, o router.Options) *served {
+// serveWith configures the router before it serves: what is set later holds for the next listener only.
+func serveWith(t *testing.T, o router.Options, in ...platform.Intake) *served {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &served{Router: router.New(o), t: t, url: "http://" + l.Addr().String()}
+	for _, in := range in {
+		r.Configure(in)
+	}
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(l) }()
 	t.Cleanup(func() {

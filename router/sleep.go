@@ -1,13 +1,14 @@
 package router
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 )
 
 // Bounds of requests that wait for an app to wake up.
 const (
-	sleepQueue = 100
+	sleepQueue = 1000 // where the app says nothing
 	sleepWait  = 30 * time.Second
 )
 
@@ -41,7 +42,7 @@ func (rt *route) awake() {
 
 // rouse has the app woken up and waits for it.
 func (f *flight) rouse(s *sleep) *fault {
-	if s.waiting.Add(1) > sleepQueue {
+	if most := cmp.Or(f.info.Traffic.WakeQueue, sleepQueue); int(s.waiting.Add(1)) > most {
 		s.waiting.Add(-1)
 		return asleep(f.rt.app)
 	}

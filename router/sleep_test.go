@@ -20,6 +20,7 @@ import (
 
 // sleeper is a router with one app that sleeps, and an instance of it.
 type sleeper struct {
+	queue int // how many may wait; 0: the default
 	*router.Router
 	t     *testing.T
 	wakes atomic.Int64
@@ -72,6 +73,7 @@ func newSleeper(t *testing.T, answer http.HandlerFunc) *sleeper {
 func (s *sleeper) turn(asleep bool) {
 	s.Swap(platform.Route{
 		App: "blog", Hosts: []string{"blog.test"}, Asleep: asleep, Backends: []platform.Backend{s.back},
+		Traffic: platform.Traffic{WakeQueue: s.queue},
 	})(context.Background())
 }
 
@@ -127,6 +129,8 @@ func TestRequestsOfASleeperWaitAndWakeItOnce(t *testing.T) {
 
 func TestTooManyForASleeper(t *testing.T) {
 	s := newSleeper(t, hello)
+	s.queue = 100
+	s.turn(true)
 	var answered, refused atomic.Int64
 	var group sync.WaitGroup
 	for range 150 {
@@ -146,6 +150,25 @@ func TestTooManyForASleeper(t *testing.T) {
 	group.Wait()
 	if answered.Load() != 100 {
 		t.Errorf("%d were answered", answered.Load())
+	}
+}
+
+// A hundred was the bound: of two hundred first visitors half were sent away.
+func TestTwoHundredWaitForASleeper(t *testing.T) {
+	s := newSleeper(t, hello)
+	var asked sync.WaitGroup
+	for range 200 {
+		asked.Go(func() {
+			if code, _, body := s.ask(context.Background()); code != http.StatusOK {
+				t.Errorf("got %d %q", code, body)
+			}
+		})
+	}
+	s.eventually("all of them wait", func() bool { _, waiting := s.Idle("blog"); return s.wakes.Load() == 1 && waiting == 200 })
+	s.turn(false)
+	asked.Wait()
+	if n := s.wakes.Load(); n != 1 {
+		t.Errorf("it was woken %d times", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"paas/platform"
 )
 
 var soaksFor = flag.Duration("soak", 20*time.Second, "how long everything happens at once under load (TestSoak)")
@@ -200,18 +203,46 @@ func (s *soak) sleep() (string, error) {
 	return "sleep", nil
 }
 
-// crash kills one of three instances, and waits until there are three again: a request must find one that lives.
+// crash kills one of three instances, and waits until another one is in its place: a request must find one that lives.
+// That there are three is not enough: the daemon may not have learned yet that one has died.
 func (s *soak) crash() (string, error) {
+	before, _, err := s.crashers()
+	if err != nil {
+		return "crash", err
+	}
 	_, _ = s.try(s.home, "curl", "-s", "-m", "10", "-X", "POST", "-H", "Host: crasher.example.test", s.url("/crash"))
-	for range 400 {
-		out, err := s.try(s.home, "paas", "ps", "crasher")
-		if err == nil && strings.Count(out, "\tup\t") >= 3 {
+	for end := time.Now().Add(crashWait); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		now, up, err := s.crashers()
+		if err != nil {
+			return "crash", err
+		}
+		if up >= 3 && now != before {
 			return "crash", nil
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	out, err := s.try(s.home, "paas", "ps", "crasher")
-	return "crash", fmt.Errorf("not three instances after a crash: %w\n%s", err, out)
+	return "crash", fmt.Errorf("not three instances after a crash; before it there were %s", before)
+}
+
+// crashWait is longer than the longest pause before a process that keeps ending is started again.
+const crashWait = 6 * time.Minute
+
+// crashers says which instances there are, and how many are up.
+func (s *soak) crashers() (which string, up int, err error) {
+	out, err := s.try(s.home, "paas", "ps", "crasher", "--json")
+	if err != nil {
+		return "", 0, fmt.Errorf("%w\n%s", err, out)
+	}
+	var list []platform.ProcessView
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return "", 0, err
+	}
+	for _, p := range list {
+		which += fmt.Sprint(p.Name, " ", p.StartedAt, "; ")
+		if p.Status == "up" {
+			up++
+		}
+	}
+	return which, up, nil
 }
 
 func (s *soak) scale() (string, error) {

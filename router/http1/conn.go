@@ -33,7 +33,7 @@ type conn struct {
 	fd      uintptr               // inside the wait for the socket, else 0
 	over    error                 // what it ended with
 	final   bool                  // what is written next is the end
-	lingers bool                  // at its end
+	lingers time.Duration         // at its end, at most
 
 	aborted atomic.Bool // the exchange at hand was broken off
 	stopped atomic.Bool // nobody wants its body any more
@@ -102,7 +102,7 @@ func (c *conn) serve() {
 	for c.next() {
 		c.advance()
 	}
-	if c.lingers {
+	if c.lingers > 0 {
 		c.linger()
 	}
 }
@@ -225,31 +225,6 @@ func (c *conn) patience(limit *atomic.Int64) time.Duration {
 		return time.Duration(d)
 	}
 	return noLimit
-}
-
-// Limits of lingering.
-const (
-	lingerTime  = time.Second
-	lingerBytes = 256 << 10
-)
-
-// linger closes the connection such that the client gets what was sent even if it is still sending: bytes that
-// nobody reads would make the kernel reset the connection, and the client drop our answer.
-func (c *conn) linger() {
-	half, ok := c.net.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.received(quiet)
-	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
-	var sink [1 << 10]byte
-	for n := c.reader.Buffered(); n < lingerBytes; {
-		more, err := c.net.Read(sink[:])
-		if err != nil {
-			return
-		}
-		n += more
-	}
 }
 
 // reset makes closing the connection a reset: the client sees that something broke, whatever came before.

@@ -270,7 +270,9 @@ func (x *exchange) finish() bool {
 		x.breakOff()
 		return false
 	case x.closes:
-		c.lingers = !x.body.Done() || c.reader.Buffered() > 0
+		if !x.body.Done() || c.reader.Buffered() > 0 {
+			c.lingers = c.s.limits.Linger
+		}
 		return false
 	}
 	return true
@@ -306,7 +308,7 @@ func (x *exchange) drain() bool {
 			return true
 		}
 	}
-	x.c.lingers = true
+	x.c.lingers = x.c.s.limits.Linger
 	return false
 }
 

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Limits are what a client may do. Zero values mean the defaults; what is negative is not limited.
+// Limits are what a client may do. Zero values mean the defaults; what is negative is not limited, but
+// for Linger, where it is not done.
 type Limits struct {
 	Head      int           // bytes of a request's head; 32 KiB
 	Target    int           // bytes of its target; 16 KiB
@@ -16,6 +17,8 @@ type Limits struct {
 	Window    time.Duration // 30 s
 	PerClient int           // connections from one IPv4 address or IPv6 /64 network, but for loopback; 1024
 	Unread    int64         // bytes of a body that are read for a handler which did not, to keep the connection; 256 KiB
+	Linger    time.Duration // that a connection is read and dropped whose client was answered before it had sent all; 30 s
+	Dropped   int64         // bytes that are read so; 1 GiB
 	Chunking  Chunking
 }
 
@@ -35,7 +38,8 @@ func (c Chunking) filled() Chunking {
 // The defaults are far above what browsers and API clients do, and far below what hurts.
 var defaults = Limits{
 	Head: 32 << 10, Target: 16 << 10, Fields: 100, Header: 10 * time.Second, Idle: 120 * time.Second, Rate: 1000,
-	Window: 30 * time.Second, PerClient: 1024, Unread: 256 << 10, Chunking: Chunking{Line: 256, Extensions: 16 << 10, Trailer: 8 << 10},
+	Window: 30 * time.Second, PerClient: 1024, Unread: 256 << 10, Linger: 30 * time.Second, Dropped: 1 << 30,
+	Chunking: Chunking{Line: 256, Extensions: 16 << 10, Trailer: 8 << 10},
 }
 
 const (
@@ -52,6 +56,7 @@ func (l Limits) filled() Limits {
 	l.Fields = min(limit(l.Fields, d.Fields), fieldsCeil)
 	l.Header, l.Idle, l.Window = limit(l.Header, d.Header), limit(l.Idle, d.Idle), limit(l.Window, d.Window)
 	l.Rate, l.Unread = limit(l.Rate, d.Rate), limit(l.Unread, d.Unread)
+	l.Linger, l.Dropped = cmp.Or(l.Linger, d.Linger), limit(l.Dropped, d.Dropped)
 	l.Chunking = l.Chunking.filled()
 	l.PerClient = limit(l.PerClient, d.PerClient)
 	return l

@@ -333,5 +333,7 @@ func (x *exchange) refuse(err error) {
 	if string(x.req.Method) != "HEAD" {
 		b = append(b, body...)
 	}
-	x.c.lingers = x.c.write(b) == nil
+	if x.c.write(b) == nil {
+		x.c.lingers = min(lingerRefused, x.c.s.limits.Linger)
+	}
 }

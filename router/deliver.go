@@ -29,9 +29,12 @@ func (f *flight) deliver() {
 		f.cut = errors.Join(errClient, err)
 		return
 	}
+	events := a.Length < 0 && hasPrefix(valueOf(a.Fields, "content-type"), "text/event-stream") // the body overwrites it
 	f.c.body.Start(f.c.in, a.Framing, a.Length)
 	if err := f.copyBody(); err != nil {
-		f.breakOff(err)
+		if !events || !f.partWithEvents(err) {
+			f.breakOff(err)
+		}
 		return
 	}
 	f.clean = f.c.body.Done() && !a.Close
@@ -57,6 +60,17 @@ func (f *flight) settle() {
 	f.b.pool.put(f.c, now)
 	f.b.release()
 	f.c, f.settled = nil, true
+}
+
+// partWithEvents ends a stream of events whose drain is over as if it were complete, and tells whether that is why it
+// ended: its client drops an event that is not whole (HTML standard, "Interpreting an event stream") and comes back. No
+// other body may end so: its client could not tell that something is missing.
+func (f *flight) partWithEvents(err error) bool {
+	if !f.c.cut.Load() || errors.Is(err, errClient) {
+		return false
+	}
+	f.cut = errors.Join(err, f.x.End(nil))
+	return true
 }
 
 // breakOff ends an answer so that the client notices.

@@ -326,6 +326,33 @@ func TestWebSocketLivesUntilDrainingIsOver(t *testing.T) {
 	}
 }
 
+// When draining is over, a stream of events ends as one that is complete, and a body that lacks its end does not.
+func TestEventsEndCleanlyWithTheirDrain(t *testing.T) {
+	for kind, whole := range map[string]bool{"text/event-stream": true, "text/plain": false} {
+		r := newServed(t, nil)
+		r.swap(newInstance(t, func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			_, _ = io.WriteString(w, "data: one\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		}))
+		req, _ := http.NewRequest(http.MethodGet, r.url, nil)
+		req.Host = "hello.test"
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		r.swap(newInstance(t, echo))(over)
+		text, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if string(text) != "data: one\n\n" || (err == nil) != whole {
+			t.Errorf("%s: %q, %v", kind, text, err)
+		}
+	}
+}
+
 func TestDrainWaitsForRequestsInFlight(t *testing.T) {
 	r := newServed(t, nil)
 	arrived, finish := make(chan struct{}), make(chan struct{})

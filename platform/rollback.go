@@ -196,11 +196,10 @@ func (p *Platform) rollbackTarget(ctx context.Context, now Release, word string)
 			return r, nil
 		}
 	}
-	missing := Errorf(NotFound, "%s has no release v%d", now.App, number)
 	if number == 0 {
-		missing = Errorf(NotFound, "%s has no earlier release that was live", now.App)
+		return Release{}, Errorf(NotFound, "%s has no earlier release that was live", now.App).WithHint("see them: ssh paas releases %s", now.App)
 	}
-	return Release{}, missing.WithHint("see them: ssh paas releases %s", now.App)
+	return Release{}, NoRelease(now.App, number, releases)
 }
 
 // switchTo is converge. In a rollback to what is kept, requests move as soon as that goes on; process types of which

@@ -268,7 +268,7 @@ type TrashList []TrashView
 func (l TrashList) Text(w io.Writer) error {
 	var rows [][]string
 	for _, v := range l {
-		left := "for " + roughly(v.Until.Sub(v.now))
+		left := "for " + roughly(v.Until.Sub(v.now)+time.Minute) // what was just destroyed stays for the whole time
 		if !v.Until.After(v.now) {
 			left = "about to go"
 		}

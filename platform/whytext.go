@@ -54,7 +54,7 @@ func (w Why) textOfApp(b *strings.Builder) {
 	if r := a.Requests; r.Failed > 0 {
 		fmt.Fprintf(b, "  requests: %d answered, %d of them with 5xx, %d in flight; see them: ssh paas logs %s -p router\n", r.Answered, r.Failed, r.InFlight, a.App)
 	}
-	if a.Well && len(a.Troubles) == 0 {
+	if a.Well && len(a.Troubles) == 0 && a.State != StateDeploying && a.State != StateStarting {
 		fmt.Fprintf(b, "✓ nothing is wrong with it\n")
 	}
 }

@@ -147,16 +147,20 @@ func markRelease(ctx context.Context, tx *sql.Tx, name platform.AppName, number 
 	if err != nil {
 		return 0, err
 	}
-	return app, one(tx.ExecContext(ctx, "UPDATE releases SET status = ? WHERE app_id = ? AND number = ?", status, app, number))(noRelease(name, number))
+	return app, one(tx.ExecContext(ctx, "UPDATE releases SET status = ? WHERE app_id = ? AND number = ?", status, app, number))(platform.Errorf(platform.NotFound, "%s has no release v%d", name, number))
 }
 
 // Release implements platform.Store.
 func (s *Store) Release(ctx context.Context, name platform.AppName, number int) (platform.Release, error) {
 	rel, err := scanRelease(s.read.QueryRowContext(ctx, releaseQuery+" AND r.number = ?", name, number))
-	if errors.Is(err, sql.ErrNoRows) {
-		return rel, noRelease(name, number)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return rel, err
 	}
-	return rel, err
+	all, err := s.Releases(ctx, name)
+	if err != nil {
+		return rel, err
+	}
+	return rel, platform.NoRelease(name, number, all)
 }
 
 // Releases implements platform.Store.
@@ -166,8 +170,4 @@ func (s *Store) Releases(ctx context.Context, name platform.AppName) ([]platform
 	}
 	rows, err := s.read.QueryContext(ctx, releaseQuery+" ORDER BY r.number DESC", name)
 	return collect(rows, err, scanRelease)
-}
-
-func noRelease(name platform.AppName, number int) error {
-	return platform.Errorf(platform.NotFound, "%s has no release v%d", name, number)
 }

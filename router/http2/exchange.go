@@ -251,6 +251,8 @@ func (s *stream) write(e *exchange, p []byte) (n int, err error) {
 			return n, errDone
 		case s.err != nil:
 			return n, s.err
+		case c.err != nil:
+			return n, c.err
 		case c.out.writing && len(c.out.buf) >= flushAt:
 			c.out.room.wait()
 		case len(c.out.buf) >= flushAt:

@@ -116,6 +116,8 @@ func (c *conn) admit(id uint32, status int) (cost int) {
 	c.most = id
 	end := c.block.end
 	switch {
+	case c.err != nil: // it is over for all requests, also for those that were read before
+		return 0
 	case c.leaving >= closing:
 		c.refuseStream(id, codeRefused, end)
 		return costFrame

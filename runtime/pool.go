@@ -9,10 +9,10 @@ import (
 
 // How many shells wait in each pool. A shell takes about half a megabyte.
 const (
-	appsPool   = 8                // when nothing happens: the first instances of a boot or a deploy find theirs
-	smallPool  = 3                // of jobs and of builds
-	poolRush   = 2                // for each processor, while containers start faster than shells are made
-	poolQuiet  = 10 * time.Second // without a start until the rush is over
+	appsPool   = 8               // when nothing happens: the first instances of a boot or a deploy find theirs
+	smallPool  = 3               // of jobs and of builds
+	poolRush   = 2               // for each processor, while containers start faster than shells are made
+	poolQuiet  = 2 * time.Second // without a start until the rush is over
 	refillRest = 15 * time.Millisecond
 )
 

@@ -20,8 +20,7 @@ const (
 //
 // Much of the time that a shell takes is waiting for the kernel, so several are made at once in a rush; more than
 // a few on each processor only keep those waiting that are wanted now, so a rush is served first and the pool filled
-// after it. A single start is left alone first: making a
-// shell keeps others from forking on cgroup v1.
+// after it. A single start is left alone first: making a shell keeps others from forking on cgroup v1.
 type pool struct {
 	runtime *Runtime
 	group   string

@@ -251,7 +251,7 @@ func (s *stream) write(e *exchange, p []byte) (n int, err error) {
 			return n, errDone
 		case s.err != nil:
 			return n, s.err
-		case c.err != nil:
+		case c.err != nil: // flush would do nothing, again and again
 			return n, c.err
 		case c.out.writing && len(c.out.buf) >= flushAt:
 			c.out.room.wait()

@@ -62,13 +62,7 @@ func FuzzFrames(f *testing.F) {
 		_, _ = client.Write(appendFrameHead(nil, 0, frameSettings, 0, 0))
 		_, _ = client.Write(frames)
 		_ = client.Close()
-		select {
-		case <-done:
-		case <-time.After(patience):
-			t.Fatal("the server does not end")
-		}
-		_ = s.Shutdown(t.Context())
-		noLeak(t)
+		mustEnd(t, s, done)
 	})
 }
 

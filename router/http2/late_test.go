@@ -58,11 +58,5 @@ func TestRequestsOfABrokenConnectionAreNotBegun(t *testing.T) {
 	s := &Server{Handler: many{}}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(m) }()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		t.Fatal("the server does not end")
-	}
-	_ = s.Shutdown(t.Context())
-	noLeak(t)
+	mustEnd(t, s, done)
 }

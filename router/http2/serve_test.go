@@ -51,6 +51,18 @@ func accept(l net.Listener, s *Server, all *sync.WaitGroup) {
 	}
 }
 
+// mustEnd wants a server's only connection to be over, with all it started.
+func mustEnd(t testing.TB, s *Server, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("the server does not end")
+	}
+	_ = s.Shutdown(t.Context())
+	noLeak(t)
+}
+
 // noLeak wants no goroutine of this package to be left.
 func noLeak(t testing.TB) {
 	var stacks string

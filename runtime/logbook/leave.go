@@ -86,6 +86,11 @@ func (b *Book) move(old, target *shelf) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	old.gone, target.moved = true, true // whatever becomes of it: both are loaded anew, from what is on the disk then
+	old.wake()
+	target.wake()
+	delete(b.shelves, old.app)
+	delete(b.shelves, target.app)
 	if written {
 		aside, err := b.setAside(target.dir)
 		if err = errors.Join(err, os.Rename(old.dir, target.dir), os.RemoveAll(aside)); err != nil {
@@ -95,15 +100,10 @@ func (b *Book) move(old, target *shelf) error {
 	if err := moveFiles(RingDir(b.options.Rings, old.app), RingDir(b.options.Rings, target.app)); err != nil {
 		return err
 	}
-	old.gone, target.moved = true, true
-	old.wake()
-	target.wake()
 	if bounds, ok := b.own[old.app]; ok {
 		b.own[target.app] = bounds
 	}
 	delete(b.own, old.app)
-	delete(b.shelves, old.app)
-	delete(b.shelves, target.app) // it is loaded anew
 	b.watch.rescan()
 	return nil
 }
